@@ -1,0 +1,94 @@
+"""The small SEW-D, and its checkpoint folder as the transformers library reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from augmentation import SAMPLE_RATE_HZ
+from digits import LETTERS
+from safetensors.torch import save_file
+from transformers import SEWDConfig, SEWDForCTC
+
+CONFIG: dict[str, Any] = {
+    "vocab_size": len(LETTERS),
+    "hidden_size": 192,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 3,
+    "intermediate_size": 768,
+    "squeeze_factor": 2,
+    "max_position_embeddings": 512,
+    "position_buckets": 256,
+    "share_att_key": True,
+    "relative_attention": True,
+    "pos_att_type": ("p2c", "c2p"),
+    "norm_rel_ebd": "layer_norm",
+    "hidden_act": "gelu",
+    "feat_extract_activation": "gelu",
+    "feat_extract_norm": "group",
+    "layer_norm_eps": 1e-7,
+    "feature_layer_norm_eps": 1e-5,
+    "conv_dim": (32, 64, 64, 64, 64, 128, 128, 128, 128, 256, 256, 256, 256),
+    "conv_stride": (5, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1),
+    "conv_kernel": (10, 3, 1, 3, 1, 3, 1, 3, 1, 2, 1, 2, 1),
+    "conv_bias": False,
+    "num_conv_pos_embeddings": 31,
+    "num_conv_pos_embedding_groups": 16,
+    "hidden_dropout": 0.1,
+    "activation_dropout": 0.0,
+    "attention_dropout": 0.1,
+    "feat_proj_dropout": 0.0,
+    "final_dropout": 0.0,
+    "apply_spec_augment": False,
+    "ctc_loss_reduction": "mean",
+    "ctc_zero_infinity": True,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def build_model() -> SEWDForCTC:
+    """Make the model with fresh weights, 3.4 million parameters."""
+    return SEWDForCTC(SEWDConfig(**CONFIG))
+
+
+def save_checkpoint(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    """Write configuration, tokenizer and float16 weights; each file is renamed into place when complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = SEWDConfig(**CONFIG, architectures=["SEWDForCTC"], dtype="float16").to_dict()
+    config.pop("_name_or_path", None)
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    tokenizer = {
+        "tokenizer_class": "Wav2Vec2CTCTokenizer",
+        "processor_class": "Wav2Vec2Processor",
+        "word_delimiter_token": "|",
+        "do_lower_case": False,
+        "replace_word_delimiter_char": " ",
+        **special,
+    }
+    extractor = {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "sampling_rate": SAMPLE_RATE_HZ,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "do_normalize": True,
+        "return_attention_mask": False,
+    }
+    for name, content in {
+        "config.json": config,
+        "vocab.json": {letter: index for index, letter in enumerate(LETTERS)},
+        "tokenizer_config.json": tokenizer,
+        "special_tokens_map.json": special,
+        "preprocessor_config.json": extractor,
+    }.items():
+        temporary = folder / f"{name}.part"
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(folder / name)
+    halves = {name: value.detach().half().contiguous() for name, value in state.items()}
+    temporary = folder / "model.safetensors.part"
+    save_file(halves, temporary, metadata={"format": "pt"})
+    temporary.replace(folder / "model.safetensors")

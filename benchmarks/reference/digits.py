@@ -1,0 +1,255 @@
+"""Spoken English digits: recordings, their splits, and batches of strings composed from them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from augmentation import SAMPLE_RATE_HZ, Samples, Surroundings, augment, normalise, resample, warp_formants
+from numpy.typing import NDArray
+
+WORDS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
+SPEAKERS = ("george", "jackson", "lucas", "nicolas")
+TEST_INDICES = range(5)  # the data set's own test split
+DEV_INDEX = 5  # ours, so that settings are never chosen on the test split
+KOKORO_HELD_OUT_EVERY = 20
+LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
+SILENCE = len(WORDS)  # class of the auxiliary labels
+IGNORED = -100
+RECEPTIVE_FIELD = 400
+STRIDE = 320
+WARPS = (1.0, 0.82, 0.88, 0.94, 1.07, 1.14, 1.22)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One file: ``samples`` ``(samples,)`` float32 at its own rate, and the digits spoken in it."""
+
+    name: str
+    speaker: str
+    digits: tuple[int, ...]
+    split: str
+    samples: Samples
+    sample_rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds at the recorded speed."""
+        return len(self.samples) / self.sample_rate_hz
+
+
+def read_fsdd(folder: Path) -> list[Recording]:
+    """Read ``{digit}_{speaker}_{index}.wav`` files; the split follows from the index."""
+    recordings = []
+    for path in sorted(folder.glob("*.wav")):
+        digit, speaker, index = path.stem.split("_")
+        split = "test" if int(index) in TEST_INDICES else "dev" if int(index) == DEV_INDEX else "train"
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+        recordings.append(
+            Recording(
+                name=path.stem,
+                speaker=speaker,
+                digits=(int(digit),),
+                split=split,
+                samples=samples,
+                sample_rate_hz=rate_hz,
+            )
+        )
+    return recordings
+
+
+def read_kokoro(folder: Path) -> list[Recording]:
+    """Read the synthetic strings; every twentieth is held out."""
+    recordings = []
+    with (folder / "transcripts.tsv").open(encoding="utf-8") as file:
+        for position, (name, text, voice) in enumerate(csv.reader(file, delimiter="\t")):
+            samples, rate_hz = soundfile.read(folder / f"{name}.opus", dtype="float32")
+            split = "test" if position % KOKORO_HELD_OUT_EVERY == 0 else "train"
+            digits = tuple(WORDS.index(word) for word in text.split())
+            recordings.append(
+                Recording(
+                    name=name,
+                    speaker=voice,
+                    digits=digits,
+                    split=split,
+                    samples=samples,
+                    sample_rate_hz=rate_hz,
+                )
+            )
+    return recordings
+
+
+def count_frames(num_samples: int) -> int:
+    """Frames the model makes of ``num_samples``: stride 320, receptive field 400."""
+    return max(0, (num_samples - RECEPTIVE_FIELD) // STRIDE + 1)
+
+
+def spell(digits: tuple[int, ...]) -> list[int]:
+    """Token ids of the digits' words with ``|`` between them."""
+    return [LETTERS.index(letter) for letter in "|".join(WORDS[digit] for digit in digits)]
+
+
+def active_span(samples: Samples) -> tuple[int, int]:
+    """First and last sample (exclusive) whose 10 ms block is within 26 dB of the loudest block."""
+    block = SAMPLE_RATE_HZ // 100
+    count = max(1, len(samples) // block)
+    level = np.square(samples[: count * block].reshape(count, -1)).mean(axis=1)
+    loud = np.flatnonzero(level >= 0.0025 * level.max())
+    return int(loud[0]) * block, min(len(samples), (int(loud[-1]) + 1) * block)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """``samples``: (batch, samples) float32; ``labels``: (batch, frames) int64; ``targets``: ids per row."""
+
+    samples: Samples
+    labels: NDArray[np.int64]
+    targets: list[list[int]]
+
+
+@dataclass(slots=True)
+class _Row:
+    samples: Samples
+    labels: NDArray[np.int64]
+    digits: list[int] = field(default_factory=list)
+
+    def place(self, piece: Samples, digits: tuple[int, ...], start: int) -> None:
+        """Add ``piece`` at ``start`` and label its frames: the digit, or nothing where several are spoken."""
+        self.samples[start : start + len(piece)] += piece
+        first, last = (start + edge for edge in active_span(piece))
+        centre = np.arange(len(self.labels)) * STRIDE + RECEPTIVE_FIELD // 2
+        inside = (centre >= first) & (centre < last)
+        self.labels[inside] = digits[0] if len(digits) == 1 else IGNORED
+        self.digits.extend(digits)
+
+
+class DigitBatches:
+    """Batches of equal-length strings; batch ``step`` depends on the seed and the step alone.
+
+    Distortions and synthetic voices, whose frames are not labelled, come in gradually over ``gentle_steps``,
+    up to ``strength`` (0 to 1).
+    """
+
+    def __init__(
+        self,
+        recordings: list[Recording],
+        surroundings: Surroundings,
+        *,
+        seed: int,
+        batch_s: float = 24.0,
+        gentle_steps: int = 1500,
+        strength: float = 0.6,
+        synthetic_share: float = 0.35,
+    ) -> None:
+        training = [recording for recording in recordings if recording.split == "train"]
+        if not training:
+            raise ValueError(f"none of {len(recordings)} recordings is of the training split")
+        self._by_speaker: dict[str, list[Recording]] = {}
+        for recording in training:
+            if recording.speaker in SPEAKERS:
+                self._by_speaker.setdefault(recording.speaker, []).append(recording)
+        self._synthetic = [recording for recording in training if recording.speaker not in SPEAKERS]
+        self._surroundings = surroundings
+        self._seed = seed
+        self._batch_s = batch_s
+        self._gentle_steps = gentle_steps
+        self._strength = strength
+        self._synthetic_share = synthetic_share
+        self._warped: dict[tuple[str, float], Samples] = {}
+
+    def __getitem__(self, step: int) -> Batch:
+        """Compose and augment batch ``step``."""
+        rng = np.random.default_rng((self._seed, step))
+        length_s = rng.uniform(0.4, 1.2) if rng.random() < 0.25 else rng.uniform(1.2, 5.0)
+        num_samples = int(length_s * SAMPLE_RATE_HZ)
+        strength = self._strength * min(1.0, step / self._gentle_steps)
+        count = int(np.clip(self._batch_s / length_s, 3, 24))
+        rows = [self._compose(num_samples, strength, rng) for _ in range(count)]
+        samples = augment(np.stack([row.samples for row in rows]), self._surroundings, rng, strength)
+        return Batch(
+            samples=normalise(samples),
+            labels=np.stack([row.labels for row in rows]),
+            targets=[spell(tuple(row.digits)) for row in rows],
+        )
+
+    def _compose(self, num_samples: int, strength: float, rng: np.random.Generator) -> _Row:
+        """Fill ``num_samples`` with pieces of one voice and gaps; one row in a hundred stays empty."""
+        labels = np.full(count_frames(num_samples), SILENCE, dtype=np.int64)
+        row = _Row(np.zeros(num_samples, np.float32), labels)
+        if rng.random() < 0.01:
+            return row
+        pieces: list[tuple[Samples, tuple[int, ...], int]] = []
+        room = num_samples
+        limit = int(rng.integers(1, 9)) if rng.random() < 0.25 else 8
+        for piece, digits in self._pieces(num_samples, strength, rng):
+            gap = int(_draw_gap_s(rng) * SAMPLE_RATE_HZ) if pieces else 0
+            if len(piece) + gap > room:
+                break
+            pieces.append((piece, digits, gap))
+            room -= len(piece) + gap
+            limit -= len(digits)
+            if limit <= 0:
+                break
+        position = int(rng.integers(room + 1))
+        for piece, digits, gap in pieces:
+            row.place(piece, digits, position + gap)
+            position += gap + len(piece)
+        return row
+
+    def _pieces(
+        self, num_samples: int, strength: float, rng: np.random.Generator
+    ) -> list[tuple[Samples, tuple[int, ...]]]:
+        """Candidates of one speaker and one distortion of the voice, the first one sure to fit."""
+        synthetic = self._synthetic and num_samples > SAMPLE_RATE_HZ
+        if synthetic and rng.random() < self._synthetic_share * strength:
+            pool, slowest, fastest = self._synthetic, 0.85, 1.2
+        else:
+            speakers = sorted(self._by_speaker)
+            pool, slowest, fastest = self._by_speaker[speakers[rng.integers(len(speakers))]], 0.8, 1.25
+        speed = 1.0 + strength * (rng.uniform(slowest, fastest) - 1.0)
+        warp = WARPS[rng.integers(len(WARPS))] if rng.random() < 0.7 * strength else 1.0
+        available_s = num_samples / SAMPLE_RATE_HZ * speed * 0.9
+        pieces: list[tuple[Samples, tuple[int, ...]]] = []
+        total_s = 0.0
+        for index in rng.integers(len(pool), size=64):
+            recording = pool[index]
+            if not pieces and recording.duration_s > available_s:
+                continue
+            if total_s > available_s or len(pieces) > 8:
+                break
+            factor = speed * rng.uniform(0.96, 1.04)
+            piece = resample(self._voice(recording, warp), recording.sample_rate_hz * factor, SAMPLE_RATE_HZ)
+            level = 10 ** (rng.normal(0, 2.5) / 20) * 0.1
+            pieces.append((piece * np.float32(level / (piece.std() + 1e-6)), recording.digits))
+            total_s += recording.duration_s
+        return pieces
+
+    def _voice(self, recording: Recording, warp: float) -> Samples:
+        """The recording with its formants moved, remembered because the warp costs a millisecond."""
+        if warp == 1.0:
+            return recording.samples
+        key = (recording.name, warp)
+        if key not in self._warped:
+            self._warped[key] = warp_formants(recording.samples, recording.sample_rate_hz, warp)
+        return self._warped[key]
+
+
+def _draw_gap_s(rng: np.random.Generator) -> float:
+    kind = rng.random()
+    if kind < 0.3:
+        return float(rng.uniform(0.0, 0.06))
+    return float(rng.uniform(0.05, 0.4) if kind < 0.9 else rng.uniform(0.4, 1.0))
+
+
+def join(recordings: list[Recording], rng: np.random.Generator) -> tuple[Samples, str]:
+    """Join undistorted recordings with silent gaps of 50 to 250 ms, for evaluation: samples and text."""
+    parts: list[Samples] = []
+    for recording in recordings:
+        parts.append(np.zeros(int(rng.uniform(0.05, 0.25) * SAMPLE_RATE_HZ), np.float32))
+        parts.append(resample(recording.samples, recording.sample_rate_hz, SAMPLE_RATE_HZ))
+    parts.append(np.zeros(int(rng.uniform(0.05, 0.25) * SAMPLE_RATE_HZ), np.float32))
+    text = " ".join(WORDS[digit] for recording in recordings for digit in recording.digits)
+    return np.concatenate(parts), text

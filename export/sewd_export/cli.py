@@ -1,0 +1,118 @@
+"""The command `sewd-export`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+_EPILOG = """\
+exit codes: 0 done; 1 the bundle is not the original, or the checkpoint cannot be exported: nothing was
+written; 2 wrong usage; 130 interrupted: nothing was written."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from sewd_runtime import SewdError
+
+    progress = _Progress(quiet=arguments.quiet or arguments.json)
+    try:
+        return _verify(arguments, progress) if arguments.verify else _export(arguments, progress)
+    except SewdError as error:
+        print(f"sewd-export: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("sewd-export: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sewd-export",
+        description="Export a SEW-D checkpoint to a bundle that runs without torch, and prove it exact.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="a Hugging Face folder or a hub id; without it, the embedded digits model",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="BUNDLE", help="folder to write (default: NAME-bundle)"
+    )
+    parser.add_argument(
+        "--audio", type=Path, metavar="DIR", help="compare on the recordings in this folder as well"
+    )
+    parser.add_argument(
+        "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    return parser
+
+
+class _Progress:
+    """One line a stage on standard error, with the seconds since the start."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.start = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.start
+
+    def __call__(self, stage: str) -> None:
+        if not self.quiet:
+            print(f"[{self.elapsed_s:5.1f} s] {stage}", file=sys.stderr)
+
+
+def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
+    progress("import torch and transformers")
+    from sewd_export.exporter import export
+
+    exported = export(arguments.checkpoint, arguments.output, audio=arguments.audio, progress=progress)
+    precisions = {name: asdict(entry) for name, entry in exported.manifest.precisions.items()}
+    if arguments.json:
+        result = {
+            "bundle": str(exported.path),
+            "seconds": round(progress.elapsed_s, 1),
+            "precisions": precisions,
+        }
+        print(json.dumps(result))
+    elif not arguments.quiet:
+        print(f"\n{exported.report}\n")
+        for entry in exported.manifest.precisions.values():
+            size = exported.manifest.files[entry.file].size_bytes
+            print(f"{exported.path / entry.file}  {size / 1e6:.1f} MB")
+    progress("done")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace, progress: _Progress) -> int:
+    progress("import torch and transformers")
+    from sewd_export.exporter import verify
+
+    reports = verify(arguments.verify, arguments.checkpoint, audio=arguments.audio, progress=progress)
+    if arguments.json:
+        precisions = {report.precision: asdict(report.evidence) for report in reports}
+        failures = [line for report in reports for line in report.failures]
+        print(json.dumps({"bundle": str(arguments.verify), "precisions": precisions, "failures": failures}))
+    elif not arguments.quiet:
+        print("", *reports, sep="\n")
+    for report in reports:
+        report.check()
+    progress("done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

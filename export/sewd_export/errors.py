@@ -1,0 +1,86 @@
+"""Every error the exporter raises on purpose.
+
+SewdError                                              the runtime's root
+└── ExportError
+    ├── CheckpointError             ValueError         the checkpoint cannot be used
+    │   ├── CheckpointNotFoundError FileNotFoundError  no folder, embedded model or hub id; a file is absent
+    │   ├── CheckpointReadError                        a file is truncated, not JSON, or of another kind
+    │   ├── UnsafeCheckpointError                      a pickle runs code, or an index leaves the folder
+    │   ├── UnknownTaskError                           nothing tells which head the model has
+    │   ├── TokenizerError                             vocab.json is missing or does not fit a CTC model
+    │   └── WeightError             KeyError           weights are missing, unexpected, of the wrong shape
+    ├── UnsupportedConfigError      NotImplementedError  a configuration field has a value that is refused
+    ├── TraceError                  RuntimeError       the model could not be turned into a graph
+    └── ParityError                 ArithmeticError    a precision misses its tolerance
+
+A message says what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sewd_runtime.errors import SewdError
+
+
+class ExportError(SewdError):
+    """Root of the exporter's errors."""
+
+
+class CheckpointError(ExportError, ValueError):
+    """The checkpoint cannot be used."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no checkpoint of this name, or no weights in its folder."""
+
+
+class CheckpointReadError(CheckpointError):
+    """A file of the checkpoint is truncated, not JSON, or not what its name says."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A pickle would run code, or an index names a file outside the folder."""
+
+
+class UnknownTaskError(CheckpointError):
+    """Neither config.json nor the weights tell which head the model has."""
+
+
+class TokenizerError(CheckpointError):
+    """The tokenizer's files are missing or do not fit a CTC model."""
+
+
+class WeightError(CheckpointError, KeyError):
+    """Weights are missing, unexpected or of the wrong shape; all of them are named.
+
+    missing, unexpected: parameter names of the original model.
+    wrong_shape: one line each, `name (found) instead of (expected)`.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        missing: Sequence[str] = (),
+        unexpected: Sequence[str] = (),
+        wrong_shape: Sequence[str] = (),
+    ) -> None:
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
+        self.wrong_shape = tuple(wrong_shape)
+        kinds = {"missing": missing, "unexpected": unexpected, "wrong shape": wrong_shape}
+        named = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+        super().__init__(f"{where}: the weights do not fit config.json. {named}")
+
+
+class UnsupportedConfigError(ExportError, NotImplementedError):
+    """A configuration field has a value that is not supported; the message names the field."""
+
+
+class TraceError(ExportError, RuntimeError):
+    """The model could not be turned into a graph."""
+
+
+class ParityError(ExportError, ArithmeticError):
+    """A precision is further from the original than its tolerance."""

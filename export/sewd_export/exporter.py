@@ -1,0 +1,201 @@
+"""`export` and `verify`: from a checkpoint to a verified bundle, and the proof again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from sewd_export.bundle import (
+    check_target,
+    copy_configs,
+    hash_files,
+    staged,
+    write_golden,
+    write_manifest,
+    write_vocabulary,
+)
+from sewd_export.checkpoint import Checkpoint, load_checkpoint
+from sewd_export.errors import CheckpointError, ExportError, ParityError, TraceError
+from sewd_export.families import build_module, check_config, geometry
+from sewd_export.parity import ParityReport, Reference
+from sewd_export.passes import optimize
+from sewd_export.precisions import PRECISIONS
+from sewd_export.trace import OPSET, trace
+from sewd_runtime.bundle import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
+from sewd_runtime.golden import check_golden
+
+Progress = Callable[[str], None]
+_PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A written bundle, and how each of its precisions compared with the original."""
+
+    path: Path
+    manifest: Manifest
+    reports: tuple[ParityReport, ...]
+
+    @property
+    def report(self) -> str:
+        """The parity tables, as text."""
+        return "\n\n".join(map(str, self.reports))
+
+
+def export(
+    checkpoint: str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    precisions: Sequence[str] = ("fp32",),
+    audio: str | Path | None = None,
+    progress: Progress = lambda stage: None,
+) -> Exported:
+    """Export a checkpoint to a bundle that is verified against the original before it appears.
+
+    checkpoint: a Hugging Face folder, a hub id, or None for the embedded digits model.
+    out: the bundle's folder; None is `<name>-bundle` in the current folder. An older bundle there is
+    replaced.
+    audio: a folder of recordings that are compared as well.
+    Raises ExportError (CheckpointError, UnsupportedConfigError, TraceError, ParityError); then nothing is
+    written.
+    """
+    unknown = [name for name in precisions if name not in PRECISIONS]
+    if unknown or not precisions:
+        raise ExportError(f"precisions {list(precisions)}: choose from {', '.join(PRECISIONS)}")
+    progress("load the checkpoint")
+    source = load_checkpoint(checkpoint)
+    target = Path(out) if out is not None else Path(f"{source.name}-bundle")
+    check_target(target)
+    check_config(source)
+    with staged(target) as folder:
+        ctc = write_vocabulary(source, folder)
+        copy_configs(source, folder)
+        progress("run the original")
+        reference = Reference.make(source, ctc=ctc, audio=audio)
+        write_golden(folder, reference.golden.samples, reference.golden.expected)
+        progress("trace the model")
+        domains = _write_models(source, folder, precisions)
+        reports = tuple(_compare(reference, folder, precisions, progress))
+        progress("verify the bundle")
+        manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, domains=domains)
+        write_manifest(folder, manifest)
+        _check_golden(folder, precisions)
+    return Exported(path=target, manifest=manifest, reports=reports)
+
+
+def verify(
+    bundle: str | Path,
+    checkpoint: str | Path | None = None,
+    *,
+    audio: str | Path | None = None,
+    progress: Progress = lambda stage: None,
+) -> tuple[ParityReport, ...]:
+    """Compare an existing bundle with its checkpoint again; every file's hash is checked first.
+
+    checkpoint: None takes the name that the bundle keeps.
+    Returns one report for each precision; call `check` on it to raise. Raises BundleError, CheckpointError.
+    """
+    progress("check the bundle's files")
+    opened = open_bundle(Path(bundle))
+    opened.verify()
+    provenance = opened.manifest.provenance
+    progress("load the checkpoint")
+    source = load_checkpoint(provenance.checkpoint if checkpoint is None else checkpoint)
+    if source.sha256 != provenance.checkpoint_sha256:
+        raise CheckpointError(
+            f"{source.folder}: sha256 {source.sha256[:12]}..., but {opened.path} was made from "
+            f"{provenance.checkpoint}, sha256 {provenance.checkpoint_sha256[:12]}...; name that checkpoint"
+        )
+    progress("run the original")
+    reference = Reference.make(source, ctc=opened.manifest.ctc, audio=audio)
+    reports = []
+    for name, entry in opened.manifest.precisions.items():
+        progress(f"compare {name} with the original")
+        path = opened.path_of(entry.file)
+        reports.append(reference.compare(path, precision=name, tolerance=entry.tolerance))
+    return tuple(reports)
+
+
+def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Trace once and write one model for each precision; return the operator domains of each.
+
+    Nothing of the trace outlives this function: parity needs the memory.
+    """
+    graph = optimize(trace(build_module(source), receptive_field=geometry(source.config).receptive_field))
+    domains = {}
+    for name in precisions:
+        model = PRECISIONS[name].convert(graph)
+        try:
+            ir.save(model, _model_path(folder, name))
+        except ValueError as error:  # protobuf refuses what exceeds its limit
+            raise TraceError(f"{name}: cannot be written as one file of at most 2 GB: {error}") from error
+        domains[name] = tuple(sorted(domain for domain in model.opset_imports if domain))
+    return domains
+
+
+def _compare(
+    reference: Reference, folder: Path, precisions: Sequence[str], progress: Progress
+) -> Iterator[ParityReport]:
+    """Yield the report of each precision; raises ParityError at the first that misses its tolerance."""
+    for name in precisions:
+        progress(f"compare {name} with the original")
+        report = reference.compare(
+            _model_path(folder, name), precision=name, tolerance=PRECISIONS[name].tolerance
+        )
+        report.check()
+        yield report
+
+
+def _check_golden(folder: Path, precisions: Sequence[str]) -> None:
+    bundle = open_bundle(folder)
+    for name in precisions:
+        result = check_golden(bundle, name)
+        if not result.passed:
+            raise ParityError(f"{name}: the runtime misses the golden utterance by {result.max_abs:.2e}")
+
+
+def _model_path(folder: Path, precision: str) -> Path:
+    return folder / f"model.{precision}.onnx"
+
+
+def _manifest(
+    source: Checkpoint,
+    folder: Path,
+    *,
+    ctc: CtcEntry | None,
+    reference: Reference,
+    reports: Sequence[ParityReport],
+    domains: dict[str, tuple[str, ...]],
+) -> Manifest:
+    shape = geometry(source.config)
+    return Manifest(
+        name=source.name,
+        task=source.task,
+        family=source.config.model_type,
+        sample_rate_hz=source.sample_rate_hz,
+        receptive_field=shape.receptive_field,
+        stride=shape.stride,
+        min_samples=shape.min_samples,
+        num_outputs=reference.golden.expected.shape[-1],
+        ctc=ctc,
+        precisions={
+            report.precision: PrecisionEntry(
+                file=_model_path(folder, report.precision).name,
+                opset=OPSET,
+                domains=domains[report.precision],
+                tolerance=report.tolerance,
+                parity=report.evidence,
+            )
+            for report in reports
+        },
+        files=hash_files(folder),
+        provenance=Provenance(
+            checkpoint=source.origin,
+            checkpoint_sha256=source.sha256,
+            versions={package: importlib.metadata.version(package) for package in _PACKAGES},
+        ),
+    )

@@ -1,0 +1,163 @@
+"""The feature encoder: raw samples to frames, every convolution as one matrix product, channels last.
+
+A convolution without padding is a product with the windows it sees. Where the stride divides the kernel the
+windows are a reshape; else they are as many blocks side by side as strides fit into the kernel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sewd_export.families._layers import LayerNorm, Product, activation
+from sewd_export.families._weights import Weights
+
+_GROUP_NORM_EPS = 1e-5  # torch's default, which the original does not override
+_LAYER_NORM_EPS = 1e-5
+_BLOCK = 256
+
+
+def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """Return how many samples one frame sees."""
+    return 1 + sum((kernel - 1) * math.prod(strides[:i]) for i, kernel in enumerate(kernels))
+
+
+class SampleNorm(nn.Module):
+    """Zero mean and unit variance over each item's own samples, zeros past its end.
+
+    forward: input_values `(batch, samples)`, mask `(batch, samples)` bool, lengths `(batch, 1)` float32 →
+    same shape. As transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm`, eps 1e-7.
+    """
+
+    def forward(self, input_values: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
+        samples = torch.where(mask, input_values, 0.0)
+        mean = samples.sum(1, keepdim=True) / lengths
+        centred = torch.where(mask, samples - mean, 0.0)
+        variance = (centred * centred).sum(1, keepdim=True) / lengths
+        return centred / torch.sqrt(variance + 1e-7)
+
+
+def windows(x: Tensor, frames: int, kernel: int, stride: int) -> Tensor:
+    """Return what the first `frames` of a convolution see: `(batch, length, channels)` → `(batch, frames,
+    kernel * channels)`."""
+    if kernel == stride == 1:
+        return x[:, :frames]
+    batch, _, channels = x.shape
+    whole, rest = divmod(kernel, stride)
+    blocks = [
+        x[:, i * stride : (i + frames) * stride].reshape(batch, frames, stride * channels)
+        for i in range(whole)
+    ]
+    blocks += [x[:, i : i + (frames - 1) * stride + 1 : stride] for i in range(kernel - rest, kernel)]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, -1)
+
+
+def product_weight(weight: Tensor) -> Tensor:
+    """Reorder a convolution's `(out, in, kernel)` for `windows`: `(kernel * in, out)`."""
+    return weight.permute(2, 1, 0).reshape(-1, weight.shape[0])
+
+
+class Convolution(nn.Module):
+    """Windows, product, optional layer norm over the channels, activation.
+
+    forward: `(batch, length, in)`, how many frames to compute → `(batch, frames, out)`.
+    """
+
+    def __init__(self, weights: Weights, kernel: int, stride: int, *, act: str, layer_norm: bool) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.product = Product(product_weight(weights["conv.weight"]), weights.get("conv.bias"))
+        self.norm = LayerNorm(weights.at("layer_norm"), _LAYER_NORM_EPS) if layer_norm else nn.Identity()
+        self.activation = activation(act, weights.at("activation"))
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        activated: Tensor = self.activation(
+            self.norm(self.product(windows(x, frames, self.kernel, self.stride)))
+        )
+        return activated
+
+
+def _sum_over_time(x: Tensor, blocks: int) -> Tensor:
+    """Sum block by block, then over the blocks: `(batch, blocks * _BLOCK, channels)` → `(batch, 1,
+    channels)`.
+
+    onnxruntime adds up a float32 axis one by one: over a minute of audio that alone cost 9e-5 of the logits.
+    """
+    total: Tensor = x.unflatten(1, (blocks, _BLOCK)).sum(2).sum(1, keepdim=True)
+    return total
+
+
+class GroupNormConvolution(nn.Module):
+    """The first convolution, each channel normalised over the item's own frames.
+
+    forward: `(batch, samples, 1)`, lengths `(batch,)` int64 → `(batch, frames, out)`, and up to a block more.
+
+    The mean of the product is the product of the mean, so the windows are centred (and zeroed past the
+    item's end) before it, while they are narrow; the convolution's bias falls out with the mean.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, weights: Weights, kernel: int, stride: int, *, act: str) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.register_buffer("weight", product_weight(weights["conv.weight"]).contiguous())
+        self.register_buffer("scale", weights["layer_norm.weight"])
+        self.register_buffer("bias", weights["layer_norm.bias"])
+        self.activation = activation(act, weights.at("activation"))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        length = (x.shape[1] - self.kernel) // self.stride + 1
+        blocks = (length + _BLOCK - 1) // _BLOCK
+        frames = windows(x, length, self.kernel, self.stride)
+        frames = functional.pad(frames, (0, 0, 0, blocks * _BLOCK - length))
+        own = (lengths - self.kernel) // self.stride + 1
+        mask = (torch.arange(blocks * _BLOCK)[None] < own[:, None])[..., None]
+        count = own[:, None, None].to(frames.dtype)
+        mean = _sum_over_time(torch.where(mask, frames, 0.0), blocks) / count
+        product = torch.matmul(torch.where(mask, frames - mean, 0.0), self.weight)
+        variance = _sum_over_time(product * product, blocks) / count
+        scale = self.scale / torch.sqrt(variance + _GROUP_NORM_EPS)
+        activated: Tensor = self.activation(product * scale + self.bias)
+        return activated
+
+
+class FeatureEncoder(nn.Module):
+    """Samples to features: `(batch, samples)`, lengths `(batch,)` int64 → `(batch, frames, channels)`."""
+
+    def __init__(
+        self, weights: Weights, *, kernels: tuple[int, ...], strides: tuple[int, ...], act: str, norm: str
+    ) -> None:
+        super().__init__()
+        first, rest = weights.at(0), range(1, len(kernels))
+        layer_norm = norm == "layer"
+        self.kernels, self.strides = kernels, strides
+        self.group_norm = not layer_norm
+        self.conv_layers = nn.ModuleList(
+            [
+                Convolution(first, kernels[0], strides[0], act=act, layer_norm=True)
+                if layer_norm
+                else GroupNormConvolution(first, kernels[0], strides[0], act=act)
+            ]
+            + [
+                Convolution(weights.at(i), kernels[i], strides[i], act=act, layer_norm=layer_norm)
+                for i in rest
+            ]
+        )
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        stride = math.prod(self.strides)
+        needed = [(samples.shape[1] - receptive_field(self.kernels, self.strides)) // stride + 1]
+        for kernel, step in zip(self.kernels[:0:-1], self.strides[:0:-1], strict=True):
+            needed.insert(0, (needed[0] - 1) * step + kernel)
+        first, *rest = self.conv_layers
+        x = samples[..., None]
+        features: Tensor = first(x, lengths) if self.group_norm else first(x, needed[0])
+        for layer, frames in zip(rest, needed[1:], strict=True):
+            features = layer(features, frames)
+        return features

@@ -1,0 +1,28 @@
+"""Passes over the traced graph; `PIPELINE` is their order."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx_ir.passes import Sequential, common
+
+from sewd_export.passes.name_by_module import NameByModule
+
+__all__ = ["PIPELINE", "NameByModule", "optimize"]
+
+PIPELINE: tuple[ir.passes.PassBase, ...] = (
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+    common.IdentityEliminationPass(),
+    common.CommonSubexpressionEliminationPass(),
+    common.DeduplicateInitializersPass(),
+    common.RemoveUnusedNodesPass(),
+    common.RemoveUnusedFunctionsPass(),
+    common.RemoveUnusedOpsetsPass(),
+    NameByModule(),
+    common.ClearMetadataAndDocStringPass(),
+    common.TopologicalSortPass(),
+)
+
+
+def optimize(model: ir.Model) -> ir.Model:
+    """Run `PIPELINE` over a traced model, in place, and return it."""
+    return Sequential(*PIPELINE)(model).model

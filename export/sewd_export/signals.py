@@ -1,0 +1,93 @@
+"""The audio that parity is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewd_export.errors import ExportError
+from sewd_export.families import Geometry
+from sewd_runtime import SewdError, read_audio
+
+_SPEECH = Path(__file__).parent / "speech"
+_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+BATCH_SIZES = (1, 2, 5, 17)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """One utterance: `samples (samples,)` float32 at the model's rate, and what to call it."""
+
+    name: str
+    samples: NDArray[np.float32]
+
+
+def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:
+    """Return the grid: lengths around every boundary, hard levels, speech, and the recordings in `audio`.
+
+    Raises ExportError: `audio` is not a folder with recordings.
+    """
+    field, stride, rate = geometry.receptive_field, geometry.stride, sample_rate_hz
+    lengths = [
+        field,
+        field + 1,
+        field + stride - 1,
+        field + stride,
+        rate,
+        rate + 1,
+        47777,
+        10 * rate,
+        30 * rate,
+        61 * rate,
+    ]
+    found = [Signal(name=f"{length} samples", samples=_babble(length, rate)) for length in lengths]
+    second = _babble(3 * rate + 7, rate)
+    found += [
+        Signal(name="silence", samples=np.zeros(2 * rate + 1, np.float32)),
+        Signal(name="clipped", samples=np.clip(20 * second, -1, 1)),
+        Signal(name="DC offset", samples=0.05 * second + np.float32(0.5)),
+        Signal(
+            name="half silent", samples=np.where(np.arange(len(second)) < rate, 0, second).astype(np.float32)
+        ),
+    ]
+    found += _recordings(_SPEECH, rate)
+    if audio is not None:
+        own = _recordings(audio, rate)
+        if not own:
+            raise ExportError(f"{audio}: no recordings ({', '.join(sorted(_SUFFIXES))}) to compare on")
+        found += own
+    return [signal for signal in found if len(signal.samples) >= geometry.min_samples]
+
+
+def golden_signal(sample_rate_hz: int) -> Signal:
+    """Return the utterance that a bundle carries: the first of the package's own speech clips."""
+    return _recordings(_SPEECH, sample_rate_hz)[0]
+
+
+def ragged_batches(found: Sequence[Signal], *, longest: int, seed: int = 0) -> tuple[tuple[Signal, ...], ...]:
+    """Draw one batch of each of `BATCH_SIZES` from the signals of at most `longest` samples."""
+    short = [signal for signal in found if len(signal.samples) <= longest]
+    random = np.random.default_rng(seed)
+    return tuple(tuple(short[i] for i in random.integers(0, len(short), size)) for size in BATCH_SIZES)
+
+
+def _babble(length: int, rate: int) -> NDArray[np.float32]:
+    """Return noise with the slow loudness of speech, seeded by its length: `(length,)` float32 within [-1,
+    1]."""
+    random = np.random.default_rng(length)
+    seconds = np.arange(length) / rate
+    loudness = 0.55 + 0.45 * np.sin(2 * np.pi * (3.1 * seconds + random.random()))
+    noise = np.convolve(random.standard_normal(length), [0.5, 0.3, 0.2], mode="same")
+    return np.clip(0.2 * loudness * noise, -1, 1).astype(np.float32)
+
+
+def _recordings(folder: Path, rate: int) -> list[Signal]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    try:
+        return [Signal(name=path.stem, samples=read_audio(path, target_rate_hz=rate)) for path in paths]
+    except SewdError as error:
+        raise ExportError(f"{folder}: {error}") from error

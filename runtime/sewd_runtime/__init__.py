@@ -1,0 +1,57 @@
+"""Run exported SEW-D speech models with numpy and onnxruntime.
+
+Names are loaded when first used: importing the package imports nothing else, not even numpy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sewd_runtime.errors import SewdError
+
+if TYPE_CHECKING:
+    from sewd_runtime.audio import read_audio
+    from sewd_runtime.bundle import Manifest
+    from sewd_runtime.recognizer import Classifier, Encoder, Recognizer, load
+    from sewd_runtime.transcript import Classification, Segment, Transcript, Word
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Classification",
+    "Classifier",
+    "Encoder",
+    "Manifest",
+    "Recognizer",
+    "Segment",
+    "SewdError",
+    "Transcript",
+    "Word",
+    "__version__",
+    "load",
+    "read_audio",
+]
+
+_HOMES = {
+    "Classification": "transcript",
+    "Classifier": "recognizer",
+    "Encoder": "recognizer",
+    "Manifest": "bundle",
+    "Recognizer": "recognizer",
+    "Segment": "transcript",
+    "Transcript": "transcript",
+    "Word": "transcript",
+    "load": "recognizer",
+    "read_audio": "audio",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sewd_runtime' has no attribute {name!r}")
+    value = getattr(import_module(f"sewd_runtime.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

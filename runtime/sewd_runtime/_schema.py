@@ -1,0 +1,123 @@
+"""Strict JSON into frozen dataclasses: no unknown key, no missing key, nothing converted."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from sewd_runtime.errors import BundleError, ManifestKeyError, ManifestTypeError
+
+_NAMES: Mapping[Any, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    NoneType: "null",
+    list: "an array",
+    dict: "an object",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What a value must satisfy beyond its type; stands in ``Annotated``."""
+
+    must: str
+    holds: Callable[[Any], bool]
+    error: type[BundleError] = ManifestTypeError
+
+
+def parse_json(text: str, *, where: str) -> Any:
+    """Parse JSON without NaN, infinities and repeated keys; raises ManifestTypeError or ManifestKeyError."""
+
+    def refuse_constant(name: str) -> NoReturn:
+        raise ManifestTypeError(f"{where}: {name} is not JSON")
+
+    def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            repeated = next(key for key in keys if keys.count(key) > 1)
+            raise ManifestKeyError(f"{where}: the key {repeated!r} stands twice in one object")
+        return found
+
+    try:
+        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=refuse_repeats)
+    except BundleError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ManifestTypeError(f"{where}: not JSON: {error}") from error
+
+
+def build(kind: Any, value: Any, *, where: str, path: str = "") -> Any:
+    """Make a ``kind`` (dataclass, dict, tuple, union with None, plain type, or Annotated) of parsed JSON.
+
+    Raises ManifestKeyError, ManifestTypeError or a Rule's own error; it names the file and the path.
+    """
+    if is_dataclass(kind):
+        return _build_dataclass(kind, value, where, path)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        built = build(arguments[0], value, where=where, path=path)
+        for rule in arguments[1:]:
+            if not rule.holds(built):
+                raise rule.error(f"{where}: {path} must be {rule.must}, got {_show(value)}")
+        return built
+    if origin in (Union, UnionType):
+        inner = next(argument for argument in arguments if argument is not NoneType)
+        return None if value is None else build(inner, value, where=where, path=path)
+    if origin is dict:
+        return {
+            build(arguments[0], key, where=where, path=_join(path, key)): build(
+                arguments[1], item, where=where, path=_join(path, key)
+            )
+            for key, item in _expect(dict, value, where, path).items()
+        }
+    if origin is tuple:
+        items = enumerate(_expect(list, value, where, path))
+        return tuple(build(arguments[0], item, where=where, path=f"{path}[{index}]") for index, item in items)
+    return _expect(kind, value, where, path)
+
+
+def _build_dataclass(kind: Any, value: Any, where: str, path: str) -> Any:
+    found = _expect(dict, value, where, path)
+    hints = get_type_hints(kind, include_extras=True)
+    for key in found:
+        if key not in hints:
+            raise ManifestKeyError(f"{where}: {_join(path, key)} is not a key of this format")
+    for key in hints:
+        if key not in found:
+            raise ManifestKeyError(f"{where}: {_join(path, key)} is missing")
+    return kind(
+        **{key: build(hint, found[key], where=where, path=_join(path, key)) for key, hint in hints.items()}
+    )
+
+
+def _expect(kind: type, value: Any, where: str, path: str) -> Any:
+    # `type(value) is` and not isinstance: True is an int to Python, not to JSON.
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if not fits or (kind is float and not math.isfinite(value)):
+        raise ManifestTypeError(f"{where}: {path or 'the top'} must be {_NAMES[kind]}, got {_show(value)}")
+    return value
+
+
+def to_plain(value: Any) -> Any:
+    """Turn dataclasses, dicts and tuples into what json writes, dicts in sorted order."""
+    if is_dataclass(value):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: to_plain(value[key]) for key in sorted(value)}
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,19 @@
+"""Names for the arrays that travel through the runtime."""
+
+import os
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+"""``(samples,)`` float32, about [-1, 1]."""
+
+Output: TypeAlias = NDArray[np.float32]
+"""``(frames, vocab)``, ``(classes,)`` or ``(frames, hidden)`` float32, or a batch of them."""
+
+Lengths: TypeAlias = NDArray[np.int64]
+"""``(batch,)`` int64, in samples or frames."""
+
+AudioSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]"
+"""A path, the bytes of an audio file, an open binary file, or an array of samples."""

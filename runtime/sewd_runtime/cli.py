@@ -1,0 +1,217 @@
+"""The ``sewd`` command."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import sewd_runtime
+from sewd_runtime._types import Samples
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import SewdError, TaskError
+from sewd_runtime.inspection import inspect_bundle
+from sewd_runtime.progress import show_progress
+from sewd_runtime.recognizer import Classifier, Recognizer, load
+from sewd_runtime.transcript import Classification, Transcript
+
+Result = TypeVar("Result")
+
+DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+
+_EXIT_CODES = """\
+exit codes:
+  0    all done
+  1    some input could not be read or run; the rest was done (inspect: a check failed)
+  2    wrong usage
+  3    the bundle, its precision or the provider cannot be used
+  130  interrupted
+  141  the reader of the output went away
+"""
+
+_OUTPUT = """\
+output:
+  text  one file: its result alone; several: one line each, "FILE: result"
+  json  one object a line, for one file too
+Errors go to stderr, one line each, "sewd: FILE: message".
+
+"""
+
+_GROUP_SECONDS = 600
+"""Audio read before it is run: enough to find recordings of like length, little enough to hold."""
+
+_GROUP_FILES = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    # A file name or a label may hold what the terminal cannot show.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code: int = options.command(options)
+        sys.stdout.flush()
+    except (SewdError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Python flushes stdout once more when it ends; give it somewhere to write to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+        _complain(error)
+        return NO_MODEL
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    text = "Run exported SEW-D speech models."
+    parser = argparse.ArgumentParser(prog="sewd", description=text, epilog=_EXIT_CODES, formatter_class=shape)
+    parser.add_argument("--version", action="version", version=f"sewd {sewd_runtime.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, epilog, text in (
+        ("transcribe", _transcribe, _OUTPUT + _EXIT_CODES, "Write what is said in recordings."),
+        ("classify", _classify, _OUTPUT + _EXIT_CODES, "Write the label of recordings."),
+        ("inspect", _inspect, _EXIT_CODES, "Show a bundle, check its hashes, rerun its golden utterance."),
+    ):
+        each = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=shape)
+        each.set_defaults(command=command)
+        which = "bundle folder or embedded model (default: digits)"
+        if command is _inspect:
+            each.add_argument("model", nargs="?", metavar="BUNDLE", help=which)
+        else:
+            each.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
+            each.add_argument("--model", metavar="BUNDLE", help=which)
+            each.add_argument("--precision", metavar="P", help="(default: fp32 where there is one)")
+            each.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+        each.add_argument("--threads", type=_count, metavar="N", help="(default: one for each core)")
+    return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
+
+
+def _transcribe(options: argparse.Namespace) -> int:
+    model = load(options.model, precision=options.precision, threads=options.threads)
+    if not isinstance(model, Recognizer):
+        raise TaskError(f"{model.engine.bundle.path}: is for {model.manifest.task}, transcribe needs ctc")
+    return _run_files(options, model.engine, model.transcribe_batch, _transcript_text, _transcript_json)
+
+
+def _classify(options: argparse.Namespace) -> int:
+    model = load(options.model, precision=options.precision, threads=options.threads)
+    if not isinstance(model, Classifier):
+        raise TaskError(
+            f"{model.engine.bundle.path}: is for {model.manifest.task}, classify needs classification"
+        )
+    return _run_files(options, model.engine, model.classify_batch, _classification_text, _classification_json)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    passed = True
+    for line, ok in inspect_bundle(options.model, threads=options.threads):
+        print(line, flush=True)
+        passed = passed and ok
+    return DONE if passed else SOME_FAILED
+
+
+def _transcript_text(transcript: Transcript) -> str:
+    return transcript.text
+
+
+def _transcript_json(transcript: Transcript) -> dict[str, Any]:
+    words = [asdict(word) for word in transcript.words]
+    return {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+
+
+def _classification_text(classification: Classification) -> str:
+    return f"{classification.label} {classification.probability:.4f}"
+
+
+def _classification_json(classification: Classification) -> dict[str, Any]:
+    return asdict(classification)
+
+
+def _run_files(
+    options: argparse.Namespace,
+    engine: Engine,
+    run: Callable[[Sequence[Samples]], list[Result]],
+    as_text: Callable[[Result], str],
+    as_json: Callable[[Result], dict[str, Any]],
+) -> int:
+    """Run all files, write each result as soon as it is there, complain about each failure, go on."""
+    code = DONE
+    results = _results(options.files, engine, run)
+    for name, result in show_progress(results, total=len(options.files)):
+        if isinstance(result, Exception):
+            code = SOME_FAILED
+            _complain(result, name)
+        elif options.format == "json":
+            print(json.dumps({"file": name, **as_json(result)}, ensure_ascii=False), flush=True)
+        else:
+            print(as_text(result) if len(options.files) == 1 else f"{name}: {as_text(result)}", flush=True)
+    return code
+
+
+def _results(
+    names: Sequence[str], engine: Engine, run: Callable[[Sequence[Samples]], list[Result]]
+) -> Iterator[tuple[str, Result | Exception]]:
+    """Yield the result or the error of every file, in order, never holding more than a group's audio."""
+    for group in _read_groups(names, engine):
+        recordings = [samples for _, samples in group if not isinstance(samples, Exception)]
+        results = _run_group(recordings, run)
+        for name, samples in group:
+            yield name, samples if isinstance(samples, Exception) else next(results)
+
+
+def _read_groups(names: Sequence[str], engine: Engine) -> Iterator[list[tuple[str, Samples | Exception]]]:
+    group: list[tuple[str, Samples | Exception]] = []
+    num_samples = 0
+    for name in names:
+        content = _read(name, engine)
+        group.append((name, content))
+        num_samples += 0 if isinstance(content, Exception) else len(content)
+        if num_samples >= _GROUP_SECONDS * engine.manifest.sample_rate_hz or len(group) >= _GROUP_FILES:
+            yield group
+            group, num_samples = [], 0
+    if group:
+        yield group
+
+
+def _read(name: str, engine: Engine) -> Samples | Exception:
+    try:
+        return engine.read(sys.stdin.buffer.read() if name == "-" else name, None)
+    except (SewdError, OSError) as error:
+        return error
+
+
+def _run_group(
+    recordings: Sequence[Samples], run: Callable[[Sequence[Samples]], list[Result]]
+) -> Iterator[Result | Exception]:
+    try:
+        yield from run(recordings)
+    except SewdError as error:
+        if len(recordings) == 1:
+            yield error
+            return
+        # One of them is at fault, or they are too much together.
+        for samples in recordings:
+            yield from _run_group([samples], run)
+
+
+def _complain(error: Exception, name: str = "") -> None:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    message = " ".join(reason.split()).removeprefix(f"{name}: ")
+    print(f"sewd: {name}: {message}" if name else f"sewd: {message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The best label of every frame, repeats merged, blanks dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from sewd_runtime.decode._types import Hypothesis
+
+
+def greedy(
+    log_probs: npt.NDArray[np.float32],
+    lengths: npt.NDArray[np.int64],
+    blank_id: int,
+    *,
+    canonical_ids: Sequence[int] | None = None,
+) -> list[Hypothesis]:
+    """Return the best path of every item.
+
+    log_probs: (batch, frames, vocab) float32.
+    lengths: (batch,) int64, frames of each item; what lies past them never matters.
+    canonical_ids: (vocab,), the id that each counts as (``Vocabulary.canonical_ids``); None: itself.
+    """
+    batch, frames, _ = log_probs.shape
+    labels = log_probs.argmax(axis=-1)
+    scores = np.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
+    if canonical_ids is not None:
+        labels = np.asarray(canonical_ids, dtype=np.int64)[labels]
+    labels = np.where(np.arange(frames) < np.asarray(lengths)[:, None], labels, blank_id)
+
+    # A blank on either side of every item: a token begins, and ends, where the label changes.
+    edge = np.full((batch, 1), blank_id)
+    changed = np.diff(np.concatenate([edge, labels, edge], axis=1), axis=1) != 0
+    is_token = labels != blank_id
+    items, starts = np.nonzero(changed[:, :-1] & is_token)
+    ends = np.nonzero(changed[:, 1:] & is_token)[1] + 1
+
+    token_ids = labels[items, starts]
+    means = _means(scores, items, starts, ends)
+    bounds = np.searchsorted(items, np.arange(batch + 1))
+    return [
+        Hypothesis(
+            token_ids=tuple(token_ids[first:last].tolist()),
+            starts=tuple(starts[first:last].tolist()),
+            ends=tuple(ends[first:last].tolist()),
+            log_probs=tuple(means[first:last].tolist()),
+        )
+        for first, last in pairwise(bounds)
+    ]
+
+
+def _means(
+    scores: npt.NDArray[np.float32],
+    items: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Return the mean of scores[item, start:end] of each span; scores: (batch, frames)."""
+    if len(items) == 0:
+        return np.zeros(0)
+    # reduceat sums from each index to the next: every other sum is a span, the rest are the gaps. The zero
+    # at the end makes the last span's end a valid index.
+    flat = np.append(scores.astype(np.float64).ravel(), 0.0)
+    edges = np.stack([starts, ends], axis=1) + items[:, None] * scores.shape[1]
+    sums = np.add.reduceat(flat, edges.ravel())[::2]
+    return np.asarray(sums / (ends - starts))

@@ -1,0 +1,18 @@
+"""From logits to log-probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return the log-probabilities along the last axis.
+
+    logits: (..., vocab), any float type; the work is done in float32.
+    """
+    logits = np.asarray(logits, dtype=np.float32)
+    if logits.size == 0:
+        return logits
+    shifted = logits - logits.max(axis=-1, keepdims=True)  # the largest becomes 0, so exp cannot overflow
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float32)

@@ -1,0 +1,91 @@
+"""What every kind of model shares: a bundle, a session, and recordings run in batches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sewd_runtime._types import AudioSource, Lengths, Output, Samples
+from sewd_runtime.audio import read_audio
+from sewd_runtime.batching import plan_batches
+from sewd_runtime.bundle import Bundle, Manifest
+from sewd_runtime.errors import AudioValueError, ModelError, PrecisionError
+from sewd_runtime.session import Session, pad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """One precision of a bundle, loaded."""
+
+    bundle: Bundle
+    precision: str
+    session: Session
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        *,
+        precision: str | None = None,
+        provider: str = "cpu",
+        threads: int | None = None,
+    ) -> "Engine":
+        """Check the model's hash and load it; precision None takes fp32 if there is one, else the first."""
+        precisions = bundle.manifest.precisions
+        if precision is None:
+            precision = "fp32" if "fp32" in precisions else min(precisions)
+        if precision not in precisions:
+            raise PrecisionError(f"{bundle.path}: no precision {precision!r}; it has {', '.join(precisions)}")
+        path = bundle.path_of(precisions[precision].file)
+        session = Session.open(path, task=bundle.manifest.task, provider=provider, threads=threads)
+        if session.num_outputs not in (None, bundle.manifest.num_outputs):
+            raise ModelError(
+                f"{path}: has {session.num_outputs} outputs, the manifest says {bundle.manifest.num_outputs}"
+            )
+        return cls(bundle=bundle, precision=precision, session=session)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.bundle.manifest
+
+    def read(self, audio: AudioSource, sample_rate_hz: int | None) -> Samples:
+        """Read audio at the model's rate; arrays without a rate are at that rate already."""
+        rate_hz = self.manifest.sample_rate_hz
+        return read_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
+
+    def is_too_short(self, samples: Samples) -> bool:
+        """Tell whether the model gives no result for these samples."""
+        return len(samples) < self.manifest.min_samples
+
+    def run_batches(self, recordings: Sequence[Samples]) -> Iterator[tuple[list[int], Output, Lengths]]:
+        """Run recordings in batches of similar length, leaving out those that are too short.
+
+        recordings: each (samples,) float32 at the model's rate. Yields for each batch the indices of its
+        recordings, the output ``(batch, ...)`` float32 and the lengths ``(batch,)`` int64 in frames.
+        """
+        for samples in recordings:
+            _check_samples(samples)
+        places = [place for place, samples in enumerate(recordings) if not self.is_too_short(samples)]
+        for batch in plan_batches([len(recordings[place]) for place in places]):
+            indices = [places[item] for item in batch]
+            output, lengths = self.session.run(*pad([recordings[index] for index in indices]))
+            yield indices, output, lengths
+
+    def run_frames(self, recordings: Sequence[Samples]) -> list[Output]:
+        """Return each recording's output, ``(frames, num_outputs)``; no frames where it is too short."""
+        results: list[Output] = [np.zeros((0, self.manifest.num_outputs), np.float32) for _ in recordings]
+        for indices, output, lengths in self.run_batches(recordings):
+            for index, item, length in zip(indices, output, lengths, strict=True):
+                results[index] = item[:length].copy()  # a view would keep the whole batch alive
+        return results
+
+
+def _check_samples(samples: Samples) -> None:
+    if not isinstance(samples, np.ndarray) or samples.ndim != 1 or samples.dtype != np.float32:
+        found = (
+            f"{samples.dtype} {samples.shape}" if isinstance(samples, np.ndarray) else type(samples).__name__
+        )
+        raise AudioValueError(
+            f"samples must be float32 arrays of shape (samples,), got {found}; use read_audio"
+        )

@@ -1,0 +1,64 @@
+"""The bundle's own proof: one utterance, and what the original model made of it."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from sewd_runtime._types import Output, Samples
+from sewd_runtime.bundle import GOLDEN_NAME, Bundle, Tolerance
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import BundleError
+from sewd_runtime.session import pad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenResult:
+    """How far one precision is from the original on this machine, and how far it may be."""
+
+    precision: str
+    max_abs: float
+    relative: float
+    tolerance: Tolerance
+
+    @property
+    def passed(self) -> bool:
+        """Whether both errors are within the tolerance; NaN is not."""
+        return self.max_abs <= self.tolerance.max_abs and self.relative <= self.tolerance.relative
+
+
+def check_golden(bundle: Bundle, precision: str, *, threads: int | None = None) -> GoldenResult:
+    """Run the golden utterance through one precision and compare with the original's output.
+
+    Raises BundleError when the golden file is unfit, and what loading the model raises.
+    """
+    samples, expected = read_golden(bundle)
+    engine = Engine.open(bundle, precision=precision, threads=threads)
+    output, lengths = engine.session.run(*pad([samples]))
+    found = output[0] if bundle.manifest.task == "classification" else output[0, : lengths[0]]
+    if found.shape != expected.shape:
+        raise BundleError(
+            f"{bundle.path}: {precision} gives {found.shape} for the golden utterance, not {expected.shape}"
+        )
+    difference = found.astype(np.float64) - expected
+    return GoldenResult(
+        precision=precision,
+        max_abs=float(np.abs(difference).max()),
+        relative=float(np.linalg.norm(difference)) / max(float(np.linalg.norm(expected)), 1e-30),
+        tolerance=bundle.manifest.precisions[precision].tolerance,
+    )
+
+
+def read_golden(bundle: Bundle) -> tuple[Samples, Output]:
+    """Return the golden utterance, ``(samples,)`` float32, and the original's output, without batch axis."""
+    where = bundle.path / GOLDEN_NAME
+    content = io.BytesIO(bundle.read_bytes(GOLDEN_NAME))
+    try:
+        with np.load(content, allow_pickle=False) as arrays:
+            samples, expected = arrays["samples"], arrays["expected"]
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{where}: must hold the arrays samples and expected: {error}") from error
+    if samples.dtype != np.float32 or expected.dtype != np.float32 or samples.ndim != 1 or not expected.size:
+        raise BundleError(f"{where}: samples must be (samples,) float32, expected float32 and not empty")
+    return samples, expected

@@ -1,0 +1,90 @@
+"""A bundle shown to people, with every claim that can be checked here checked."""
+
+import os
+from collections.abc import Iterator
+
+from sewd_runtime.bundle import Bundle, find_bundle, open_bundle
+from sewd_runtime.errors import BundleError, SewdError
+from sewd_runtime.golden import check_golden
+from sewd_runtime.manifest import Manifest, PrecisionEntry
+
+
+def inspect_bundle(
+    path: str | os.PathLike[str] | None, *, threads: int | None = None
+) -> Iterator[tuple[str, bool]]:
+    """Yield the lines of a report, each with whether the check that it reports passed.
+
+    Raises BundleError when the manifest itself cannot be read.
+    """
+    bundle = open_bundle(find_bundle(path))
+    for line in _describe(bundle):
+        yield line, True
+    yield _check_files(bundle)
+    yield "", True
+    yield from _check_precisions(bundle, threads)
+
+
+def _describe(bundle: Bundle) -> Iterator[str]:
+    manifest = bundle.manifest
+    provenance = manifest.provenance
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
+    for key, value in (
+        ("bundle", bundle.path),
+        ("name", manifest.name),
+        ("task", f"{manifest.task}, {manifest.num_outputs} outputs{_vocabulary(manifest)}"),
+        ("family", manifest.family),
+        ("audio", f"{manifest.sample_rate_hz} Hz, at least {manifest.min_samples} samples"),
+        ("frames", f"receptive field {manifest.receptive_field}, stride {manifest.stride} samples"),
+        ("checkpoint", f"{provenance.checkpoint} (sha256 {provenance.checkpoint_sha256[:12]})"),
+        ("made with", versions),
+    ):
+        yield f"{key:<11}{value}"
+
+
+def _vocabulary(manifest: Manifest) -> str:
+    if manifest.ctc is None:
+        return ""
+    return f", blank {manifest.ctc.blank_id}, word delimiter {manifest.ctc.word_delimiter!r}"
+
+
+def _check_files(bundle: Bundle) -> tuple[str, bool]:
+    count = len(bundle.manifest.files)
+    try:
+        bundle.verify()
+    except BundleError as error:
+        return f"{'files':<11}FAILED: {error}", False
+    return f"{'files':<11}{count}, all sizes and hashes right", True
+
+
+def _check_precisions(bundle: Bundle, threads: int | None) -> Iterator[tuple[str, bool]]:
+    row = "{:<10}{:>7}  {:>5}  {:>9}  {:>9}  {:>9}  {:>9}  {}"
+    yield (
+        row.format("precision", "MB", "opset", "allowed", "exported", "here", "relative", "golden utterance"),
+        True,
+    )
+    for name, entry in bundle.manifest.precisions.items():
+        size = bundle.manifest.files[entry.file].size_bytes / 1e6
+        known = (
+            name,
+            f"{size:.1f}",
+            entry.opset,
+            _number(entry.tolerance.max_abs),
+            _number(entry.parity.max_abs),
+        )
+        try:
+            result = check_golden(bundle, name, threads=threads)
+        except SewdError as error:
+            yield row.format(*known, "-", "-", f"FAILED: {error}"), False
+            continue
+        verdict = "ok" if result.passed else "FAILED: off by more than allowed"
+        here = (_number(result.max_abs), _number(result.relative))
+        yield row.format(*known, *here, verdict + _domains(entry)), result.passed
+    yield "allowed, exported, here: largest absolute difference from the original model", True
+
+
+def _domains(entry: PrecisionEntry) -> str:
+    return f", uses {', '.join(entry.domains)}" if entry.domains else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.1e}"

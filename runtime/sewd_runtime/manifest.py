@@ -1,0 +1,185 @@
+"""What ``bundle.json`` says: dataclasses whose fields are its keys (docs/bundle.md is normative)."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias, cast
+
+from sewd_runtime._schema import Rule, build, parse_json, to_plain
+from sewd_runtime.errors import BundlePathError, FormatVersionError, ManifestKeyError, ManifestTypeError
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "bundle.json"
+GOLDEN_NAME = "golden.npz"
+VOCAB_NAME = "vocab.json"
+LABELS_NAME = "labels.json"
+
+
+def is_bare_name(name: str) -> bool:
+    """Tell whether a file name stays in its folder: no separator, no drive, not special, printable."""
+    return name not in ("", ".", "..") and name.isprintable() and not any(letter in "/\\:" for letter in name)
+
+
+_TASKS = ("ctc", "classification", "encoding")
+_Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
+_Count: TypeAlias = Annotated[int, Rule(must=">= 0", holds=lambda value: value >= 0)]
+_Error: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: value >= 0)]
+_Bound: TypeAlias = Annotated[float, Rule(must="> 0", holds=lambda value: value > 0)]
+_Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 0 <= value <= 1)]
+_FileName: TypeAlias = Annotated[
+    str, Rule(must="a bare file name, without folder or drive", holds=is_bare_name, error=BundlePathError)
+]
+_Sha256: TypeAlias = Annotated[
+    str,
+    Rule(must="64 hexadecimal digits", holds=lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None),
+]
+_TaskName: TypeAlias = Annotated[
+    str, Rule(must=f"one of {', '.join(_TASKS)}", holds=lambda value: value in _TASKS)
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far a precision may be from the original in float32."""
+
+    max_abs: _Bound
+    relative: _Bound
+    batch_max_abs: _Bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How far a precision was from the original when it was exported."""
+
+    cases: _Positive
+    max_abs: _Error
+    relative: _Error
+    batch_max_abs: _Error
+    label_agreement: _Share | None
+    transcript_agreement: _Share | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionEntry:
+    """One model of the bundle."""
+
+    file: _FileName
+    opset: _Positive
+    domains: tuple[str, ...]
+    tolerance: Tolerance
+    parity: Parity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtcEntry:
+    """What turns token ids into text."""
+
+    blank_id: _Count
+    unknown_token: str | None
+    word_delimiter: str | None
+    do_lower_case: bool
+    clean_up_spaces: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """Size and hash of one file."""
+
+    size_bytes: _Count
+    sha256: _Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where the weights came from and what exported them."""
+
+    checkpoint: str
+    checkpoint_sha256: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The content of ``bundle.json``; field names are its keys."""
+
+    format_version: _Positive = FORMAT_VERSION
+    name: str
+    task: _TaskName
+    family: str
+    sample_rate_hz: _Positive
+    receptive_field: _Positive
+    stride: _Positive
+    min_samples: _Positive
+    num_outputs: _Positive
+    ctc: CtcEntry | None
+    precisions: dict[str, PrecisionEntry]
+    files: dict[_FileName, FileEntry]
+    provenance: Provenance
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = MANIFEST_NAME) -> "Manifest":
+        """Read a manifest strictly; every message begins with ``where`` and the key's path.
+
+        Raises FormatVersionError before anything else is looked at, then ManifestKeyError, ManifestTypeError
+        or BundlePathError.
+        """
+        content = parse_json(text, where=where)
+        _check_version(content, where)
+        manifest = cast(Manifest, build(cls, content, where=where))
+        _check_consistency(manifest, where)
+        return manifest
+
+    def to_json(self) -> str:
+        """Write the manifest: indented by two, keys in the order of the format, maps sorted, a final newline.
+
+        Raises what ``from_json`` would raise, so that no manifest is written that cannot be read.
+        """
+        text = json.dumps(to_plain(self), indent=2, ensure_ascii=False, allow_nan=True) + "\n"
+        self.from_json(text)
+        return text
+
+
+def _check_version(content: Any, where: str) -> None:
+    if not isinstance(content, dict):
+        raise ManifestTypeError(f"{where}: the top must be an object")
+    if "format_version" not in content:
+        raise ManifestKeyError(f"{where}: format_version is missing; is this a sewd bundle?")
+    version = content["format_version"]
+    if type(version) is not int:
+        raise ManifestTypeError(f"{where}: format_version must be an integer")
+    if version != FORMAT_VERSION:
+        raise FormatVersionError(
+            f"{where}: format_version is {version}, this sewd reads {FORMAT_VERSION}; "
+            f"install a sewd that fits, or export the checkpoint again"
+        )
+
+
+def _check_consistency(manifest: Manifest, where: str) -> None:
+    """Check what one key demands of another."""
+
+    def demand(holds: bool, message: str) -> None:
+        if not holds:
+            raise ManifestTypeError(f"{where}: {message}")
+
+    ctc, task = manifest.ctc, manifest.task
+    demand(manifest.min_samples >= manifest.receptive_field, "min_samples must be at least receptive_field")
+    demand(
+        (ctc is None) == (task != "ctc"),
+        f"ctc must be {'an object' if ctc is None else 'null'} for task {task}",
+    )
+    demand(ctc is None or ctc.blank_id < manifest.num_outputs, "ctc.blank_id must be below num_outputs")
+    demand(bool(manifest.precisions), "precisions must have at least one entry")
+    wanted = {GOLDEN_NAME, *{"ctc": {VOCAB_NAME}, "classification": {LABELS_NAME}}.get(task, set())}
+    for name, entry in manifest.precisions.items():
+        path = f"precisions.{name}"
+        demand(entry.file == f"model.{name}.onnx", f"{path}.file must be model.{name}.onnx")
+        for key, has in (("label_agreement", task != "encoding"), ("transcript_agreement", task == "ctc")):
+            given = getattr(entry.parity, key) is not None
+            demand(
+                given == has, f"{path}.parity.{key} must be {'a number' if has else 'null'} for task {task}"
+            )
+        wanted.add(entry.file)
+    for name in sorted(wanted):
+        if name not in manifest.files:
+            raise ManifestKeyError(f"{where}: files.{name} is missing")
+    demand(MANIFEST_NAME not in manifest.files, f"files.{MANIFEST_NAME}: a manifest cannot hold its own hash")

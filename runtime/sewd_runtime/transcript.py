@@ -1,0 +1,96 @@
+"""What a model heard, with times."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sewd_runtime.decode import Hypothesis
+from sewd_runtime.frames import FrameClock
+from sewd_runtime.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One word: when it is spoken, in seconds, and how sure the model is.
+
+    probability: geometric mean of the word's characters, each of which is that of its frames.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A stretch of speech, in seconds; a recording that is decoded whole has one."""
+
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """The text of a recording and its parts; a recording too short for one frame has no text and no segment.
+
+    duration_s: length of the recording in seconds.
+    """
+
+    text: str
+    segments: tuple[Segment, ...]
+    duration_s: float
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @classmethod
+    def from_hypothesis(
+        cls, hypothesis: Hypothesis, *, vocabulary: Vocabulary, clock: FrameClock, duration_s: float
+    ) -> "Transcript":
+        """Make the transcript of one utterance of ``duration_s`` seconds from its best path."""
+        text = vocabulary.text(hypothesis.token_ids)
+        words = tuple(_words(hypothesis, vocabulary, clock, duration_s))
+        if not words:
+            return cls(text=text, segments=(), duration_s=duration_s)
+        segment = Segment(text=text, start_s=words[0].start_s, end_s=words[-1].end_s, words=words)
+        return cls(text=text, segments=(segment,), duration_s=duration_s)
+
+
+def _words(
+    hypothesis: Hypothesis, vocabulary: Vocabulary, clock: FrameClock, duration_s: float
+) -> Iterator[Word]:
+    """Split the tokens at the word delimiter; a stretch that reads as nothing is no word."""
+    ids = hypothesis.token_ids
+    breaks = [place for place, token_id in enumerate(ids) if token_id == vocabulary.word_delimiter_id]
+    for first, last in zip([0, *(place + 1 for place in breaks)], [*breaks, len(ids)], strict=True):
+        if text := vocabulary.text(ids[first:last]):
+            log_probs = hypothesis.log_probs[first:last]
+            yield Word(
+                text=text,
+                start_s=clock.seconds(hypothesis.starts[first]),
+                end_s=min(clock.seconds(hypothesis.ends[last - 1]), duration_s),
+                probability=math.exp(sum(log_probs) / len(log_probs)),
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """What a classifier thinks of a recording: all labels, the most probable first."""
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.labels[0]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable label."""
+        return self.probabilities[0]

@@ -1,0 +1,201 @@
+"""Law: our module, and the graph traced from it, give what the original gives, whatever the configuration and the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+from transformers.activations import ACT2FN
+
+from sewd_export.checkpoint import Checkpoint
+from sewd_export.errors import TraceError, UnsupportedConfigError
+from sewd_export.families import build_module, geometry
+from sewd_export.families._attention import bucket_table
+from sewd_export.parity import Array, Candidate, Oracle, session_candidate
+from sewd_export.passes import PIPELINE, optimize
+from sewd_export.precisions import PRECISIONS
+from sewd_export.trace import trace
+from sewd_runtime.session import Session, pad
+
+MakeCheckpoint = Callable[..., Checkpoint]
+CONFIGS: dict[str, dict[str, Any]] = {
+    "small": {},
+    "layer norm": {"feat_extract_norm": "layer"},
+    "conv bias": {"conv_bias": True},
+    "layer norm, conv bias": {"feat_extract_norm": "layer", "conv_bias": True},
+    "published convolutions": {
+        "conv_dim": (4,) * 13,
+        "conv_kernel": (10, 3, 1, 3, 1, 3, 1, 3, 1, 2, 1, 2, 1),
+        "conv_stride": (5, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1),
+    },
+    "odd convolutions": {"conv_kernel": (7, 5, 4, 3), "conv_stride": (3, 2, 4, 1)},
+    "two convolutions": {"conv_dim": (8, 16), "conv_kernel": (16, 9), "conv_stride": (8, 5)},
+    "no feature projection": {"conv_dim": (8, 12, 12, 32)},
+    "squeeze 1": {"squeeze_factor": 1},
+    "squeeze 3": {"squeeze_factor": 3},
+    "squeeze 5, even kernel": {"squeeze_factor": 5, "num_conv_pos_embeddings": 8},
+    "squeeze 1, even kernel": {"squeeze_factor": 1, "num_conv_pos_embeddings": 16},
+    "even kernel": {"num_conv_pos_embeddings": 16},
+    "own position projections": {"share_att_key": False},
+    "c2p": {"pos_att_type": ("c2p",)},
+    "p2c": {"pos_att_type": ("p2c",)},
+    "no position terms": {"pos_att_type": ()},
+    "c2p, own projections": {"pos_att_type": ("c2p",), "share_att_key": False},
+    "p2c, own projections": {"pos_att_type": ("p2c",), "share_att_key": False},
+    "no relative attention": {"relative_attention": False},
+    "embeddings as they are": {"norm_rel_ebd": "none"},
+    "no buckets": {"position_buckets": -1, "max_position_embeddings": 24},
+    "few buckets": {"position_buckets": 6, "max_position_embeddings": 16},
+    "epsilons": {"layer_norm_eps": 1e-3, "feature_layer_norm_eps": 1e-2},
+    "one head": {"num_attention_heads": 1},
+    "raw samples": {"do_normalize": False},
+}
+HEADS = {
+    "classification": {"task": "classification"},
+    "classification, weighted layers": {"task": "classification", "use_weighted_layer_sum": True},
+    "encoding": {"task": "encoding"},
+}
+TOLERANCE = PRECISIONS["fp32"].tolerance
+
+
+def utterances(checkpoint: Checkpoint, seed: int) -> list[Array]:
+    """Return utterances of random odd lengths around frame and token boundaries: each `(samples,)` float32."""
+    random = np.random.default_rng(seed)
+    shape = geometry(checkpoint.config)
+    first = shape.min_samples
+    lengths = [first, first + 1, first + shape.stride - 1, first + shape.stride, first + 7 * shape.stride]
+    lengths += [int(n) for n in random.integers(first, 150 * shape.stride, 4)]
+    return [0.3 * random.standard_normal(n).astype(np.float32) for n in lengths]
+
+
+def assert_parity(checkpoint: Checkpoint, candidate: Candidate, seed: int = 0) -> None:
+    """Compare a candidate's ragged batch, and its single items, with the original one at a time."""
+    recordings = utterances(checkpoint, seed)
+    oracle = Oracle(checkpoint)
+    for recording, item in zip(recordings, candidate(recordings), strict=True):
+        expected = oracle(recording)
+        assert item.shape == expected.shape
+        scale = max(1.0, float(np.abs(expected).max()))
+        np.testing.assert_allclose(item, expected, rtol=0, atol=TOLERANCE.max_abs * scale)
+        distance = np.linalg.norm(item - expected)
+        assert distance <= TOLERANCE.relative * max(np.linalg.norm(expected), 1e-3)
+        np.testing.assert_allclose(item, candidate([recording])[0], rtol=0, atol=TOLERANCE.batch_max_abs * scale)
+
+
+def module_candidate(module: torch.nn.Module) -> Candidate:
+    def run(recordings: Any) -> list[Array]:
+        values, lengths = pad(recordings)
+        with torch.no_grad():
+            output, frames = module(torch.from_numpy(values), torch.from_numpy(lengths))
+        if output.ndim == 2:
+            return list(output.numpy())
+        return [item[:length].numpy() for item, length in zip(output, frames, strict=True)]
+
+    return run
+
+
+def graph_candidate(checkpoint: Checkpoint, folder: Path) -> Candidate:
+    shape = geometry(checkpoint.config)
+    model = optimize(trace(build_module(checkpoint), receptive_field=shape.receptive_field))
+    ir.save(model, folder / "model.onnx")
+    onnx.checker.check_model(folder / "model.onnx", full_check=True)
+    return session_candidate(Session.open(folder / "model.onnx", task=checkpoint.task))
+
+
+@pytest.mark.parametrize("fields", [*CONFIGS.values(), *HEADS.values()], ids=[*CONFIGS, *HEADS])
+def test_module_is_the_original(fields: dict[str, Any], make_checkpoint: MakeCheckpoint) -> None:
+    for seed in range(2):
+        checkpoint = make_checkpoint(seed=seed, **fields)
+        assert_parity(checkpoint, module_candidate(build_module(checkpoint)), seed)
+
+
+@pytest.mark.parametrize("act", sorted(ACT2FN))
+def test_every_activation_of_transformers(act: str, make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = make_checkpoint(hidden_act=act, feat_extract_activation=act)
+    assert_parity(checkpoint, module_candidate(build_module(checkpoint)))
+
+
+TRACED = [
+    "odd convolutions",
+    "squeeze 3",
+    "squeeze 1, even kernel",
+    "layer norm, conv bias",
+    "no buckets",
+    "no relative attention",
+    "raw samples",
+]
+
+
+@pytest.mark.parametrize("fields", [CONFIGS[name] for name in TRACED] + [*HEADS.values()], ids=[*TRACED, *HEADS])
+def test_graph_is_the_original(
+    fields: dict[str, Any], make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    checkpoint = make_checkpoint(num_hidden_layers=1, **fields)
+    assert_parity(checkpoint, graph_candidate(checkpoint, tmp_path))
+
+
+@pytest.mark.parametrize("act", ["prelu", "xielu", "laplace", "gelu_10", "relu2"])
+def test_graph_of_activations_with_their_own_arithmetic(
+    act: str, make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    checkpoint = make_checkpoint(num_hidden_layers=1, hidden_act=act, feat_extract_activation=act)
+    assert_parity(checkpoint, graph_candidate(checkpoint, tmp_path))
+
+
+def test_graph_of_published_dimensions(make_checkpoint: MakeCheckpoint) -> None:
+    """A 12-layer graph: fewer than 700 nodes, no idle ones, told apart by name, and stable under the passes."""
+    fields = CONFIGS["published convolutions"] | {"num_hidden_layers": 12}
+    checkpoint = make_checkpoint(**fields)
+    model = optimize(trace(build_module(checkpoint), receptive_field=400))
+    nodes = list(model.graph)
+    assert len(nodes) < 700
+    assert not {node.op_type for node in nodes} & {"Identity", "Constant", "Dropout"}
+    names = [node.name for node in nodes]
+    assert len(set(names)) == len(names)
+    assert all(f"layers.{i}.attention.scores/MatMul" in names for i in range(12))
+    assert set(model.opset_imports) == {""}
+    assert not any(node.metadata_props or node.doc_string for node in nodes)
+    for step in PIPELINE:
+        assert not step(model).modified, type(step).__name__
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+
+
+def test_buckets_are_odd_and_end(make_checkpoint: MakeCheckpoint) -> None:
+    config = make_checkpoint(position_buckets=256, max_position_embeddings=512).config
+    table = bucket_table(config) - 256
+    assert torch.equal(table[1:], -table.flip(0)[:-1].clamp(max=255)) or torch.equal(
+        table.clamp(-255, 255), -table.flip(0).clamp(-255, 255)
+    )
+    assert table.min() == -256
+    assert table.max() == 255
+
+
+def test_training_mode_is_refused(make_checkpoint: MakeCheckpoint) -> None:
+    with pytest.raises(TraceError, match="training mode"):
+        trace(build_module(make_checkpoint()).train(), receptive_field=400)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("conv_kernel_size", 3),
+        ("add_adapter", True),
+        ("adapter_attn_dim", 8),
+        ("attention_head_size", 16),
+        ("hidden_act", "snake"),
+        ("position_buckets", 2),
+    ],
+)
+def test_refused_fields_are_named(field: str, value: object, make_checkpoint: MakeCheckpoint) -> None:
+    checkpoint = make_checkpoint()
+    setattr(checkpoint.config, field, value)
+    with pytest.raises(UnsupportedConfigError, match=field):
+        build_module(checkpoint)

@@ -1,0 +1,132 @@
+"""What the runtime's tests share: a real small bundle, the speech folder, a model of numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sewd_runtime.bundle import Bundle, Manifest, Parity, PrecisionEntry, Provenance, Tolerance
+from sewd_runtime.engine import Engine
+from sewd_runtime.manifest import CtcEntry, FileEntry
+from sewd_runtime.session import pad
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "data" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Path:
+    """A CTC bundle with random weights, exported by sewd_export."""
+    return TINY
+
+
+@pytest.fixture
+def broken_bundle(tmp_path: Path, tiny_bundle: Path) -> Path:
+    """A copy of the tiny bundle, to be damaged."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "broken"))
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    folder = Path(os.environ.get("SEWD_SPEECH", ROOT.parent / "shared" / "speech"))
+    if not folder.is_dir():
+        pytest.skip(f"no speech data in {folder}; set SEWD_SPEECH")
+    return folder
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    """A manifest that names no real file."""
+    files = ("config.json", "golden.npz", "model.fp32.onnx", "model.int8.onnx", "vocab.json")
+    precision = PrecisionEntry(
+        file="model.fp32.onnx",
+        opset=20,
+        domains=("com.microsoft",),
+        tolerance=Tolerance(max_abs=1e-4, relative=1e-5, batch_max_abs=1e-5),
+        parity=Parity(
+            cases=17,
+            max_abs=1e-6,
+            relative=1e-7,
+            batch_max_abs=0.0,
+            label_agreement=1.0,
+            transcript_agreement=1.0,
+        ),
+    )
+    return Manifest(
+        name="digits",
+        task="ctc",
+        family="sew-d",
+        sample_rate_hz=16_000,
+        receptive_field=400,
+        stride=320,
+        min_samples=400,
+        num_outputs=32,
+        ctc=CtcEntry(
+            blank_id=0, unknown_token="<unk>", word_delimiter="|", do_lower_case=False, clean_up_spaces=True
+        ),
+        precisions={"fp32": precision, "int8": dataclasses.replace(precision, file="model.int8.onnx")},
+        files={name: FileEntry(size_bytes=3, sha256="0" * 64) for name in files},
+        provenance=Provenance(
+            checkpoint="asapp/sew-d-tiny-100k-ft-ls100h",
+            checkpoint_sha256="1" * 64,
+            versions={"torch": "2.13.0", "onnx": "1.23.2"},
+        ),
+    )
+
+
+class NumpySession:
+    """The interface of ``Session`` in numpy: frames times a random matrix; remembers the shapes given."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.weights = np.random.default_rng(0).normal(size=(manifest.receptive_field, manifest.num_outputs))
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.shapes.append(values.shape)
+        field, stride = self.manifest.receptive_field, self.manifest.stride
+        frames = np.lib.stride_tricks.sliding_window_view(values, field, axis=1)[:, ::stride]
+        output = (frames @ self.weights).astype(np.float32)
+        counts = 1 + (lengths - field) // stride
+        for item, count in zip(output, counts, strict=True):
+            item[count:] = np.nan  # what lies past an item's end must never be used
+        if self.manifest.task == "classification":
+            output = np.stack([item[:count].mean(axis=0) for item, count in zip(output, counts, strict=True)])
+        return output, counts
+
+
+@pytest.fixture
+def numpy_engine(manifest: Manifest) -> Callable[[str], Engine]:
+    """Make an engine for a task that runs in numpy."""
+
+    def make(task: str) -> Engine:
+        ours = dataclasses.replace(manifest, task=task, ctc=manifest.ctc if task == "ctc" else None)
+        session = NumpySession(ours)
+        return Engine(bundle=Bundle(path=Path("numpy"), manifest=ours), precision="fp32", session=session)
+
+    return make
+
+
+@pytest.fixture
+def recordings() -> list[np.ndarray]:
+    """Samples of all sorts of lengths, odd ones too, in no order."""
+    rng = np.random.default_rng(0)
+    lengths = (16_001, 400, 401, 0, 719, 720, 47_777, 399, 16_000, 5_000, 5_000, 160_000, 1)
+    return [rng.normal(0, 0.1, length).astype(np.float32) for length in lengths]
+
+
+@pytest.fixture
+def run_alone() -> Callable[[Engine, np.ndarray], np.ndarray]:
+    """Run one recording by itself, past all batching."""
+
+    def run(engine: Engine, samples: np.ndarray) -> np.ndarray:
+        output, lengths = engine.session.run(*pad([samples]))
+        return output[0] if engine.manifest.task == "classification" else output[0, : lengths[0]]
+
+    return run

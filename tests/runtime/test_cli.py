@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from sewd_runtime import cli, load
+from sewd_runtime.cli import main
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import InferenceError
+from sewd_runtime.recognizer import Classifier, Recognizer
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def noises(tmp_path: Path) -> list[str]:
+    rng = np.random.default_rng(0)
+    paths = []
+    for index, length in enumerate((16_001, 5_000, 30_000)):
+        path = tmp_path / f"noise {index}.wav"
+        soundfile.write(path, rng.normal(0, 0.1, length), 16_000)
+        paths.append(str(path))
+    return paths
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> str:
+    path = tmp_path / "notes.txt"
+    path.write_text("not audio")
+    return str(path)
+
+
+def transcribe(bundle: Path, *arguments: str) -> int:
+    return main(["transcribe", "--model", str(bundle), "--threads", "1", *arguments])
+
+
+def test_one_file_gives_its_text_alone(tiny_bundle: Path, noises: list[str], capsys: Capture) -> None:
+    assert transcribe(tiny_bundle, noises[0]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == text_of(tiny_bundle, noises[0]) + "\n"
+    assert captured.err == ""
+
+
+def text_of(bundle: Path, path: str) -> str:
+    model = load(bundle)
+    assert isinstance(model, Recognizer)
+    return model.transcribe(path).text
+
+
+def test_several_files_give_a_line_each_in_order(
+    tiny_bundle: Path, noises: list[str], capsys: Capture
+) -> None:
+    assert transcribe(tiny_bundle, *noises) == 0
+    assert capsys.readouterr().out == "".join(f"{path}: {text_of(tiny_bundle, path)}\n" for path in noises)
+
+
+def test_json_is_an_object_a_line(tiny_bundle: Path, noises: list[str], capsys: Capture) -> None:
+    assert transcribe(tiny_bundle, "--format", "json", *noises) == 0
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [result["file"] for result in results] == noises
+    for result in results:
+        assert list(result) == ["file", "text", "duration_s", "words"]
+        for word in result["words"]:
+            assert list(word) == ["text", "start_s", "end_s", "probability"]
+            assert 0 <= word["start_s"] < word["end_s"] <= result["duration_s"]
+
+
+def test_a_bad_file_stops_no_other(
+    tiny_bundle: Path, noises: list[str], notes: str, tmp_path: Path, capsys: Capture
+) -> None:
+    files = [noises[0], notes, str(tmp_path / "nothing.wav"), str(tmp_path), noises[1]]
+    assert transcribe(tiny_bundle, *files) == 1
+    captured = capsys.readouterr()
+    assert [line.split(": ")[0] for line in captured.out.splitlines()] == [noises[0], noises[1]]
+    complaints = captured.err.splitlines()
+    assert [line.split(": ")[:2] for line in complaints] == [["sewd", bad] for bad in files[1:4]]
+    assert "cannot be read as audio" in complaints[0]
+    assert "No such file" in complaints[1]
+
+
+def test_files_are_read_in_groups(
+    tiny_bundle: Path, noises: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert transcribe(tiny_bundle, *noises) == 0
+    expected = capsys.readouterr().out
+    for name, value in (("_GROUP_FILES", 2), ("_GROUP_SECONDS", 0.5)):
+        monkeypatch.setattr(cli, name, value)
+        assert transcribe(tiny_bundle, *noises) == 0
+        assert capsys.readouterr().out == expected
+
+
+def test_a_failing_run_stops_no_other(
+    tiny_bundle: Path, noises: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    run = Recognizer.transcribe_batch
+
+    def fail_on_long(self: Recognizer, audios: Any) -> Any:
+        if any(len(samples) == 30_000 for samples in audios):
+            raise InferenceError("out of\nmemory")
+        return run(self, audios)
+
+    monkeypatch.setattr(Recognizer, "transcribe_batch", fail_on_long)
+    assert transcribe(tiny_bundle, *noises) == 1
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    assert captured.err == f"sewd: {noises[2]}: out of memory\n"
+
+
+def test_too_short_is_empty_text(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    soundfile.write(tmp_path / "click.wav", np.zeros(100), 16_000)
+    assert transcribe(tiny_bundle, str(tmp_path / "click.wav")) == 0
+    assert capsys.readouterr().out == "\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["transcribe"],
+        ["transcribe", "--threads", "0", "a.wav"],
+        ["transcribe", "--format", "xml", "a"],
+        ["sing"],
+    ],
+)
+def test_wrong_usage(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: sewd")
+
+
+@pytest.mark.parametrize("command", [[], ["transcribe"], ["classify"], ["inspect"]])
+def test_help_states_the_exit_codes(command: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([*command, "--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    for code in ("0 ", "1 ", "2 ", "3 ", "130", "141"):
+        assert f"\n  {code}" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "nowhere"], "nowhere"),
+        (["--precision", "fp7"], "fp7"),
+    ],
+)
+def test_an_unusable_model(
+    tiny_bundle: Path, noises: list[str], arguments: list[str], words: str, capsys: Capture
+) -> None:
+    assert transcribe(tiny_bundle, *arguments, noises[0]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert captured.err.startswith("sewd: ")
+    assert words in captured.err
+
+
+def test_a_bundle_for_another_task(tiny_bundle: Path, noises: list[str], capsys: Capture) -> None:
+    assert main(["classify", "--model", str(tiny_bundle), noises[0]]) == 3
+    assert "needs classification" in capsys.readouterr().err
+
+
+def test_classify(
+    noises: list[str], numpy_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    engine = numpy_engine("classification")
+    classifier = Classifier(engine=engine, labels=tuple(f"L{index}" for index in range(32)))
+    monkeypatch.setattr(cli, "load", lambda *_, **__: classifier)
+    soundfile.write(tmp_path / "click.wav", np.zeros(100), 16_000)
+    assert main(["classify", "--format", "json", *noises, str(tmp_path / "click.wav")]) == 1
+    captured = capsys.readouterr()
+    results = [json.loads(line) for line in captured.out.splitlines()]
+    assert [result["file"] for result in results] == noises
+    assert captured.err.startswith(f"sewd: {tmp_path / 'click.wav'}: 100 samples are too few")
+    assert main(["classify", noises[0]]) == 0
+    best = classifier.classify(noises[0])
+    assert capsys.readouterr().out == f"{best.label} {best.probability:.4f}\n"
+
+
+def test_interrupt(
+    tiny_bundle: Path, noises: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Engine, "read", interrupt)
+    assert transcribe(tiny_bundle, noises[0]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def run(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "sewd_runtime.cli", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def test_stdin(tiny_bundle: Path, noises: list[str]) -> None:
+    with (
+        Path(noises[0]).open("rb") as audio,
+        run("transcribe", "--model", str(tiny_bundle), "-", stdin=audio) as done,
+    ):
+        out, err = done.communicate()
+    assert (done.returncode, err) == (0, b"")
+    assert out.decode() == text_of(tiny_bundle, noises[0]) + "\n"
+
+
+def test_nothing_on_stdin(tiny_bundle: Path) -> None:
+    with run("transcribe", "--model", str(tiny_bundle), "-", stdin=subprocess.DEVNULL) as done:
+        out, err = done.communicate()
+    assert (done.returncode, out) == (1, b"")
+    assert err.startswith(b"sewd: -: ")
+    assert err.count(b"\n") == 1
+
+
+def test_a_reader_that_goes_away(tiny_bundle: Path, noises: list[str]) -> None:
+    with run("transcribe", "--model", str(tiny_bundle), *noises) as done:
+        assert done.stdout
+        assert done.stderr
+        done.stdout.close()
+        err = done.stderr.read()
+    assert (done.returncode, err) == (141, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_file_name_that_is_not_text(tiny_bundle: Path, noises: list[str], tmp_path: Path) -> None:
+    strange = os.fsencode(tmp_path) + b"/\xff.wav"
+    Path(noises[0]).rename(os.fsdecode(strange))
+    with run("transcribe", "--model", str(tiny_bundle), os.fsdecode(strange), noises[1]) as done:
+        out, err = done.communicate()
+    assert (done.returncode, err) == (0, b"")
+    assert len(out.splitlines()) == 2
+
+
+def test_inspect(tiny_bundle: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(tiny_bundle)]) == 0
+    out = capsys.readouterr().out
+    assert "all sizes and hashes right" in out
+    assert "FAILED" not in out
+    for precision in load(tiny_bundle).manifest.precisions:
+        assert f"\n{precision} " in out
+
+
+def test_inspect_finds_a_changed_file(broken_bundle: Path, capsys: Capture) -> None:
+    (broken_bundle / "config.json").write_text("{}")
+    assert main(["inspect", str(broken_bundle)]) == 1
+    assert "config.json" in capsys.readouterr().out
+
+
+def test_inspect_finds_a_model_that_answers_otherwise(broken_bundle: Path, capsys: Capture) -> None:
+    path = broken_bundle / "golden.npz"
+    with np.load(path) as arrays:
+        samples, expected = arrays["samples"], arrays["expected"]
+    np.savez(path, samples=samples, expected=expected + np.float32(0.01))
+    rehash(broken_bundle, path)
+    assert main(["inspect", str(broken_bundle)]) == 1
+    out = capsys.readouterr().out
+    assert "all sizes and hashes right" in out
+    assert "FAILED: off by more than allowed" in out
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"samples": np.zeros(800, np.float32)},
+        {"samples": np.zeros(800), "expected": np.zeros((2, 32), np.float32)},
+        {"samples": np.zeros(800, np.float32), "expected": np.zeros((3, 7), np.float32)},
+        {"samples": np.array([None]), "expected": np.zeros((2, 32), np.float32)},
+    ],
+)
+def test_inspect_finds_an_unfit_golden_file(
+    broken_bundle: Path, arrays: dict[str, np.ndarray], capsys: Capture
+) -> None:
+    path = broken_bundle / "golden.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    rehash(broken_bundle, path)
+    assert main(["inspect", str(broken_bundle)]) == 1
+    assert "golden" in capsys.readouterr().out
+
+
+def rehash(bundle: Path, path: Path) -> None:
+    from sewd_runtime.bundle import sha256_of
+
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    manifest["files"][path.name] = {"size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
+
+
+def test_inspect_of_nothing(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(tmp_path)]) == 3
+    assert capsys.readouterr().err.startswith("sewd: ")

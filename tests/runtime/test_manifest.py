@@ -1,0 +1,203 @@
+"""Write-then-open is identity, and every corruption has its own error, which names the place."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sewd_runtime.bundle import Manifest
+from sewd_runtime.errors import (
+    BundleError,
+    BundlePathError,
+    FormatVersionError,
+    ManifestKeyError,
+    ManifestTypeError,
+)
+
+MAPS = ("precisions", "files", "provenance.versions")  # their keys are free
+NULLABLE = ("ctc.unknown_token", "ctc.word_delimiter")
+
+
+@pytest.fixture
+def content(manifest: Manifest) -> dict[str, Any]:
+    return json.loads(manifest.to_json())
+
+
+def keys(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield (*path, key)
+            yield from keys(value, (*path, key))
+
+
+def changed(content: dict[str, Any], path: tuple[str, ...], value: Any = ...) -> str:
+    """The manifest's text with one value changed, or its key deleted."""
+    content = copy.deepcopy(content)
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return json.dumps(content)
+
+
+def at(path: str) -> tuple[str, ...]:
+    """Split a path at its dots; file names have dots of their own, so they stand last."""
+    if path.startswith("files."):
+        return ("files", path.removeprefix("files."))
+    return tuple(path.split("."))
+
+
+def test_write_then_open_is_identity(manifest: Manifest) -> None:
+    text = manifest.to_json()
+    again = Manifest.from_json(text)
+    assert again == manifest
+    assert again.to_json() == text
+
+
+def test_text_is_stable(manifest: Manifest) -> None:
+    text = manifest.to_json()
+    assert text.startswith('{\n  "format_version": 1,\n  "name": "digits",\n')
+    assert text.endswith("}\n")
+    backwards = json.dumps(dict(reversed(json.loads(text).items())))
+    assert Manifest.from_json(backwards).to_json() == text
+
+
+def test_a_bad_manifest_is_not_written(manifest: Manifest) -> None:
+    for stride in (0, -1, float("nan")):
+        object.__setattr__(manifest, "stride", stride)
+        with pytest.raises(ManifestTypeError):
+            manifest.to_json()
+
+
+def test_every_key_is_required(content: dict[str, Any]) -> None:
+    for path in keys(content):
+        if ".".join(path[:-1]) not in MAPS:
+            with pytest.raises(ManifestKeyError, match="missing") as error:
+                Manifest.from_json(changed(content, path))
+            assert ".".join(path) in str(error.value)
+
+
+def test_an_unknown_key_is_refused_everywhere(content: dict[str, Any]) -> None:
+    objects = [(), *(path for path in keys(content))]
+    for path in objects:
+        value: Any = content
+        for key in path:
+            value = value[key]
+        if isinstance(value, dict) and ".".join(path) not in MAPS:
+            with pytest.raises(ManifestKeyError, match="is not a key") as error:
+                Manifest.from_json(changed(content, (*path, "extra"), 1))
+            assert ".".join((*path, "extra")) in str(error.value)
+
+
+def test_every_wrong_type_is_refused_everywhere(content: dict[str, Any]) -> None:
+    samples = [None, True, 7, 7.5, "text", [], {}]
+    for path in keys(content):
+        right: Any = content
+        for key in path:
+            right = right[key]
+        for value in samples:
+            same = type(value) is type(right) or {type(value), type(right)} == {int, float}
+            allowed = same or (value is None and ".".join(path) in NULLABLE)
+            if not allowed:
+                with pytest.raises(ManifestTypeError) as error:
+                    Manifest.from_json(changed(content, path, value))
+                assert ".".join(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "error"),
+    [
+        ("sample_rate_hz", 0, ManifestTypeError),
+        ("sample_rate_hz", 16000.0, ManifestTypeError),
+        ("receptive_field", -400, ManifestTypeError),
+        ("stride", True, ManifestTypeError),
+        ("min_samples", 399, ManifestTypeError),
+        ("num_outputs", 0, ManifestTypeError),
+        ("task", "speech", ManifestTypeError),
+        ("task", "encoding", ManifestTypeError),
+        ("ctc", None, ManifestTypeError),
+        ("ctc.blank_id", 32, ManifestTypeError),
+        ("ctc.blank_id", -1, ManifestTypeError),
+        ("precisions", {}, ManifestTypeError),
+        ("precisions.fp32.file", "model.int8.onnx", ManifestTypeError),
+        ("precisions.fp32.file", "../model.fp32.onnx", BundlePathError),
+        ("precisions.fp32.domains", [1], ManifestTypeError),
+        ("precisions.fp32.opset", 0, ManifestTypeError),
+        ("precisions.fp32.tolerance.max_abs", 0, ManifestTypeError),
+        ("precisions.fp32.parity.cases", 0, ManifestTypeError),
+        ("precisions.fp32.parity.cases", 2.0, ManifestTypeError),
+        ("precisions.fp32.parity.max_abs", -1e-9, ManifestTypeError),
+        ("precisions.fp32.parity.label_agreement", 1.1, ManifestTypeError),
+        ("precisions.fp32.parity.transcript_agreement", None, ManifestTypeError),
+        ("files.vocab.json", {"size_bytes": -1, "sha256": "0" * 64}, ManifestTypeError),
+        ("files.vocab.json", {"size_bytes": 1, "sha256": "0" * 63}, ManifestTypeError),
+        ("files.vocab.json", {"size_bytes": 1, "sha256": "A" * 64}, ManifestTypeError),
+        ("files.vocab.json", ..., ManifestKeyError),
+        ("files.golden.npz", ..., ManifestKeyError),
+        ("files.model.fp32.onnx", ..., ManifestKeyError),
+        ("files.bundle.json", {"size_bytes": 1, "sha256": "0" * 64}, ManifestTypeError),
+    ],
+)
+def test_range(content: dict[str, Any], path: str, value: Any, error: type[BundleError]) -> None:
+    with pytest.raises(error) as raised:
+        Manifest.from_json(changed(content, at(path), value))
+    assert type(raised.value) is error
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "a/b", "/etc/passwd", "..\\b", "C:b", "a\0b", "a\nb", "\ud800", "../vocab.json", "a/"],
+)
+def test_only_bare_names(content: dict[str, Any], name: str) -> None:
+    entry = {"size_bytes": 1, "sha256": "0" * 64}
+    with pytest.raises(BundlePathError, match="bare file name"):
+        Manifest.from_json(changed(content, ("files", name), entry))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", ManifestTypeError),
+        ("{", ManifestTypeError),
+        ("[]", ManifestTypeError),
+        ("null", ManifestTypeError),
+        ("[" * 100_000, ManifestTypeError),
+        ("1" * 10_000, ManifestTypeError),
+        ("{}", ManifestKeyError),
+        ('{"format_version": 1, "format_version": 1}', ManifestKeyError),
+        ('{"format_version": "1"}', ManifestTypeError),
+        ('{"format_version": true}', ManifestTypeError),
+        ('{"format_version": 1.0}', ManifestTypeError),
+        ('{"format_version": NaN}', ManifestTypeError),
+        ('{"format_version": 1}', ManifestKeyError),
+        ('{"format_version": 0}', FormatVersionError),
+        ('{"format_version": 2, "future": "key"}', FormatVersionError),
+    ],
+)
+def test_not_a_manifest(text: str, error: type[BundleError]) -> None:
+    with pytest.raises(error) as raised:
+        Manifest.from_json(text, where="here/bundle.json")
+    assert type(raised.value) is error
+    assert str(raised.value).startswith("here/bundle.json: ")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_are_finite(manifest: Manifest, number: str) -> None:
+    text = manifest.to_json().replace('"max_abs": 0.0001', f'"max_abs": {number}')
+    with pytest.raises(ManifestTypeError):
+        Manifest.from_json(text)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
+def test_any_json_raises_only_our_errors(value: Any) -> None:
+    with pytest.raises(BundleError):
+        Manifest.from_json(json.dumps({"format_version": 1, "name": value}))

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from sewd_runtime import Classification, Classifier, Encoder, Recognizer, Transcript, load
+from sewd_runtime.bundle import MANIFEST_NAME, VOCAB_NAME, open_bundle, sha256_of
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import (
+    AudioTooShortError,
+    AudioValueError,
+    BundleHashError,
+    BundleNotFoundError,
+    ModelError,
+    PrecisionError,
+    VocabularyError,
+)
+from sewd_runtime.frames import num_frames
+
+MakeEngine = Callable[[str], Engine]
+RunAlone = Callable[[Engine, np.ndarray], np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_bundle: Path) -> Recognizer:
+    model = load(tiny_bundle)
+    assert isinstance(model, Recognizer)
+    return model
+
+
+def test_logits_are_those_of_each_recording_alone(
+    recognizer: Recognizer, recordings: list[np.ndarray], run_alone: RunAlone
+) -> None:
+    manifest = recognizer.manifest
+    allowed = manifest.precisions["fp32"].tolerance.batch_max_abs
+    results = recognizer.logits(recordings)
+    for samples, logits in zip(recordings, results, strict=True):
+        frames = num_frames(len(samples), receptive_field=manifest.receptive_field, stride=manifest.stride)
+        assert logits.shape == (frames, manifest.num_outputs)
+        assert logits.dtype == np.float32
+        if frames:
+            assert np.abs(logits - run_alone(recognizer.engine, samples)).max() <= allowed
+
+
+def test_transcripts_come_in_the_callers_order(recognizer: Recognizer, recordings: list[np.ndarray]) -> None:
+    usable = [samples for samples in recordings if len(samples)]
+    together = recognizer.transcribe_batch(usable)
+    for samples, transcript in zip(usable, together, strict=True):
+        assert transcript.duration_s == len(samples) / 16_000
+        assert transcript.text == recognizer.transcribe(samples).text
+
+
+def test_every_source_gives_the_same(recognizer: Recognizer, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-3_000, 3_000, 20_001).astype(np.int16)
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, samples, 16_000)
+    expected = recognizer.transcribe(path)
+    assert recognizer.transcribe(path.read_bytes()) == expected
+    assert recognizer.transcribe(samples) == expected
+    assert recognizer.transcribe(samples, sample_rate_hz=16_000) == expected
+    assert recognizer.transcribe((samples / 32_768).astype(np.float32)) == expected
+    assert recognizer.transcribe(np.stack([samples, samples], axis=1)) == expected
+
+
+def test_too_short_gives_an_empty_transcript(recognizer: Recognizer) -> None:
+    shortest = recognizer.manifest.min_samples
+    result = recognizer.transcribe(np.zeros(shortest - 1, np.float32))
+    assert result == Transcript(text="", segments=(), duration_s=(shortest - 1) / 16_000)
+    assert isinstance(recognizer.transcribe(np.zeros(shortest, np.float32)), Transcript)
+
+
+def test_no_recordings(recognizer: Recognizer) -> None:
+    assert recognizer.transcribe_batch([]) == []
+    assert recognizer.logits([]) == []
+
+
+def test_empty_audio_is_an_error(recognizer: Recognizer) -> None:
+    with pytest.raises(AudioValueError, match="no samples"):
+        recognizer.transcribe(np.zeros(0, np.float32))
+
+
+@pytest.mark.parametrize("samples", [np.zeros(500), np.zeros((500, 1), np.float32), [0.0] * 500])
+def test_logits_take_float32_samples_only(recognizer: Recognizer, samples: Any) -> None:
+    with pytest.raises(AudioValueError, match="float32 arrays of shape"):
+        recognizer.logits([samples])
+
+
+def test_every_precision_loads(tiny_bundle: Path) -> None:
+    for precision in open_bundle(tiny_bundle).manifest.precisions:
+        assert load(tiny_bundle, precision=precision, threads=1).engine.precision == precision
+    with pytest.raises(PrecisionError):
+        load(tiny_bundle, precision="none")
+
+
+def test_load_refuses_a_changed_model(broken_bundle: Path) -> None:
+    path = broken_bundle / "model.fp32.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(BundleHashError):
+        load(broken_bundle)
+    with pytest.raises(BundleNotFoundError):
+        load(broken_bundle / "nothing")
+
+
+def test_a_manifest_that_counts_other_outputs(broken_bundle: Path) -> None:
+    text = (broken_bundle / MANIFEST_NAME).read_text()
+    outputs = open_bundle(broken_bundle).manifest.num_outputs
+    text = text.replace(f'"num_outputs": {outputs}', f'"num_outputs": {outputs + 1}')
+    (broken_bundle / MANIFEST_NAME).write_text(text)
+    with pytest.raises(ModelError, match=f"the manifest says {outputs + 1}"):
+        load(broken_bundle)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"A": "B"}', '{"A": true}', "{", '{"A": 0, "A": 1}', '{"A": 0, "B": 0}', "{}"]
+)
+def test_a_bad_vocabulary(broken_bundle: Path, text: str) -> None:
+    replace(broken_bundle, VOCAB_NAME, text)
+    if text == "{}":
+        replace_key(broken_bundle, "unknown_token", None)
+    with pytest.raises(VocabularyError, match=r"vocab\.json"):
+        load(broken_bundle)
+
+
+def replace(bundle: Path, name: str, text: str) -> None:
+    """Replace a file and the manifest's record of it."""
+    (bundle / name).write_text(text)
+    manifest = json.loads((bundle / MANIFEST_NAME).read_text())
+    manifest["files"][name] = {"size_bytes": len(text), "sha256": sha256_of(bundle / name)}
+    (bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
+
+
+def replace_key(bundle: Path, key: str, value: Any) -> None:
+    manifest = json.loads((bundle / MANIFEST_NAME).read_text())
+    manifest["ctc"][key] = value
+    (bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
+
+
+def test_classifier(numpy_engine: MakeEngine, run_alone: RunAlone, recordings: list[np.ndarray]) -> None:
+    engine = numpy_engine("classification")
+    labels = tuple(f"label {index}" for index in range(engine.manifest.num_outputs))
+    classifier = Classifier(engine=engine, labels=labels)
+    usable = [samples for samples in recordings if len(samples) >= 400]
+    for samples, result in zip(usable, classifier.classify_batch(usable), strict=True):
+        expected = run_alone(engine, samples)
+        assert result.label == labels[int(expected.argmax())]
+        assert sorted(result.labels) == sorted(labels)
+        assert list(result.probabilities) == sorted(result.probabilities, reverse=True)
+        assert sum(result.probabilities) == pytest.approx(1, abs=1e-5)
+        assert result.probability == max(result.probabilities)
+        alone = classifier.classify(samples)
+        assert alone.label == result.label
+        assert alone.probabilities == pytest.approx(result.probabilities, abs=1e-5)
+
+
+def test_classifier_needs_one_frame(numpy_engine: MakeEngine) -> None:
+    classifier = Classifier(engine=numpy_engine("classification"), labels=())
+    with pytest.raises(AudioTooShortError, match="399 samples"):
+        classifier.classify(np.zeros(399, np.float32))
+    with pytest.raises(AudioTooShortError, match="item 1"):
+        classifier.classify_batch([np.zeros(400, np.float32), np.zeros(1, np.float32)])
+    assert classifier.classify_batch([]) == []
+
+
+def test_encoder(numpy_engine: MakeEngine, run_alone: RunAlone, recordings: list[np.ndarray]) -> None:
+    engine = numpy_engine("encoding")
+    encoder = Encoder(engine=engine)
+    usable = [samples for samples in recordings if len(samples)]
+    for samples, states in zip(usable, encoder.encode_batch(usable), strict=True):
+        frames = num_frames(len(samples), receptive_field=400, stride=320)
+        assert states.shape == (frames, engine.manifest.num_outputs)
+        np.testing.assert_array_equal(states, encoder.encode(samples))
+        if frames:
+            np.testing.assert_allclose(states, run_alone(engine, samples), atol=1e-5)
+
+
+def test_results_do_not_keep_their_batch_alive(numpy_engine: MakeEngine) -> None:
+    for states in Encoder(engine=numpy_engine("encoding")).hidden_states([np.zeros(16_000, np.float32)] * 3):
+        assert states.base is None
+
+
+def test_recordings_of_like_length_run_together(numpy_engine: MakeEngine) -> None:
+    engine = numpy_engine("encoding")
+    lengths = (16_000, 160_000, 15_000, 150_000, 400)
+    Encoder(engine=engine).hidden_states([np.zeros(length, np.float32) for length in lengths])
+    assert engine.session.shapes == [(1, 160_000), (1, 150_000), (2, 16_000), (1, 400)]  # type: ignore[attr-defined]
+
+
+def test_classification_reads_best_first() -> None:
+    result = Classification(labels=("yes", "no"), probabilities=(0.75, 0.25))
+    assert (result.label, result.probability) == ("yes", 0.75)
+
+
+def test_the_embedded_model_reads_digits(speech: Path) -> None:
+    try:
+        model = load()
+    except BundleNotFoundError:
+        pytest.skip("this installation has no embedded model")
+    assert isinstance(model, Recognizer)
+    digits = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    paths = [speech / "digits_fsdd" / f"{digit}_jackson_0.wav" for digit in range(10)]
+    texts = [transcript.text.lower() for transcript in model.transcribe_batch(paths)]
+    assert sum(text == digit for text, digit in zip(texts, digits, strict=True)) >= 9

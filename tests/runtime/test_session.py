@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sewd_runtime.bundle import open_bundle
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
+from sewd_runtime.providers import PROVIDERS, check_provider, find_provider
+from sewd_runtime.session import Session, pad
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bundle: Path) -> Path:
+    return open_bundle(tiny_bundle).path_of("model.fp32.onnx")
+
+
+def test_an_unknown_provider_names_the_others() -> None:
+    with pytest.raises(ProviderError, match="'gpu'; available here: cpu"):
+        find_provider("gpu", ["CPUExecutionProvider"])
+
+
+def test_an_absent_provider_names_what_to_install() -> None:
+    with pytest.raises(ProviderError, match=r"CPUExecutionProvider.*only Other.*sewd\[cpu\]"):
+        find_provider("cpu", ["Other"])
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_no_silent_fall_back(name: str) -> None:
+    check_provider(name, [PROVIDERS[name].ort_name, "Other"])
+    for active in (["Other"], ["Other", PROVIDERS[name].ort_name], []):
+        with pytest.raises(ProviderError, match="left"):
+            check_provider(name, active)
+
+
+def test_an_unknown_provider_is_refused_when_loading(model: Path) -> None:
+    with pytest.raises(ProviderError):
+        Session.open(model, task="ctc", provider="tpu")
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_threads_are_counted_from_one(model: Path, threads: int) -> None:
+    with pytest.raises(ProviderError, match="at least 1"):
+        Session.open(model, task="ctc", threads=threads)
+
+
+def test_not_a_model(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="refuses"):
+        Session.open(tmp_path / "model.onnx", task="ctc")
+
+
+@pytest.mark.parametrize("task", ["classification", "encoding"])
+def test_a_model_for_another_task(model: Path, task: str) -> None:
+    with pytest.raises(ModelError, match="outputs are"):
+        Session.open(model, task=task)
+
+
+def test_a_failing_run_is_our_error(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InferenceError, match="1x2 samples"):
+        Session.open(model, task="ctc").run(np.zeros((1, 2), np.float32), np.array([[2]]))
+    assert capfd.readouterr().err == ""  # raised, not printed as well
+
+
+def test_pad() -> None:
+    values, lengths = pad([np.ones(3, np.float32), np.full(1, 2, np.float32), np.zeros(0, np.float32)])
+    assert values.tolist() == [[1, 1, 1], [2, 0, 0], [0, 0, 0]]
+    assert lengths.tolist() == [3, 1, 0]
+    assert (values.dtype, lengths.dtype) == (np.float32, np.int64)
+
+
+def test_threads_share_a_session(model: Path, recordings: list[np.ndarray]) -> None:
+    session = Session.open(model, task="ctc", threads=1)
+    batches = [pad([samples]) for samples in recordings if len(samples) >= 400]
+    alone = [session.run(*batch)[0] for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda batch: session.run(*batch)[0], batches))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_precision_defaults_to_fp32(tiny_bundle: Path) -> None:
+    bundle = open_bundle(tiny_bundle)
+    assert Engine.open(bundle).precision == "fp32"
+    with pytest.raises(PrecisionError, match=r"'fp7'; it has .*fp32"):
+        Engine.open(bundle, precision="fp7")
