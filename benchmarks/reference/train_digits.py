@@ -239,7 +239,7 @@ def parse_arguments() -> argparse.Namespace:
         "--work", type=Path, default=Path("build/digits"), help="folder of the state and the log"
     )
     parser.add_argument("--held-out-speaker", choices=SPEAKERS)
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--validate-every", type=int, default=500)

@@ -115,7 +115,7 @@ def test_a_failing_run_stops_no_other(
 
 
 def test_too_short_is_empty_text(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
-    soundfile.write(tmp_path / "click.wav", np.zeros(100), 16_000)
+    soundfile.write(tmp_path / "click.wav", np.zeros(50), 16_000)
     assert transcribe(tiny_bundle, str(tmp_path / "click.wav")) == 0
     assert capsys.readouterr().out == "\n"
 
