@@ -193,7 +193,8 @@ class DigitBatches:
             limit -= len(digits)
             if limit <= 0:
                 break
-        position = int(rng.integers(room + 1))
+        # Half the rows start or end on speech: else CTC learns to write last letters in the silence after a word.
+        position = int(rng.choice([0, room, rng.integers(room + 1), rng.integers(room + 1)]))
         for piece, digits, gap in pieces:
             row.place(piece, digits, position + gap)
             position += gap + len(piece)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from sewd_runtime.bundle import (
     sha256_of,
 )
 
-_COPIED = ("config.json", "preprocessor_config.json")
+_COPIED = ("config.json", "preprocessor_config.json", "processor_config.json")
 
 
 @contextlib.contextmanager
@@ -35,33 +35,67 @@ def staged(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that takes its place when the block ends well, and vanishes when
     not.
 
-    A kill at any moment leaves the old bundle or none. Raises ExportError: `target` is there and is not a
-    bundle.
+    A kill at any moment leaves the old bundle or none; a link is followed, and stays. Raises ExportError:
+    `target` is there and is not a bundle; OSError: the disk refuses.
     """
     check_target(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    target = target.resolve()
+    made = [parent for parent in target.parents if not parent.exists()]
+    stage = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
-        stage.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from other users
+        stage.mkdir(parents=True)
         yield stage
-        if target.exists():
-            old = stage.with_suffix(".old")
-            target.rename(old)
-            stage.rename(target)
-            shutil.rmtree(old)
-        else:
-            stage.rename(target)
-    finally:
+        _replace(target, stage)
+    except BaseException:  # Ctrl-C among them
         shutil.rmtree(stage, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for parent in made:  # the innermost first
+                parent.rmdir()
+        raise
+
+
+def _replace(target: Path, stage: Path) -> None:
+    """Rename the folder `stage` to `target`, and remove what was there."""
+    if not target.exists():
+        stage.rename(target)
+        return
+    old = stage.with_name(f"{stage.name}.old")  # a name that no kill before this run can have left behind
+    target.rename(old)
+    try:
+        stage.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_target(target: Path) -> None:
-    """Raise ExportError unless a bundle may be written here: nothing is there, an empty folder, or a
-    bundle."""
-    if not target.exists() or (target / MANIFEST_NAME).is_file():
+    """Raise ExportError unless a bundle may be written here: nothing is there, an empty folder, or a bundle.
+
+    Replacing removes the whole folder, so a bundle may hold no file but its own.
+    """
+    if target.is_dir():
+        found = {path.name for path in target.iterdir()}
+        foreign = sorted(found - _own_names(target))
+        if not foreign:
+            return
+        if MANIFEST_NAME in found and MANIFEST_NAME not in foreign:
+            raise ExportError(
+                f"{target}: holds {', '.join(foreign)}, which the bundle there does not name and an export "
+                f"would remove; move it, or choose another -o"
+            )
+    elif not target.exists():
         return
-    if not target.is_dir() or any(target.iterdir()):
-        raise ExportError(f"{target}: exists and is not a bundle; choose another -o, or remove it")
+    raise ExportError(f"{target}: exists and is not a bundle; choose another -o, or remove it")
+
+
+def _own_names(folder: Path) -> set[str]:
+    """Return the names of a bundle's files, of a format of any age; none if its manifest is not one."""
+    try:
+        content = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        return {MANIFEST_NAME, *content["files"]} if "format_version" in content else set()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
 
 
 def write_vocabulary(checkpoint: Checkpoint, folder: Path) -> CtcEntry | None:

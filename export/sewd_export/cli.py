@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 _EPILOG = """\
 exit codes: 0 done; 1 the bundle is not the original, or the checkpoint cannot be exported: nothing was
@@ -18,15 +20,18 @@ written; 2 wrong usage; 130 interrupted: nothing was written."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.verify and arguments.output:
+        parser.error("--verify writes nothing: leave out -o")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from sewd_runtime import SewdError
 
     progress = _Progress(quiet=arguments.quiet or arguments.json)
     try:
         return _verify(arguments, progress) if arguments.verify else _export(arguments, progress)
-    except SewdError as error:
-        print(f"sewd-export: {error}", file=sys.stderr)
+    except (SewdError, OSError) as error:
+        print(f"sewd-export: {' '.join(str(error).split())}", file=sys.stderr)  # torch's have many lines
         return 1
     except KeyboardInterrupt:
         print("sewd-export: interrupted", file=sys.stderr)
@@ -105,13 +110,21 @@ def _verify(arguments: argparse.Namespace, progress: _Progress) -> int:
     if arguments.json:
         precisions = {report.precision: asdict(report.evidence) for report in reports}
         failures = [line for report in reports for line in report.failures]
-        print(json.dumps({"bundle": str(arguments.verify), "precisions": precisions, "failures": failures}))
+        result = {"bundle": str(arguments.verify), "precisions": precisions, "failures": failures}
+        print(json.dumps(_finite(result), allow_nan=False))
     elif not arguments.quiet:
         print("", *reports, sep="\n")
     for report in reports:
         report.check()
     progress("done")
     return 0
+
+
+def _finite(content: Any) -> Any:
+    """Return the content with null for what JSON has no number for: the errors of a NaN."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 if __name__ == "__main__":

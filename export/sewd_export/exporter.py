@@ -19,8 +19,9 @@ from sewd_export.bundle import (
     write_vocabulary,
 )
 from sewd_export.checkpoint import Checkpoint, load_checkpoint
-from sewd_export.errors import CheckpointError, ExportError, ParityError, TraceError
+from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ExportError, ParityError, TraceError
 from sewd_export.families import build_module, check_config, geometry
+from sewd_export.memory import release_memory
 from sewd_export.parity import ParityReport, Reference
 from sewd_export.passes import optimize
 from sewd_export.precisions import PRECISIONS
@@ -60,8 +61,8 @@ def export(
     out: the bundle's folder; None is `<name>-bundle` in the current folder. An older bundle there is
     replaced.
     audio: a folder of recordings that are compared as well.
-    Raises ExportError (CheckpointError, UnsupportedConfigError, TraceError, ParityError); then nothing is
-    written.
+    Raises ExportError (CheckpointError, UnsupportedConfigError, TraceError, ParityError), VocabularyError, or
+    OSError where the disk refuses; then nothing is written.
     """
     unknown = [name for name in precisions if name not in PRECISIONS]
     if unknown or not precisions:
@@ -76,6 +77,7 @@ def export(
         copy_configs(source, folder)
         progress("run the original")
         reference = Reference.make(source, ctc=ctc, audio=audio)
+        release_memory()
         write_golden(folder, reference.golden.samples, reference.golden.expected)
         progress("trace the model")
         domains = _write_models(source, folder, precisions)
@@ -104,7 +106,7 @@ def verify(
     opened.verify()
     provenance = opened.manifest.provenance
     progress("load the checkpoint")
-    source = load_checkpoint(provenance.checkpoint if checkpoint is None else checkpoint)
+    source = _find_again(provenance.checkpoint) if checkpoint is None else load_checkpoint(checkpoint)
     if source.sha256 != provenance.checkpoint_sha256:
         raise CheckpointError(
             f"{source.folder}: sha256 {source.sha256[:12]}..., but {opened.path} was made from "
@@ -118,6 +120,15 @@ def verify(
         path = opened.path_of(entry.file)
         reports.append(reference.compare(path, precision=name, tolerance=entry.tolerance))
     return tuple(reports)
+
+
+def _find_again(origin: str) -> Checkpoint:
+    try:
+        return load_checkpoint(origin)
+    except CheckpointNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"the bundle was made from {origin}, which is not found; name that checkpoint ({error})"
+        ) from error
 
 
 def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -134,6 +145,9 @@ def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -
         except ValueError as error:  # protobuf refuses what exceeds its limit
             raise TraceError(f"{name}: cannot be written as one file of at most 2 GB: {error}") from error
         domains[name] = tuple(sorted(domain for domain in model.opset_imports if domain))
+    for value in graph.graph.initializers.values():
+        value.const_value = None  # torch's caches keep the graph; without this they would keep its weights
+    release_memory()
     return domains
 
 

@@ -26,7 +26,7 @@ from sewd_runtime.manifest import CtcEntry, Parity, Tolerance
 from sewd_runtime.session import Session, pad
 from sewd_runtime.vocabulary import Vocabulary
 
-_LONGEST_IN_BATCH_S = 10
+_LONGEST_IN_BATCH_S = 3
 Array = NDArray[np.float32]
 Candidate = Callable[[Sequence[Array]], list[Array]]
 
@@ -108,8 +108,8 @@ class ParityReport:
         texts = [case.transcript_agreement for case in self.cases if case.transcript_agreement is not None]
         return Parity(
             cases=len(self.cases),
-            max_abs=max(case.max_abs for case in self.cases),
-            relative=max(case.relative for case in self.cases),
+            max_abs=float(np.max([case.max_abs for case in self.cases])),  # NaN wins, unlike with max()
+            relative=float(np.max([case.relative for case in self.cases])),
             batch_max_abs=self.batch_max_abs,
             label_agreement=float(np.mean(labels)) if labels else None,
             transcript_agreement=float(np.mean(texts)) if texts else None,

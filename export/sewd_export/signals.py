@@ -31,12 +31,12 @@ def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = Non
 
     Raises ExportError: `audio` is not a folder with recordings.
     """
-    field, stride, rate = geometry.receptive_field, geometry.stride, sample_rate_hz
+    first, stride, rate = geometry.min_samples, geometry.stride, sample_rate_hz
     lengths = [
-        field,
-        field + 1,
-        field + stride - 1,
-        field + stride,
+        first,
+        first + 1,
+        first + stride - 1,
+        first + stride,
         rate,
         rate + 1,
         47777,
@@ -44,7 +44,9 @@ def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = Non
         30 * rate,
         61 * rate,
     ]
-    found = [Signal(name=f"{length} samples", samples=_babble(length, rate)) for length in lengths]
+    found = [
+        Signal(name=f"{length} samples", samples=_babble(length, rate)) for length in dict.fromkeys(lengths)
+    ]
     second = _babble(3 * rate + 7, rate)
     found += [
         Signal(name="silence", samples=np.zeros(2 * rate + 1, np.float32)),
@@ -54,18 +56,15 @@ def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = Non
             name="half silent", samples=np.where(np.arange(len(second)) < rate, 0, second).astype(np.float32)
         ),
     ]
-    found += _recordings(_SPEECH, rate)
+    found += _speech(rate)
     if audio is not None:
-        own = _recordings(audio, rate)
-        if not own:
-            raise ExportError(f"{audio}: no recordings ({', '.join(sorted(_SUFFIXES))}) to compare on")
-        found += own
-    return [signal for signal in found if len(signal.samples) >= geometry.min_samples]
+        found += _recordings(audio, rate)
+    return [signal for signal in found if len(signal.samples) >= first]
 
 
 def golden_signal(sample_rate_hz: int) -> Signal:
     """Return the utterance that a bundle carries: the first of the package's own speech clips."""
-    return _recordings(_SPEECH, sample_rate_hz)[0]
+    return _speech(sample_rate_hz)[0]
 
 
 def ragged_batches(found: Sequence[Signal], *, longest: int, seed: int = 0) -> tuple[tuple[Signal, ...], ...]:
@@ -85,9 +84,21 @@ def _babble(length: int, rate: int) -> NDArray[np.float32]:
     return np.clip(0.2 * loudness * noise, -1, 1).astype(np.float32)
 
 
+def _speech(rate: int) -> list[Signal]:
+    """Read the package's clips, called by their names without suffix: no recording of the user's is."""
+    clips = _recordings(_SPEECH, rate)
+    return [Signal(name=Path(clip.name).stem, samples=clip.samples) for clip in clips]
+
+
 def _recordings(folder: Path, rate: int) -> list[Signal]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    """Read every recording in the folder and those within, called by their paths in it, which differ."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not paths:
+        raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))}) to compare on")
     try:
-        return [Signal(name=path.stem, samples=read_audio(path, target_rate_hz=rate)) for path in paths]
+        return [
+            Signal(name=path.relative_to(folder).as_posix(), samples=read_audio(path, target_rate_hz=rate))
+            for path in paths
+        ]
     except SewdError as error:
-        raise ExportError(f"{folder}: {error}") from error
+        raise ExportError(str(error)) from error

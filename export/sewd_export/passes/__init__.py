@@ -6,8 +6,9 @@ import onnx_ir as ir
 from onnx_ir.passes import Sequential, common
 
 from sewd_export.passes.name_by_module import NameByModule
+from sewd_export.passes.narrow_indices import NarrowIndices
 
-__all__ = ["PIPELINE", "NameByModule", "optimize"]
+__all__ = ["PIPELINE", "NameByModule", "NarrowIndices", "optimize"]
 
 PIPELINE: tuple[ir.passes.PassBase, ...] = (
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
@@ -17,6 +18,7 @@ PIPELINE: tuple[ir.passes.PassBase, ...] = (
     common.RemoveUnusedNodesPass(),
     common.RemoveUnusedFunctionsPass(),
     common.RemoveUnusedOpsetsPass(),
+    NarrowIndices(),
     NameByModule(),
     common.ClearMetadataAndDocStringPass(),
     common.TopologicalSortPass(),

@@ -1,0 +1,108 @@
+"""What the exporter's tests share: the small checkpoints, and one export of each task on a short grid."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sewd_export import Exported, export, exporter, parity
+from sewd_export.signals import Signal, signals
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Models this small would only wait for threads to meet."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_grid() -> Iterator[None]:
+    """Leave out what takes longer than it tells here: the grid's own laws are tested on the grid."""
+
+    def short(geometry: Any, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:
+        found = signals(geometry, sample_rate_hz=sample_rate_hz, audio=audio)
+        return [signal for signal in found if len(signal.samples) < 4 * sample_rate_hz]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "signals", short)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    """A CTC checkpoint with random weights."""
+    return DATA / "checkpoint-tiny"
+
+
+@pytest.fixture
+def checkpoint(tiny: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(tiny, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def exported(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The CTC checkpoint, exported."""
+    return export(tiny, tmp_path_factory.mktemp("ctc") / "bundle")
+
+
+@pytest.fixture
+def bundle(exported: Exported, tmp_path: Path) -> Path:
+    """A copy of the bundle, to be changed or replaced."""
+    return Path(shutil.copytree(exported.path, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def exported_classifier(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A classifier for 8 kHz, from a checkpoint named by a relative path."""
+    folder = tmp_path_factory.mktemp("classifier")
+    checkpoint = Path(shutil.copytree(DATA / "checkpoint-tiny-classifier", folder / "my.model"))
+    (checkpoint / "preprocessor_config.json").write_text('{"sampling_rate": 8000, "do_normalize": true}')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        found = export("my.model/")
+    return Exported(path=folder / found.path, manifest=found.manifest, reports=found.reports)
+
+
+@pytest.fixture(scope="session")
+def encoder(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CTC checkpoint without its head, its tokenizer and its preprocessor's configuration."""
+    folder = tmp_path_factory.mktemp("encoder") / "base"
+    folder.mkdir()
+    weights = load_file(tiny / "model.safetensors")
+    body = {name: tensor for name, tensor in weights.items() if name.startswith("sew_d.")}
+    save_file(body, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((tiny / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["SEWDModel"]}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported_encoder(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The encoder, exported."""
+    return export(encoder, tmp_path_factory.mktemp("encoding") / "bundle")
+
+
+@pytest.fixture
+def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports of the CTC checkpoint take its model as it was traced before."""
+
+    def write_models(_: Any, folder: Path, precisions: Any) -> dict[str, tuple[str, ...]]:
+        entries = exported.manifest.precisions
+        for name in precisions:
+            shutil.copy(exported.path / entries[name].file, folder)
+        return {name: entries[name].domains for name in precisions}
+
+    monkeypatch.setattr(exporter, "_write_models", write_models)

@@ -1,0 +1,258 @@
+"""Law: the report passes what is the original, and nothing else; here the original is a product of numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sewd_export.errors import ExportError, ParityError
+from sewd_export.families import Geometry
+from sewd_export.parity import Answer, Array, Candidate, ParityReport, Reference
+from sewd_export.signals import BATCH_SIZES, Signal, golden_signal, ragged_batches, signals
+from sewd_runtime.manifest import CtcEntry, Tolerance
+from sewd_runtime.vocabulary import Vocabulary
+
+FIELD, OUTPUTS = 7, 5
+LENGTHS = {"one frame": 7, "odd": 33, "even": 128, "long": 701}
+TOLERANCE = Tolerance(max_abs=1e-3, relative=1e-2, batch_max_abs=1e-5)
+WEIGHTS = np.random.default_rng(0).standard_normal((FIELD, OUTPUTS)).astype(np.float32)
+
+
+def original(samples: Array) -> Array:
+    """(samples,) → logits (frames, outputs)."""
+    return samples[: len(samples) // FIELD * FIELD].reshape(-1, FIELD) @ WEIGHTS
+
+
+def one_by_one(model: Callable[[Array], Array]) -> Candidate:
+    return lambda recordings: [model(samples) for samples in recordings]
+
+
+def changed(name: str, change: Callable[[Array], Array]) -> Candidate:
+    """The original, but for one utterance."""
+    return one_by_one(lambda s: change(original(s)) if len(s) == LENGTHS[name] else original(s))
+
+
+@pytest.fixture
+def reference() -> Reference:
+    random = np.random.default_rng(1)
+    drawn = {name: random.standard_normal(length).astype(np.float32) for name, length in LENGTHS.items()}
+    answers = tuple(
+        Answer(name=name, samples=samples, expected=original(samples)) for name, samples in drawn.items()
+    )
+    found = [Signal(name=name, samples=samples) for name, samples in drawn.items()]
+    ctc = CtcEntry(
+        blank_id=0, unknown_token=None, word_delimiter="|", do_lower_case=False, clean_up_spaces=False
+    )
+    tokens = {token: i for i, token in enumerate(("<pad>", "|", "A", "B", "C"))}
+    return Reference(
+        task="ctc",
+        golden=answers[1],
+        answers=answers,
+        ragged=ragged_batches(found, longest=1000),
+        vocabulary=Vocabulary.from_manifest(tokens, ctc, OUTPUTS),
+    )
+
+
+def compare(reference: Reference, candidate: Candidate) -> ParityReport:
+    return reference.compare_with(candidate, precision="fp32", tolerance=TOLERANCE)
+
+
+def test_the_original_passes_without_error(reference: Reference) -> None:
+    report = compare(reference, one_by_one(original))
+    report.check()
+    assert report.failures == []
+    evidence = report.evidence
+    assert evidence.cases == len(LENGTHS)
+    assert (evidence.max_abs, evidence.relative, evidence.batch_max_abs) == (0, 0, 0)
+    assert (evidence.label_agreement, evidence.transcript_agreement) == (1, 1)
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("frame", [0, -1])
+def test_one_wrong_number_fails_and_is_named(reference: Reference, name: str, frame: int) -> None:
+    def change(logits: Array, by: float) -> Array:
+        logits[frame, 2] += by
+        return logits
+
+    compare(reference, changed(name, lambda logits: change(logits, 0.9 * TOLERANCE.max_abs))).check()
+    report = compare(reference, changed(name, lambda logits: change(logits, 1.5 * TOLERANCE.max_abs)))
+    assert len(report.failures) == 1
+    with pytest.raises(ParityError, match=f"fp32 is not the original: {name}: absolute error 1.50e-03"):
+        report.check()
+    assert report.evidence.max_abs == pytest.approx(1.5 * TOLERANCE.max_abs, rel=0.1)
+
+
+def test_many_small_errors_fail_by_their_norm(reference: Reference) -> None:
+    small = dataclasses.replace(TOLERANCE, relative=1e-4)
+    noisy = one_by_one(lambda samples: original(samples) * np.float32(1 + 2e-4))
+    report = reference.compare_with(noisy, precision="int8", tolerance=small)
+    relative = [line for line in report.failures if "relative" in line]
+    assert len(relative) == len(LENGTHS)
+    assert report.evidence.relative == pytest.approx(2e-4, rel=0.01)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # inf - inf
+def test_what_is_not_a_number_fails(reference: Reference, name: str, value: float) -> None:
+    def change(logits: Array) -> Array:
+        logits[0, 0] = value
+        return logits
+
+    report = compare(reference, changed(name, change))
+    assert any(line.startswith(f"{name}: absolute") for line in report.failures)
+    with pytest.raises(ParityError, match=name):
+        report.check()
+    assert not np.isfinite([report.evidence.max_abs, report.evidence.relative]).any()
+
+
+@pytest.mark.parametrize("shape", [lambda y: y[:-1], lambda y: np.vstack([y, y[-1:]]), lambda y: y[:, :-1]])
+def test_a_wrong_shape_fails(reference: Reference, shape: Callable[[Array], Array]) -> None:
+    report = compare(dataclasses.replace(reference, vocabulary=None), changed("odd", shape))
+    assert any(line.startswith("odd: absolute error inf") for line in report.failures)
+    assert report.evidence.max_abs == np.inf
+    assert report.evidence.label_agreement == (len(LENGTHS) - 1) / len(LENGTHS)
+
+
+@pytest.mark.parametrize("error", [1e-4, np.nan])
+def test_a_batch_that_depends_on_its_neighbours_fails(reference: Reference, error: float) -> None:
+    def candidate(recordings: Sequence[Array]) -> list[Array]:
+        found = [original(samples) for samples in recordings]
+        if len(recordings) == BATCH_SIZES[-1]:
+            found[3] = found[3] + np.float32(error)
+        return found
+
+    report = compare(reference, candidate)
+    assert report.failures == [
+        f"batches: an item differs by {report.batch_max_abs:.2e}, more than {TOLERANCE.batch_max_abs:.0e}"
+    ]
+    assert report.evidence.batch_max_abs == pytest.approx(error, rel=0.01, nan_ok=True)
+    assert report.evidence.max_abs == 0
+    with pytest.raises(ParityError, match="batches"):
+        report.check()
+
+
+def test_agreement_counts_frames_and_transcripts(reference: Reference) -> None:
+    """Of 4 frames, the label of one differs, and so the text; another wrong label inside a run of blanks does not."""
+    random = np.random.default_rng(2)
+    labels = {"one frame": [2], "odd": [2, 3, 1, 4], "even": random.integers(0, OUTPUTS, 18), "long": [0] * 100}
+    answers = tuple(
+        dataclasses.replace(answer, expected=10 * np.eye(OUTPUTS, dtype=np.float32)[labels[answer.name]])
+        for answer in reference.answers
+    )
+    by_length = {len(answer.samples): answer for answer in answers}
+
+    def model(samples: Array) -> Array:
+        answer = by_length[len(samples)]
+        logits = answer.expected.copy()
+        if answer.name == "odd":
+            logits[1] = logits[0]  # ABC → A C
+        return logits
+
+    report = compare(dataclasses.replace(reference, answers=answers), one_by_one(model))
+    agreements = {case.name: (case.label_agreement, case.transcript_agreement) for case in report.cases}
+    assert agreements == {
+        "one frame": (1, True),
+        "odd": (0.75, False),
+        "even": (1, True),
+        "long": (1, True),
+    }
+    assert report.evidence.label_agreement == (1 + 0.75 + 1 + 1) / 4
+    assert report.evidence.transcript_agreement == 0.75
+    assert "DIFFERS" in str(report)
+
+
+def test_other_tasks_have_fewer_agreements(reference: Reference) -> None:
+    other = dataclasses.replace(reference, vocabulary=None)
+    evidence = compare(dataclasses.replace(other, task="classification"), one_by_one(original)).evidence
+    assert (evidence.label_agreement, evidence.transcript_agreement) == (1, None)
+    evidence = compare(dataclasses.replace(other, task="encoding"), one_by_one(original)).evidence
+    assert (evidence.label_agreement, evidence.transcript_agreement) == (None, None)
+
+
+def test_an_answer_of_zeros_must_be_met_exactly(reference: Reference) -> None:
+    zeros = tuple(dataclasses.replace(answer, expected=0 * answer.expected) for answer in reference.answers)
+    none = dataclasses.replace(reference, answers=zeros)
+    compare(none, one_by_one(lambda samples: 0 * original(samples))).check()
+    report = compare(none, one_by_one(lambda samples: 0 * original(samples) + np.float32(1e-9)))
+    assert all("relative error inf" in line for line in report.failures)
+    assert len(report.failures) == len(LENGTHS)
+
+
+def test_the_table_has_a_line_for_everything(reference: Reference) -> None:
+    report = compare(reference, one_by_one(original))
+    title, header, *rows = str(report).split("\n")
+    assert title == "fp32 against the original"
+    assert header.split() == ["utterance", "max", "abs", "relative", "labels", "text"]
+    for (name, _), row in zip(LENGTHS.items(), rows, strict=False):
+        assert row.startswith(f"{name} ")
+        assert row.split()[-4:] == ["0.0e+00", "0.0e+00", "100.00%", "equal"]
+    assert [row.split("  ")[0] for row in rows[len(LENGTHS) :]] == ["batch against one by one", "tolerance"]
+
+
+# The grid.
+
+GEOMETRIES = [
+    Geometry(receptive_field=400, stride=320, min_samples=400),
+    Geometry(receptive_field=400, stride=320, min_samples=1040),
+    Geometry(receptive_field=25, stride=1, min_samples=25),
+]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda g: f"{g.min_samples}-{g.stride}")
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_the_grid_has_every_boundary(geometry: Geometry, rate: int) -> None:
+    found = signals(geometry, sample_rate_hz=rate)
+    lengths = [len(signal.samples) for signal in found]
+    first, stride = geometry.min_samples, geometry.stride
+    expected = {first, first + 1, first + stride - 1, first + stride, rate, rate + 1, 47777}
+    assert expected | {10 * rate, 30 * rate, 61 * rate} <= set(lengths)
+    assert min(lengths) == first
+    names = [signal.name for signal in found]
+    assert len(set(names)) == len(names)
+    assert {"silence", "clipped", "DC offset", golden_signal(rate).name} <= set(names)
+    for signal in found:
+        assert signal.samples.dtype == np.float32
+        assert np.abs(signal.samples).max() <= 1.0
+    again = signals(geometry, sample_rate_hz=rate)
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(found, again, strict=True))
+
+
+def test_batches_are_ragged_and_the_same_every_time() -> None:
+    found = signals(GEOMETRIES[0], sample_rate_hz=16000)
+    batches = ragged_batches(found, longest=160000)
+    assert tuple(map(len, batches)) == BATCH_SIZES
+    assert len({len(signal.samples) for signal in batches[-1]}) > 5
+    assert max(len(signal.samples) for batch in batches for signal in batch) <= 160000
+    names = [[signal.name for signal in batch] for batch in batches]
+    assert names == [[s.name for s in batch] for batch in ragged_batches(found, longest=160000)]
+
+
+def test_recordings_of_the_same_name_are_all_compared(tmp_path: Path) -> None:
+    own = ["a/0.wav", "b/0.wav", "b/0.flac", "B/C/loud.WAV", f"{golden_signal(16000).name}.flac"]
+    for seed, name in enumerate(own):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.random.default_rng(seed).uniform(-0.5, 0.5, (1601 + seed, 2)), 16000)
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "notes.txt").write_text("not audio")
+    grid = signals(GEOMETRIES[0], sample_rate_hz=16000)
+    found = signals(GEOMETRIES[0], sample_rate_hz=16000, audio=tmp_path)
+    assert {signal.name: len(signal.samples) for signal in found[len(grid) :]} == {
+        name: 1601 + seed for seed, name in enumerate(own)
+    }
+    assert not {signal.name for signal in grid} & set(own)
+
+
+def test_a_folder_without_recordings_or_with_a_bad_one_is_named(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ExportError, match=rf"{folder.name}: no recordings \(\.flac, .*\) to compare on"):
+            signals(GEOMETRIES[0], sample_rate_hz=16000, audio=folder)
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    with pytest.raises(ExportError, match=r"bad\.wav"):
+        signals(GEOMETRIES[0], sample_rate_hz=16000, audio=tmp_path)
