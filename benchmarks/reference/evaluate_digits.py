@@ -11,11 +11,10 @@ import jiwer
 import numpy as np
 import torch
 from augmentation import SAMPLE_RATE_HZ, Samples, normalise, resample
-from digits import LETTERS, SPEAKERS, WORDS, Recording, join, read_fsdd, read_kokoro
+from digits import BLANK_ID, LETTERS, SPEAKERS, WORDS, Recording, join, read_fsdd, read_kokoro
 from torch import nn
 from transformers import SEWDForCTC
 
-BLANK_ID = 0
 Utterances = list[tuple[Samples, str]]
 
 

@@ -36,14 +36,17 @@ def staged(target: Path) -> Iterator[Path]:
     not.
 
     A kill at any moment leaves the old bundle or none; a link is followed, and stays. Raises ExportError:
-    `target` is there and is not a bundle; OSError: the disk refuses.
+    `target` is there and is not a bundle, or nothing can be written beside it.
     """
     check_target(target)
     target = target.resolve()
     made = [parent for parent in target.parents if not parent.exists()]
     stage = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
-        stage.mkdir(parents=True)
+        try:
+            stage.mkdir(parents=True)
+        except OSError as error:
+            raise ExportError(f"{target}: cannot be written: {error.strerror}; choose another -o") from error
         yield stage
         _replace(target, stage)
     except BaseException:  # Ctrl-C among them

@@ -44,7 +44,7 @@ class Tolerance:
 
     max_abs: _Bound
     relative: _Bound
-    batch_max_abs: _Bound
+    batch_error: _Bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Parity:
     cases: _Positive
     max_abs: _Error
     relative: _Error
-    batch_max_abs: _Error
+    batch_error: _Error
     label_agreement: _Share | None
     transcript_agreement: _Share | None
 

@@ -1,6 +1,7 @@
 """Make the small checkpoints and bundles that the tests read: `python tests/data/make.py`.
 
-Random SEW-D models of 27,000 parameters, seeded, with convolutions of their own so that nothing can rest on 400 and 320.
+Random SEW-D models of 27,000 parameters, seeded, with convolutions of their own so that nothing can rest on
+400 and 320.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from sewd_export import Exported, export, exporter, parity
@@ -19,16 +18,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Models this small would only wait for threads to meet."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _short_grid() -> Iterator[None]:
+def _short_grid(one_thread: None) -> Iterator[None]:
     """Leave out what takes longer than it tells here: the grid's own laws are tested on the grid."""
 
     def short(geometry: Any, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import SEWDConfig, SEWDForCTC, SEWDForSequenceClassification, SEWDModel
+from transformers.utils.logging import disable_progress_bar
 
 from sewd_export.checkpoint import Checkpoint, load_checkpoint
 
@@ -33,9 +34,14 @@ SMALL: dict[str, Any] = {
 MakeCheckpoint = Callable[..., Checkpoint]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_and_quiet(one_thread: None) -> None:
+    disable_progress_bar()  # of save_pretrained
+
+
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
-    """Return a function that saves a random small model and loads it: (task, do_normalize, seed, **config fields)."""
+    """Return a function that saves a random small model and loads it."""
 
     def make(
         task: str = "ctc", *, do_normalize: bool = True, seed: int = 0, num_labels: int = 5, **fields: Any

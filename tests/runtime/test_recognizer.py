@@ -38,7 +38,7 @@ def test_logits_are_those_of_each_recording_alone(
     recognizer: Recognizer, recordings: list[np.ndarray], run_alone: RunAlone
 ) -> None:
     manifest = recognizer.manifest
-    allowed = manifest.precisions["fp32"].tolerance.batch_max_abs
+    allowed = manifest.precisions["fp32"].tolerance.batch_error
     results = recognizer.logits(recordings)
     for samples, logits in zip(recordings, results, strict=True):
         frames = num_frames(len(samples), receptive_field=manifest.receptive_field, stride=manifest.stride)

@@ -27,6 +27,6 @@ class Precision:
 PRECISIONS = {
     "fp32": Precision(
         convert=lambda model: model,
-        tolerance=Tolerance(max_abs=1e-4, relative=1e-5, batch_max_abs=1e-5),
+        tolerance=Tolerance(max_abs=1e-4, relative=1e-5, batch_error=1e-5),
     ),
 }

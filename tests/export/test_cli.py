@@ -1,0 +1,229 @@
+"""Law: the command says what it did in its exit code, on one line each, and to machines in one object."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from sewd_export import Exported, cli, exporter, parity
+from sewd_export.cli import main
+from sewd_export.errors import TraceError
+from sewd_export.precisions import PRECISIONS
+from sewd_runtime.bundle import open_bundle
+from sewd_runtime.manifest import Tolerance
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the command: its exit code, what it printed, and what it said to standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            assert isinstance(stop.code, int)
+            code = stop.code
+        found = capfd.readouterr()
+        return code, found.out, found.err
+
+    return call
+
+
+@pytest.fixture
+def own_audio(tmp_path: Path) -> Path:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    samples = np.random.default_rng(5).uniform(-0.5, 0.5, 7001)
+    soundfile.write(folder / "mine.wav", samples, 22_050)
+    return folder
+
+
+@pytest.mark.usefixtures("without_trace")
+def test_an_export_prints_its_stages_and_its_table(
+    run: Run, tiny: Path, tmp_path: Path, own_audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(tiny, "--audio", own_audio)
+    assert code == 0
+    open_bundle("checkpoint-tiny-bundle").verify()  # the name that no -o asks for
+    assert "fp32 against the original" in out
+    assert [line.split("  ")[0] for line in out.splitlines()].count("mine.wav") == 1
+    assert "checkpoint-tiny-bundle/model.fp32.onnx  0." in out
+    stages = [line.split("] ")[1] for line in err.splitlines()]
+    assert stages[1] == "load the checkpoint"
+    assert "compare fp32 with the original" in stages
+    assert stages[-1] == "done"
+
+
+@pytest.mark.usefixtures("without_trace")
+@pytest.mark.parametrize("flags", [["--json"], ["--json", "-q"]], ids=" ".join)
+def test_json_is_one_object(run: Run, tiny: Path, tmp_path: Path, flags: list[str]) -> None:
+    code, out, err = run(tiny, "-o", tmp_path / "deep" / "er" / "my.bundle", *flags)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert out.count("\n") == 1
+    assert found["bundle"] == str(tmp_path / "deep" / "er" / "my.bundle")
+    manifest = open_bundle(found["bundle"]).manifest
+    expected = {name: dataclasses.asdict(entry) for name, entry in manifest.precisions.items()}
+    assert found["precisions"] == json.loads(json.dumps(expected))
+
+
+@pytest.mark.usefixtures("without_trace")
+def test_quiet_prints_nothing(run: Run, tiny: Path, bundle: Path) -> None:
+    assert run(tiny, "-q", "-o", f"{bundle}/") == (0, "", "")
+    open_bundle(bundle).verify()
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+
+
+@pytest.mark.usefixtures("without_trace")
+@pytest.mark.parametrize("flags", [[], ["-q"], ["--json"]], ids=" ".join)
+def test_a_parity_miss_is_exit_code_1_and_nothing_written(
+    run: Run, tiny: Path, tmp_path: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impossible = Tolerance(max_abs=1e-30, relative=1e-30, batch_error=1e-30)
+    monkeypatch.setitem(PRECISIONS, "fp32", dataclasses.replace(PRECISIONS["fp32"], tolerance=impossible))
+    code, out, err = run(tiny, "-o", tmp_path / "bundle", *flags)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith("sewd-export: fp32 is not the original: ")
+    assert len(err.splitlines()) == 1 or not flags
+    assert list(tmp_path.iterdir()) == []
+
+
+def bad_checkpoints(folder: Path) -> dict[str, Any]:
+    (folder / "empty").mkdir()
+    (folder / "file").write_text("text")
+    return {name: folder / name for name in ("empty", "file", "absent")} | {"hub": "no such name"}
+
+
+@pytest.mark.parametrize("kind", ["empty", "file", "absent", "hub"])
+def test_a_bad_checkpoint_is_one_line(run: Run, tmp_path: Path, kind: str) -> None:
+    code, out, err = run("-q", bad_checkpoints(tmp_path)[kind], "-o", tmp_path / "bundle")
+    assert (code, out) == (1, "")
+    assert err.startswith("sewd-export: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("output", ["file", "file/bundle", "precious", "x" * 300])
+def test_an_output_that_cannot_be_is_one_line(run: Run, tiny: Path, tmp_path: Path, output: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "notes.txt").write_text("mine")
+    code, out, err = run("-q", tiny, "-o", tmp_path / output)
+    assert (code, out) == (1, "")
+    assert err.startswith("sewd-export: ")
+    assert output in err
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "notes.txt", "precious"]
+
+
+def test_an_error_of_many_lines_is_printed_on_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def export(*_: Any, **__: Any) -> None:
+        raise TraceError("torch cannot export it:\n\n  line one\n  line two\n")
+
+    monkeypatch.setattr(exporter, "export", export)
+    assert run("-q") == (1, "", "sewd-export: torch cannot export it: line one line two\n")
+
+
+def test_ctrl_c_is_130_and_leaves_nothing(
+    run: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporter, "_write_models", interrupt)
+    assert run("-q", tiny, "-o", tmp_path / "a" / "bundle") == (130, "", "sewd-export: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], ["a", "b"], ["--verify", "a", "-o", "b"]], ids=" ".join
+)
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "usage: sewd-export" in err
+
+
+def test_verify_prints_the_table_again(run: Run, exported: Exported, tiny: Path, own_audio: Path) -> None:
+    code, out, err = run("--verify", exported.path, tiny, "--audio", own_audio)
+    assert code == 0
+    assert "fp32 against the original" in out
+    assert "mine.wav" in out
+    assert err.splitlines()[-1].endswith("done")
+    assert run("-q", "--verify", exported.path, tiny) == (0, "", "")
+
+
+def test_verify_for_machines(run: Run, exported: Exported, tiny: Path) -> None:
+    code, out, err = run("--json", "--verify", exported.path, tiny)
+    assert (code, err) == (0, "")
+    entry = exported.manifest.precisions["fp32"]
+    assert json.loads(out) == {
+        "bundle": str(exported.path),
+        "precisions": {"fp32": dataclasses.asdict(entry.parity)},
+        "failures": [],
+    }
+
+
+def test_a_failed_verification_is_still_one_object(
+    run: Run, exported: Exported, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = parity.session_candidate
+
+    def broken(session: Any) -> parity.Candidate:
+        candidate = honest(session)
+        return lambda recordings: [item * np.float32("nan") for item in candidate(recordings)]
+
+    monkeypatch.setattr(parity, "session_candidate", broken)
+    code, out, err = run("--json", "--verify", exported.path, tiny)
+    assert code == 1
+    assert err.startswith("sewd-export: fp32 is not the original: ")
+    assert err.count("\n") == 1
+    assert "NaN" not in out  # which is not JSON
+    found = json.loads(out)
+    assert found["precisions"]["fp32"]["max_abs"] is None
+    assert len(found["failures"]) == 2 * found["precisions"]["fp32"]["cases"] + 1
+
+
+@pytest.mark.parametrize("kind", ["absent", "checkpoint", "damaged"])
+def test_what_cannot_be_verified_is_one_line(run: Run, bundle: Path, tiny: Path, kind: str) -> None:
+    (bundle / "golden.npz").write_bytes(b"")
+    target = {"absent": bundle / "absent", "checkpoint": tiny, "damaged": bundle}[kind]
+    code, out, err = run("-q", "--verify", target, tiny)
+    assert (code, out) == (1, "")
+    assert err.startswith("sewd-export: ")
+    assert err.count("\n") == 1
+
+
+def test_finite_keeps_what_json_has() -> None:
+    content = {"a": [1], "b": {"c": float("inf"), "d": -0.0, "e": None, "f": True}, "g": float("nan")}
+    assert cli._finite(content) == {"a": [1], "b": {"c": None, "d": 0.0, "e": None, "f": True}, "g": None}
+
+
+def test_the_command_in_a_process_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "sewd_export.cli", "empty", "-o", "bundle"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("sewd-export: ")
+    assert "config.json" in lines[-1]
+    assert all(line.startswith("[") for line in lines[:-1])
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
