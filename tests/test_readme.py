@@ -36,6 +36,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place of a network."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(CHECKPOINT, folder / "path/to/checkpoint")
+    shutil.copytree(ROOT / "tests/data/tiny", folder / "my-bundle")
     shutil.copytree(CLIPS, folder / "recordings")
     shutil.copy(CLIPS / "slt_1.flac", folder / "speech.flac")
     repository = folder / "hub/hub/models--asapp--sew-d-tiny-100k-ft-ls100h"
