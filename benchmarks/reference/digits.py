@@ -102,28 +102,13 @@ def active_span(samples: Samples) -> tuple[int, int]:
     return int(loud[0]) * block, min(len(samples), (int(loud[-1]) + 1) * block)
 
 
-def spread_letters(digit: int, frames: int, *, first: bool) -> NDArray[np.int64]:
-    """Share ``frames`` among the letters of one word, ``|`` before it unless ``first``, a blank inside EE.
-
-    Where a boundary falls between two letters hardly matters: greedy decoding collapses repeats.
-    """
-    symbols = [] if first else [LETTERS.index("|")]
-    for token_id in spell((digit,)):
-        symbols += [BLANK_ID, token_id] if symbols and symbols[-1] == token_id else [token_id]
-    if frames < len(symbols):
-        return np.full(frames, IGNORED, dtype=np.int64)
-    return np.array(symbols, dtype=np.int64)[np.arange(frames) * len(symbols) // max(1, frames)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """``samples``: (batch, samples) float32; ``labels``, ``letters``: (batch, frames) int64."""
+    """``samples``: (batch, samples) float32; ``labels``: (batch, frames) int64."""
 
     samples: Samples
     labels: NDArray[np.int64]
     """Digit or ``SILENCE`` per frame, or ``IGNORED``."""
-    letters: NDArray[np.int64]
-    """Token id per frame, a rough alignment, or ``IGNORED``."""
     targets: list[list[int]]
     """Token ids per row."""
 
@@ -132,7 +117,6 @@ class Batch:
 class _Row:
     samples: Samples
     labels: NDArray[np.int64]
-    letters: NDArray[np.int64]
     digits: list[int] = field(default_factory=list)
 
     def place(self, piece: Samples, digits: tuple[int, ...], start: int) -> None:
@@ -141,10 +125,7 @@ class _Row:
         first, last = (start + edge for edge in active_span(piece))
         centre = np.arange(len(self.labels)) * STRIDE + RECEPTIVE_FIELD // 2
         inside = (centre >= first) & (centre < last)
-        single = len(digits) == 1
-        self.labels[inside] = digits[0] if single else IGNORED
-        count = int(inside.sum())
-        self.letters[inside] = spread_letters(digits[0], count, first=not self.digits) if single else IGNORED
+        self.labels[inside] = digits[0] if len(digits) == 1 else IGNORED
         self.digits.extend(digits)
 
 
@@ -194,14 +175,13 @@ class DigitBatches:
         return Batch(
             samples=normalise(samples),
             labels=np.stack([row.labels for row in rows]),
-            letters=np.stack([row.letters for row in rows]),
             targets=[spell(tuple(row.digits)) for row in rows],
         )
 
     def _compose(self, num_samples: int, strength: float, rng: np.random.Generator) -> _Row:
         """Fill ``num_samples`` with pieces of one voice and gaps; one row in a hundred stays empty."""
         labels = np.full(count_frames(num_samples), SILENCE, dtype=np.int64)
-        row = _Row(np.zeros(num_samples, np.float32), labels, np.full(len(labels), BLANK_ID, dtype=np.int64))
+        row = _Row(np.zeros(num_samples, np.float32), labels)
         if rng.random() < 0.01:
             return row
         pieces: list[tuple[Samples, tuple[int, ...], int]] = []

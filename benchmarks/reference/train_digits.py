@@ -4,7 +4,7 @@
 
 Writes a checkpoint folder in float16. CTC alone stays on a plateau for thousands of steps, so a second head,
 thrown away afterwards, learns which digit is spoken in each frame: known for free where recordings are joined
-with gaps. The same knowledge, its letters spread evenly over the word, keeps the spelling together.
+with gaps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from transformers import SEWDForCTC
 
 WEIGHT_DECAY = 0.01
 GRADIENT_CLIP = 1.0
-LETTER_WEIGHT = 0.3
 EMA_DECAY = 0.999
 
 
@@ -90,14 +89,12 @@ class Training:
         with torch.autocast("cpu", dtype=torch.bfloat16), used_positions(self.model, tokens):
             hidden = self.model.sew_d(batch["samples"])[0]
         hidden = F.dropout(hidden.float(), 0.1)
-        logits = self.model.lm_head(hidden)
-        ctc = ctc_loss(logits, batch["targets"], batch["target_lengths"])
-        letters = frame_loss(logits, batch["letters"])
+        ctc = ctc_loss(self.model.lm_head(hidden), batch["targets"], batch["target_lengths"])
         frames = frame_loss(self.frame_head(hidden), batch["labels"])
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        (ctc + frame_weight * frames + LETTER_WEIGHT * letters).backward()
+        (ctc + frame_weight * frames).backward()
         nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
         self.optimizer.step()
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
@@ -169,7 +166,6 @@ class _Steps(torch.utils.data.Dataset[dict[str, Tensor]]):
         return {
             "samples": torch.from_numpy(batch.samples),
             "labels": torch.from_numpy(batch.labels),
-            "letters": torch.from_numpy(batch.letters),
             "targets": torch.tensor(
                 [token_id for row in batch.targets for token_id in row], dtype=torch.long
             ),

@@ -24,8 +24,8 @@ from sewd_export.families import build_module, check_config, geometry
 from sewd_export.memory import release_memory
 from sewd_export.parity import ParityReport, Reference
 from sewd_export.passes import optimize
-from sewd_export.precisions import PRECISIONS
-from sewd_export.trace import OPSET, trace
+from sewd_export.precisions import PRECISIONS, stricter
+from sewd_export.tracing import OPSET, trace
 from sewd_runtime.bundle import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
 from sewd_runtime.golden import check_golden
 
@@ -99,6 +99,7 @@ def verify(
     """Compare an existing bundle with its checkpoint again; every file's hash is checked first.
 
     checkpoint: None takes the name that the bundle keeps.
+    Each precision is held to the stricter of the bundle's tolerance and this version's.
     Returns one report for each precision; call `check` on it to raise. Raises BundleError, CheckpointError.
     """
     progress("check the bundle's files")
@@ -118,7 +119,8 @@ def verify(
     for name, entry in opened.manifest.precisions.items():
         progress(f"compare {name} with the original")
         path = opened.path_of(entry.file)
-        reports.append(reference.compare(path, precision=name, tolerance=entry.tolerance))
+        own = PRECISIONS[name].tolerance if name in PRECISIONS else entry.tolerance
+        reports.append(reference.compare(path, precision=name, tolerance=stricter(own, entry.tolerance)))
     return tuple(reports)
 
 

@@ -15,8 +15,8 @@ from onnx_ir.passes import Sequential
 
 from sewd_export.checkpoint import load_checkpoint
 from sewd_export.families import build_module, geometry
-from sewd_export.passes import PIPELINE, NameByModule, optimize
-from sewd_export.trace import trace
+from sewd_export.passes import PIPELINE, NameByModule, NarrowIndices, optimize
+from sewd_export.tracing import trace
 from sewd_runtime.session import pad
 
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -149,3 +149,50 @@ def test_the_pipeline_leaves_a_graph_without_idle_nodes(traced: ir.Model, ragged
 
 def copy_of(model: ir.Model) -> ir.Model:
     return ir.from_proto(copy.deepcopy(ir.to_proto(model)))
+
+
+def gathering(*, index_is_output: bool = False, other_reader: bool = False) -> ir.Model:
+    """y = GatherElements(x, Expand(index, shape)), the expanded index read by others where asked."""
+    int64, float32 = (ir.TensorType(kind) for kind in (ir.DataType.INT64, ir.DataType.FLOAT))
+    x = ir.Value(name="x", type=float32, shape=ir.Shape([2, 3, 5]))
+    index = ir.Value(name="index", type=int64, shape=ir.Shape([3, 3]))
+    shape = ir.Value(name="shape", const_value=ir.tensor(np.array([2, 3, 3]), name="shape"))
+    expand = ir.node("Expand", [index, shape], name="expand")
+    repeated = expand.outputs[0]
+    repeated.name, repeated.type, repeated.shape = "repeated", int64, ir.Shape([2, 3, 3])
+    gather = ir.node("GatherElements", [x, repeated], {"axis": 2}, name="gather")
+    y = gather.outputs[0]
+    y.name, y.type, y.shape = "y", float32, ir.Shape([2, 3, 3])
+    nodes, outputs = [expand, gather], [y]
+    if other_reader:
+        twice = ir.node("Add", [repeated, repeated], name="twice")
+        twice.outputs[0].name, twice.outputs[0].type, twice.outputs[0].shape = "t", int64, repeated.shape
+        nodes.append(twice)
+        outputs.append(twice.outputs[0])
+    if index_is_output:
+        outputs.append(repeated)
+    graph = ir.Graph(
+        [x, index], outputs, nodes=nodes, initializers=[shape], opset_imports={"": 20}, name="gathering"
+    )
+    return ir.Model(graph, ir_version=10)
+
+
+def test_a_repeated_index_becomes_int32_and_gathers_the_same() -> None:
+    model = gathering()
+    random = np.random.default_rng(3)
+    inputs = {
+        "x": random.standard_normal((2, 3, 5), dtype=np.float32),
+        "index": random.integers(0, 5, (3, 3)),
+    }
+    before = run(model, inputs)
+    assert NarrowIndices()(model).modified
+    assert [node.op_type for node in model.graph] == ["Cast", "Expand", "GatherElements"]
+    np.testing.assert_array_equal(run(model, inputs)[0], before[0])
+    assert not NarrowIndices()(model).modified
+
+
+@pytest.mark.parametrize("reader", [{"other_reader": True}, {"index_is_output": True}])
+def test_an_index_that_others_read_stays(reader: dict[str, bool]) -> None:
+    model = gathering(**reader)
+    assert not NarrowIndices()(model).modified
+    assert [node.op_type for node in model.graph].count("Cast") == 0

@@ -21,7 +21,7 @@ from sewd_export.families._attention import bucket_table
 from sewd_export.parity import Array, Candidate, Oracle, session_candidate
 from sewd_export.passes import PIPELINE, optimize
 from sewd_export.precisions import PRECISIONS
-from sewd_export.trace import trace
+from sewd_export.tracing import trace
 from sewd_runtime.session import Session, pad
 
 MakeCheckpoint = Callable[..., Checkpoint]

@@ -24,7 +24,8 @@ class NarrowIndices(ir.passes.InPlacePass):
                 continue
             narrow = ir.node("Cast", [index], {"to": ir.DataType.INT32})
             narrow.metadata_props.update(node.metadata_props)
-            narrow.outputs[0].dtype = node.outputs[0].dtype = ir.DataType.INT32
+            for value in (narrow.outputs[0], node.outputs[0]):
+                value.type = ir.TensorType(ir.DataType.INT32)  # its own: values may share a type object
             model.graph.insert_before(node, narrow)
             node.replace_input_with(0, narrow.outputs[0])
             modified = True

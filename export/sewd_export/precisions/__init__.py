@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from sewd_runtime.manifest import Tolerance
 
-__all__ = ["PRECISIONS", "Precision"]
+__all__ = ["PRECISIONS", "Precision", "stricter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +30,12 @@ PRECISIONS = {
         tolerance=Tolerance(max_abs=1e-4, relative=1e-5, batch_error=1e-5),
     ),
 }
+
+
+def stricter(one: Tolerance, other: Tolerance) -> Tolerance:
+    """Return the tighter of each bound: a bundle cannot loosen what it is held to."""
+    return Tolerance(
+        max_abs=min(one.max_abs, other.max_abs),
+        relative=min(one.relative, other.relative),
+        batch_error=min(one.batch_error, other.batch_error),
+    )
