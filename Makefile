@@ -8,6 +8,7 @@ BUNDLE ?= build/digits
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
+	@printf '\nspoken:\n' && cat export/sewd_export/speech/transcripts.tsv && printf '\nread by the graph, without torch:\n'
 	$(BIN)/sewd transcribe --model $(BUNDLE) export/sewd_export/speech/*.flac
 
 test: $(VENV)/.installed
