@@ -38,7 +38,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(CHECKPOINT, folder / "path/to/checkpoint")
     shutil.copytree(ROOT / "tests/data/tiny", folder / "my-bundle")
     shutil.copytree(CLIPS, folder / "recordings")
-    shutil.copy(CLIPS / "slt_1.flac", folder / "speech.flac")
+    shutil.copy(CLIPS / "awb_1.flac", folder / "speech.flac")
     repository = folder / "hub/hub/models--asapp--sew-d-tiny-100k-ft-ls100h"
     shutil.copytree(CHECKPOINT, repository / "snapshots/0123456789abcdef")
     (repository / "refs").mkdir()

@@ -36,7 +36,7 @@ def describe_machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "architecture": platform.machine(),
         "instructions": [name for name in INSTRUCTIONS if name in flags],
-        "note": "shared with other work during training: the wall minutes are an upper bound",
+        "note": "shared with other work during training, which slowed it; wall minutes are of the steps kept",
     }
 
 
@@ -75,7 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--fold-checkpoint", type=Path, help="trained without --held-out-speaker")
     parser.add_argument("--fold-work", type=Path)
     parser.add_argument("--held-out-speaker", choices=SPEAKERS, default="lucas")
-    parser.add_argument("--clips", type=Path, default=Path("tests/data/clips"))
+    parser.add_argument("--clips", type=Path, default=Path("export/sewd_export/speech"))
     parser.add_argument("-o", "--output", type=Path, required=True)
     return parser.parse_args()
 

@@ -202,7 +202,9 @@ def test_the_embedded_model_reads_digits(speech: Path) -> None:
     except BundleNotFoundError:
         pytest.skip("this installation has no embedded model")
     assert isinstance(model, Recognizer)
-    digits = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    paths = [speech / "digits_fsdd" / f"{digit}_jackson_0.wav" for digit in range(10)]
-    texts = [transcript.text.lower() for transcript in model.transcribe_batch(paths)]
-    assert sum(text == digit for text, digit in zip(texts, digits, strict=True)) >= 9
+    words = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
+    speakers = ("george", "jackson", "lucas", "nicolas")
+    held_out = [(word, f"{digit}_{name}_0.wav") for digit, word in enumerate(words) for name in speakers]
+    transcripts = model.transcribe_batch([speech / "digits_fsdd" / name for _, name in held_out])
+    right = [found.text == word for found, (word, _) in zip(transcripts, held_out, strict=True)]
+    assert sum(right) >= 0.9 * len(right)  # the model card measures 95 % on five times as many

@@ -1,0 +1,39 @@
+"""Law: the embedded bundle is the embedded checkpoint's, in today's format, and both are what the model card
+describes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sewd_export.checkpoint import load_checkpoint
+from sewd_runtime.bundle import find_bundle, open_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_bundle_is_made_of_the_checkpoint() -> None:
+    bundle = open_bundle(find_bundle(None))
+    bundle.verify()
+    checkpoint = load_checkpoint(None)
+    assert bundle.manifest.provenance.checkpoint_sha256 == checkpoint.sha256
+    assert bundle.manifest.provenance.checkpoint == checkpoint.origin
+    assert (checkpoint.folder / "model.safetensors").stat().st_size <= 8e6
+
+
+def test_the_card_states_the_measured_figures() -> None:
+    figures = json.loads((ROOT / "benchmarks/results/digits_model.json").read_text())
+    card = (ROOT / "export/sewd_export/models/digits/README.md").read_text()
+    for run in (figures["model"], figures["fold"]):
+        for name in (
+            "known_singles",
+            "known_strings",
+            "unheard_singles",
+            "unheard_strings",
+            "synthetic_strings",
+        ):
+            if name in run["sets"]:
+                found = run["sets"][name]
+                row = f"| {found['utterances']} | {found['words']} | {100 * found['wer']:.1f} % |"
+                assert row in card, f"{name}: {row}"
+        assert f"{run['steps']:,} steps" in card
