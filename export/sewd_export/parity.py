@@ -203,13 +203,15 @@ class Reference:
             tokens, _ = read_vocabulary(checkpoint.folder, blank_id=ctc.blank_id)
             vocabulary = Vocabulary.from_manifest(tokens, ctc, checkpoint.config.vocab_size)
         oracle = Oracle(checkpoint)
-        answers = {
-            signal.name: Answer(name=signal.name, samples=signal.samples, expected=oracle(signal.samples))
-            for signal in found
-        }
+
+        def answer(signal: Signal) -> Answer:
+            return Answer(name=signal.name, samples=signal.samples, expected=oracle(signal.samples))
+
+        answers = {signal.name: answer(signal) for signal in found}
+        golden = golden_signal(rate_hz)
         return cls(
             task=checkpoint.task,
-            golden=answers[golden_signal(rate_hz).name],
+            golden=answers[golden.name] if golden.name in answers else answer(golden),
             answers=tuple(answers.values()),
             ragged=ragged_batches(found, longest=_LONGEST_IN_BATCH_S * rate_hz),
             vocabulary=vocabulary,

@@ -23,7 +23,7 @@ def _short_grid(one_thread: None) -> Iterator[None]:
 
     def short(geometry: Any, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:
         found = signals(geometry, sample_rate_hz=sample_rate_hz, audio=audio)
-        return [signal for signal in found if len(signal.samples) < 4 * sample_rate_hz]
+        return [signal for signal in found if len(signal.samples) < 9 * sample_rate_hz]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parity, "signals", short)
