@@ -89,7 +89,7 @@ class Training:
         tokens = batch["labels"].shape[1] // self.model.config.squeeze_factor
         with torch.autocast("cpu", dtype=torch.bfloat16), used_positions(self.model, tokens):
             hidden = self.model.sew_d(batch["samples"])[0]
-        hidden = F.dropout(hidden.float(), 0.1)
+        hidden = F.dropout(hidden.float(), 0.05)
         ctc = ctc_loss(self.model.lm_head(hidden), batch["targets"], batch["target_lengths"])
         frames = frame_loss(self.frame_head(hidden), batch["labels"])
         for group in self.optimizer.param_groups:
@@ -245,10 +245,10 @@ def parse_arguments() -> argparse.Namespace:
         "--work", type=Path, default=Path("build/digits"), help="folder of the state and the log"
     )
     parser.add_argument("--held-out-speaker", choices=SPEAKERS)
-    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--steps", type=int, default=11_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
-    parser.add_argument("--validate-every", type=int, default=500)
+    parser.add_argument("--learning-rate", type=float, default=6e-4)
+    parser.add_argument("--validate-every", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true", help="continue from the state in --work")
     return parser.parse_args()
