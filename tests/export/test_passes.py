@@ -15,7 +15,7 @@ from onnx_ir.passes import Sequential
 
 from sewd_export.checkpoint import load_checkpoint
 from sewd_export.families import build_module, geometry
-from sewd_export.passes import PIPELINE, NameByModule, NarrowIndices, optimize
+from sewd_export.passes import PIPELINE, InferReshapeAxes, NameByModule, NarrowIndices, optimize
 from sewd_export.tracing import trace
 from sewd_runtime.session import pad
 
@@ -196,3 +196,59 @@ def test_an_index_that_others_read_stays(reader: dict[str, bool]) -> None:
     model = gathering(**reader)
     assert not NarrowIndices()(model).modified
     assert [node.op_type for node in model.graph].count("Cast") == 0
+
+
+def reshaping(before: list[Any], after: list[Any], *, constant: list[int] | None = None) -> ir.Model:
+    """y = Reshape(x, shape) with such shapes; the shape is an input unless it is constant."""
+    float32, int64 = ir.TensorType(ir.DataType.FLOAT), ir.TensorType(ir.DataType.INT64)
+    x = ir.Value(name="x", type=float32, shape=ir.Shape(before))
+    shape = ir.Value(name="shape", type=int64, shape=ir.Shape([len(after)]))
+    if constant is not None:
+        shape.const_value = ir.tensor(np.array(constant), name="shape")
+    reshape = ir.node("Reshape", [x, shape], {"allowzero": 1}, name="reshape")
+    y = reshape.outputs[0]
+    y.name, y.type, y.shape = "y", float32, ir.Shape(after)
+    inputs, initializers = ([x, shape], []) if constant is None else ([x], [shape])
+    graph = ir.Graph(
+        inputs, [y], nodes=[reshape], initializers=initializers, opset_imports={"": 20}, name="r"
+    )
+    return ir.Model(graph, ir_version=10)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sizes", "axes"),
+    [
+        (["b", "t", 6], ["b", "2*t", 3], [2, 10, 3], [0, -1, 3]),
+        (["b", "t", 6], ["b", "t", 2, 3], [2, 5, 2, 3], [0, 0, 2, 3]),
+        (["b", 6], [3, "2*b"], [3, 4], [3, -1]),
+        (["b", "t"], ["b*t"], [10], [-1]),
+    ],
+)
+def test_a_free_axis_is_inferred(
+    before: list[Any], after: list[Any], sizes: list[int], axes: list[int]
+) -> None:
+    model = reshaping(before, after)
+    known = {"b": 2, "t": 5}
+    x = np.random.default_rng(1).standard_normal([known.get(size, size) for size in before], dtype=np.float32)
+    expected = run(model, {"x": x, "shape": np.array(sizes)})
+    assert InferReshapeAxes()(model).modified
+    assert model.graph.initializers[model.graph.node(0).inputs[1].name].const_value.numpy().tolist() == axes
+    np.testing.assert_array_equal(
+        run(model, {"x": x, "shape": np.array(sizes)} if len(model.graph.inputs) == 2 else {"x": x}), expected
+    )
+    assert not InferReshapeAxes()(model).modified
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "constant"),
+    [
+        (["b", "t", 6], ["t", "b", 6], None),  # two free axes
+        (["b", "t"], ["b", "t", 0], None),  # a zero would hide the rest
+        (["b", None], [None, "b"], None),  # nothing is known
+        (["b", "t", 6], ["b", "2*t", 3], [2, -1, 3]),  # said already
+    ],
+)
+def test_a_shape_that_says_too_little_stays(
+    before: list[Any], after: list[Any], constant: list[int] | None
+) -> None:
+    assert not InferReshapeAxes()(reshaping(before, after, constant=constant)).modified

@@ -8,7 +8,7 @@ scale is folded into q and Q.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,11 +49,23 @@ def bucket_table(config: Any) -> Tensor:
     return rows[_FARTHEST - farthest : _FARTHEST + farthest + 1].clone()
 
 
+class Relative(NamedTuple):
+    """Where each pair of tokens finds its score among the products with the rows in use.
+
+    by_query: column by query and key; by_key: by key and query; each `(batch, heads, tokens, tokens)` int64.
+    first, used: the rows of the position tables that occur among so many tokens.
+    """
+
+    by_query: Tensor
+    by_key: Tensor
+    first: int
+    used: int
+
+
 class RelativeIndex(nn.Module):
     """The table row of each pair of tokens, repeated for each head: made once, used by every layer.
 
-    forward: batch, num_tokens → (row by query and key, row by key and query), each `(batch, heads, tokens,
-    tokens)` int64.
+    forward: batch, num_tokens → `Relative`. A second of audio uses a tenth of the rows.
     """
 
     table: Tensor
@@ -61,16 +73,23 @@ class RelativeIndex(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         table = bucket_table(config)
+        self.rows = 2 * position_span(config)[0]
         self.heads = config.num_attention_heads
         self.farthest = len(table) // 2
         self.register_buffer("table", table)
 
-    def forward(self, batch: int, num_tokens: int) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: int, num_tokens: int) -> Relative:
         token = torch.arange(num_tokens)
         distance = torch.clamp(token[:, None] - token[None], -self.farthest, self.farthest)
-        index = self.table[distance + self.farthest]
+        reach = torch.sym_min(num_tokens - 1, self.farthest)
+        first = int(self.table[self.farthest - reach].item())
+        used = int(self.table[self.farthest + reach].item()) - first + 1
+        torch._check(first >= 0)
+        torch._check(used >= 0)
+        torch._check(first + used <= self.rows)
+        index = self.table[distance + self.farthest] - first
         shape = (batch, self.heads, num_tokens, num_tokens)
-        return index.expand(shape), index.T.expand(shape)
+        return Relative(index.expand(shape), index.T.expand(shape), first, used)
 
 
 def _position_table(weights: Weights, name: str, embeddings: Tensor, heads: int) -> Tensor:
@@ -104,23 +123,24 @@ class Scores(nn.Module):
         for name, table in tables.items():
             self.register_buffer(name, table)
 
-    def forward(self, query: Tensor, key: Tensor, index: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, relative: Relative | None) -> Tensor:
         scores = torch.matmul(query, key.transpose(-1, -2))
-        if index is None:
+        if relative is None:
             return scores
-        by_query, by_key = index
+        rows = (relative.first, relative.used)
         if self.position_key is not None:
-            scores = scores + torch.gather(torch.matmul(query, self.position_key), -1, by_query)
+            products = torch.matmul(query, self.position_key.narrow(-1, *rows))
+            scores = scores + torch.gather(products, -1, relative.by_query)
         if self.position_query is not None:
-            gathered = torch.gather(torch.matmul(key, self.position_query), -1, by_key)
-            scores = scores + gathered.transpose(-1, -2)
+            products = torch.matmul(key, self.position_query.narrow(-1, *rows))
+            scores = scores + torch.gather(products, -1, relative.by_key).transpose(-1, -2)
         return scores
 
 
 class Attention(nn.Module):
-    """Self-attention with one product for query, key and value.
+    """Self-attention.
 
-    forward: hidden `(batch, tokens, hidden)`, index, bias `(batch, 1, 1, tokens)` → `(batch, tokens,
+    forward: hidden `(batch, tokens, hidden)`, relative, bias `(batch, 1, 1, tokens)` → `(batch, tokens,
     hidden)`.
     """
 
@@ -134,18 +154,20 @@ class Attention(nn.Module):
         own = weights.at("self")
         parts = [(own[f"{name}_proj.weight"], own[f"{name}_proj.bias"]) for name in ("query", "key", "value")]
         factors = (scale, 1.0, 1.0)
-        self.query_key_value = Product(
-            torch.cat([weight * factor for (weight, _), factor in zip(parts, factors, strict=True)]).T,
-            torch.cat([bias * factor for (_, bias), factor in zip(parts, factors, strict=True)]),
+        self.query, self.key, self.value = (
+            Product((weight * factor).T, bias * factor)
+            for (weight, bias), factor in zip(parts, factors, strict=True)
         )
         self.scores = Scores(config, own, embeddings, scale)
         self.output = Product.linear(weights.at("output", "dense"))
 
-    def forward(self, hidden: Tensor, index: tuple[Tensor, Tensor] | None, bias: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, relative: Relative | None, bias: Tensor) -> Tensor:
         batch, tokens, width = hidden.shape
-        projected = self.query_key_value(hidden).reshape(batch, tokens, 3, self.heads, width // self.heads)
-        query, key, value = (projected.permute(2, 0, 3, 1, 4)[i] for i in range(3))
-        probabilities = torch.softmax(self.scores(query, key, index) + bias, -1)
+        query, key, value = (
+            product(hidden).reshape(batch, tokens, self.heads, width // self.heads).transpose(1, 2)
+            for product in (self.query, self.key, self.value)
+        )
+        probabilities = torch.softmax(self.scores(query, key, relative) + bias, -1)
         context = torch.matmul(probabilities, value).transpose(1, 2).reshape(batch, tokens, width)
         attended: Tensor = self.output(context)
         return attended

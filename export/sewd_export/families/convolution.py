@@ -46,13 +46,14 @@ def windows(x: Tensor, frames: int, kernel: int, stride: int) -> Tensor:
     if kernel == stride == 1:
         return x[:, :frames]
     batch, _, channels = x.shape
-    whole, rest = divmod(kernel, stride)
-    blocks = [
-        x[:, i * stride : (i + frames) * stride].reshape(batch, frames, stride * channels)
-        for i in range(whole)
-    ]
-    blocks += [x[:, i : i + (frames - 1) * stride + 1 : stride] for i in range(kernel - rest, kernel)]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, -1)
+    if kernel % stride == 0:
+        blocks = [
+            x[:, i * stride : (i + frames) * stride].reshape(batch, frames, stride * channels)
+            for i in range(kernel // stride)
+        ]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, -1)
+    seen = torch.arange(frames)[:, None] * stride + torch.arange(kernel)
+    return x.index_select(1, seen.reshape(-1)).reshape(batch, frames, kernel * channels)
 
 
 def product_weight(weight: Tensor) -> Tensor:
@@ -117,10 +118,10 @@ class GroupNormConvolution(nn.Module):
         frames = windows(x, length, self.kernel, self.stride)
         frames = functional.pad(frames, (0, 0, 0, blocks * _BLOCK - length))
         own = (lengths - self.kernel) // self.stride + 1
-        mask = (torch.arange(blocks * _BLOCK)[None] < own[:, None])[..., None]
+        mask = (torch.arange(blocks * _BLOCK)[None] < own[:, None])[..., None].to(frames.dtype)
         count = own[:, None, None].to(frames.dtype)
-        mean = _sum_over_time(torch.where(mask, frames, 0.0), blocks) / count
-        product = torch.matmul(torch.where(mask, frames - mean, 0.0), self.weight)
+        mean = _sum_over_time(frames * mask, blocks) / count
+        product = torch.matmul((frames - mean) * mask, self.weight)
         variance = _sum_over_time(product * product, blocks) / count
         scale = self.scale / torch.sqrt(variance + _GROUP_NORM_EPS)
         activated: Tensor = self.activation(product * scale + self.bias)

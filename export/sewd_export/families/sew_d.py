@@ -17,7 +17,7 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from sewd_export.errors import UnsupportedConfigError
-from sewd_export.families._attention import Attention, RelativeIndex, position_span
+from sewd_export.families._attention import Attention, Relative, RelativeIndex, position_span
 from sewd_export.families._layers import LayerNorm, MaskedProduct, Product, activation
 from sewd_export.families._weights import Weights
 from sewd_export.families.convolution import FeatureEncoder, SampleNorm, receptive_field
@@ -115,8 +115,8 @@ class Layer(nn.Module):
         self.feed_forward = FeedForward(config, weights)
         self.feed_forward_norm = LayerNorm(weights.at("output", "LayerNorm"), eps)
 
-    def forward(self, hidden: Tensor, index: tuple[Tensor, Tensor] | None, bias: Tensor) -> Tensor:
-        attended = self.attention_norm(self.attention(hidden, index, bias) + hidden)
+    def forward(self, hidden: Tensor, relative: Relative | None, bias: Tensor) -> Tensor:
+        attended = self.attention_norm(self.attention(hidden, relative, bias) + hidden)
         result: Tensor = self.feed_forward_norm(self.feed_forward(attended) + attended)
         return result
 
@@ -208,10 +208,10 @@ class SewD(nn.Module):
         hidden = self.squeezed(features, num_frames)
         num_tokens = num_frames // self.squeeze
         bias = torch.where(_is_own(hidden.shape[1], num_tokens), 0.0, _MASKED)[:, None, None]
-        index = None if self.relative_index is None else self.relative_index(*hidden.shape[:2])
+        relative = None if self.relative_index is None else self.relative_index(*hidden.shape[:2])
         states = [hidden]
         for layer in self.layers:
-            states.append(layer(states[-1], index, bias))
+            states.append(layer(states[-1], relative, bias))
         frames = self.upsample(states[-1])[:, :length]
         computed = _is_own(length, num_tokens * self.squeeze)[..., None]
         return frames, computed, states, num_frames
