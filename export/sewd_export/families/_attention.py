@@ -82,8 +82,8 @@ class RelativeIndex(nn.Module):
         token = torch.arange(num_tokens)
         distance = torch.clamp(token[:, None] - token[None], -self.farthest, self.farthest)
         reach = torch.sym_min(num_tokens - 1, self.farthest)
-        first = int(self.table[self.farthest - reach].item())
-        used = int(self.table[self.farthest + reach].item()) - first + 1
+        first: Any = self.table[self.farthest - reach].item()  # int() would fix it for the traced length
+        used: Any = self.table[self.farthest + reach].item() - first + 1
         torch._check(first >= 0)
         torch._check(used >= 0)
         torch._check(first + used <= self.rows)

@@ -50,6 +50,8 @@ def _initializer(graph: ir.Graph, axes: tuple[int, ...]) -> ir.Value:
     if name in graph.initializers:
         return graph.initializers[name]
     tensor = ir.tensor(np.array(axes, dtype=np.int64), name=name)
-    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype))
+    value = ir.Value(
+        name=name, const_value=tensor, shape=ir.Shape([len(axes)]), type=ir.TensorType(tensor.dtype)
+    )
     graph.register_initializer(value)
     return value

@@ -1,0 +1,19 @@
+"""8-bit products, quantized while they run: for processors, through onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx_ir as ir
+from onnx_ir.passes import Sequential, common
+
+from sewd_export.precisions._rows import QuantizeRows
+
+
+def convert(model: ir.Model, *, keep: Collection[str] = ()) -> ir.Model:
+    """Return a copy of a float32 model whose products with constant weights run in 8 bits.
+
+    keep: names of products that stay in float32.
+    """
+    steps = (QuantizeRows(keep=keep), common.RemoveUnusedNodesPass(), common.TopologicalSortPass())
+    return Sequential(*steps)(model.clone()).model
