@@ -16,6 +16,7 @@ from sewd_runtime import SewdError, read_audio
 _SPEECH = Path(__file__).parent / "speech"
 _SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 BATCH_SIZES = (1, 2, 5, 17)
+_MOST_FRAMES = 3100  # a minute at the usual 20 ms; attention takes the square of it in time and memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,37 +30,39 @@ class Signal:
 def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:
     """Return the grid: lengths around every boundary, hard levels, speech, and the recordings in `audio`.
 
+    Where the model makes more than 50 frames a second, the grid is shorter than its minute.
+
     Raises ExportError: `audio` is not a folder with recordings.
     """
     first, stride, rate = geometry.min_samples, geometry.stride, sample_rate_hz
+    longest = first + _MOST_FRAMES * stride
     lengths = [
         first,
         first + 1,
         first + stride - 1,
         first + stride,
-        rate,
-        rate + 1,
-        47777,
-        10 * rate,
-        30 * rate,
-        61 * rate,
+        *(min(length, longest) for length in (rate, rate + 1, 47777, 10 * rate, 30 * rate, 61 * rate)),
     ]
     found = [
         Signal(name=f"{length} samples", samples=_babble(length, rate)) for length in dict.fromkeys(lengths)
     ]
-    second = _babble(3 * rate + 7, rate)
-    found += [
-        Signal(name="silence", samples=np.zeros(2 * rate + 1, np.float32)),
-        Signal(name="clipped", samples=np.clip(20 * second, -1, 1)),
-        Signal(name="DC offset", samples=0.05 * second + np.float32(0.5)),
-        Signal(
-            name="half silent", samples=np.where(np.arange(len(second)) < rate, 0, second).astype(np.float32)
-        ),
-    ]
-    found += _speech(rate)
+    found += _hard_levels(min(3 * rate + 7, longest), rate)
+    found += [Signal(name=clip.name, samples=clip.samples[:longest]) for clip in _speech(rate)]
     if audio is not None:
         found += _recordings(audio, rate)
     return [signal for signal in found if len(signal.samples) >= first]
+
+
+def _hard_levels(length: int, rate: int) -> list[Signal]:
+    """Return utterances that are hard for what is normalised over time."""
+    babble = _babble(length, rate)
+    half = np.where(np.arange(length) < length // 3, 0, babble).astype(np.float32)
+    return [
+        Signal(name="silence", samples=np.zeros(length * 2 // 3, np.float32)),
+        Signal(name="clipped", samples=np.clip(20 * babble, -1, 1)),
+        Signal(name="DC offset", samples=0.05 * babble + np.float32(0.5)),
+        Signal(name="half silent", samples=half),
+    ]
 
 
 def golden_signal(sample_rate_hz: int) -> Signal:

@@ -14,10 +14,11 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 from onnx_ir.passes import Sequential
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from sewd_export.checkpoint import load_checkpoint
 from sewd_export.families import build_module, geometry
-from sewd_export.passes import PIPELINE, InferReshapeAxes, NameByModule, NarrowIndices, optimize
+from sewd_export.passes import PIPELINE, DivideCounts, InferReshapeAxes, NameByModule, NarrowIndices, optimize
 from sewd_export.tracing import trace
 from sewd_runtime.session import pad
 
@@ -258,3 +259,49 @@ def test_a_shape_that_says_too_little_stays(
     before: list[Any], after: list[Any], constant: list[int] | None
 ) -> None:
     assert not InferReshapeAxes()(reshaping(before, after, constant=constant)).modified
+
+
+def dividing(lowest: int | None) -> ir.Model:
+    """y = the floor of (clip(x) / 3) / 2 as torch writes it; without `lowest` there is no clip."""
+    int64, boolean = ir.DataType.INT64, ir.DataType.BOOL
+    x = ir.Value(name="x", type=ir.TensorType(int64), shape=ir.Shape(["batch"]))
+    numbers = {
+        name: ir.Value(name=name, const_value=ir.tensor(np.array(content), name=name))
+        for name, content in {"zero": 0, "two": 2, "three": 3, "true": True, "lowest": lowest or 0}.items()
+    }
+    nodes: list[ir.Node] = []
+
+    def add(op_type: str, *inputs: ir.Value, **attributes: Any) -> ir.Value:
+        nodes.append(ir.node(op_type, inputs, attributes, name=f"{op_type}_{len(nodes)}"))
+        nodes[-1].outputs[0].name = nodes[-1].name
+        return nodes[-1].outputs[0]
+
+    def floor_divide(a: ir.Value, n: ir.Value) -> ir.Value:
+        is_negative = add("Equal", add("Less", a, numbers["zero"]), numbers["true"])
+        has_rest = add("Cast", add("Mod", a, n, fmod=0), to=boolean)
+        return add("Sub", add("Div", a, n), add("Cast", add("And", is_negative, has_rest), to=int64))
+
+    count = x if lowest is None else add("Clip", x, numbers["lowest"])
+    y = floor_divide(floor_divide(count, numbers["three"]), numbers["two"])
+    y.type, y.shape = ir.TensorType(int64), ir.Shape(["batch"])
+    graph = ir.Graph(
+        [x], [y], nodes=nodes, initializers=numbers.values(), opset_imports={"": 20}, name="dividing"
+    )
+    return ir.Model(graph, ir_version=10)
+
+
+@pytest.mark.parametrize("lowest", [0, 5])
+def test_a_count_is_divided_in_one_node(lowest: int) -> None:
+    model = dividing(lowest)
+    x = np.arange(-20, 20)
+    before = run(model, {"x": x})
+    assert DivideCounts()(model).modified
+    RemoveUnusedNodesPass()(model)
+    assert [node.op_type for node in model.graph] == ["Clip", "Div", "Div"]
+    np.testing.assert_array_equal(run(model, {"x": x}), before)
+    assert not DivideCounts()(model).modified
+
+
+@pytest.mark.parametrize("lowest", [None, -1])
+def test_what_may_be_negative_is_floored(lowest: int | None) -> None:
+    assert not DivideCounts()(dividing(lowest)).modified

@@ -25,19 +25,43 @@ def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> int:
     return 1 + sum((kernel - 1) * math.prod(strides[:i]) for i, kernel in enumerate(kernels))
 
 
+def _blocks(length: int) -> int:
+    """Return how many blocks hold so many values."""
+    return (length + _BLOCK - 1) // _BLOCK
+
+
+def _sum_over_time(x: Tensor) -> Tensor:
+    """Sum block by block, then over the blocks: `(batch, length, channels)`, length a multiple of the block →
+    `(batch, 1, channels)`.
+
+    onnxruntime adds up a float32 axis one by one. Over a minute of audio that alone cost 9e-5 of the logits,
+    and 2e-4 where a constant offset has to come out with the mean.
+    """
+    total: Tensor = x.unflatten(1, (x.shape[1] // _BLOCK, _BLOCK)).sum(2).sum(1, keepdim=True)
+    return total
+
+
+def count_frames(lengths: Tensor, field: int, stride: int) -> Tensor:
+    """Return how many frames so many samples make: `(batch,)` int64 → same, 0 for fewer than the field."""
+    return (lengths - field + stride).clamp(min=0) // stride
+
+
 class SampleNorm(nn.Module):
     """Zero mean and unit variance over each item's own samples, zeros past its end.
 
-    forward: input_values `(batch, samples)`, mask `(batch, samples)` bool, lengths `(batch, 1)` float32 →
-    same shape. As transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm`, eps 1e-7.
+    forward: input_values `(batch, samples)` float32, lengths `(batch,)` int64 → `(batch, samples)` float32.
+    As transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm`, eps 1e-7.
     """
 
-    def forward(self, input_values: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
-        samples = torch.where(mask, input_values, 0.0)
-        mean = samples.sum(1, keepdim=True) / lengths
-        centred = torch.where(mask, samples - mean, 0.0)
-        variance = (centred * centred).sum(1, keepdim=True) / lengths
-        return centred / torch.sqrt(variance + 1e-7)
+    def forward(self, input_values: Tensor, lengths: Tensor) -> Tensor:
+        length = input_values.shape[1]
+        size = _blocks(length) * _BLOCK
+        mask = torch.arange(size)[None] < lengths[:, None]
+        count = lengths[:, None, None].to(input_values.dtype)
+        samples = torch.where(mask, functional.pad(input_values, (0, size - length)), 0.0)[..., None]
+        centred = torch.where(mask[..., None], samples - _sum_over_time(samples) / count, 0.0)
+        variance = _sum_over_time(centred * centred) / count
+        return (centred / torch.sqrt(variance + 1e-7))[:, :length, 0]
 
 
 def windows(x: Tensor, frames: int, kernel: int, stride: int) -> Tensor:
@@ -81,16 +105,6 @@ class Convolution(nn.Module):
         return activated
 
 
-def _sum_over_time(x: Tensor, blocks: int) -> Tensor:
-    """Sum block by block, then over the blocks: `(batch, blocks * _BLOCK, channels)` → `(batch, 1,
-    channels)`.
-
-    onnxruntime adds up a float32 axis one by one: over a minute of audio that alone cost 9e-5 of the logits.
-    """
-    total: Tensor = x.unflatten(1, (blocks, _BLOCK)).sum(2).sum(1, keepdim=True)
-    return total
-
-
 class GroupNormConvolution(nn.Module):
     """The first convolution, each channel normalised over the item's own frames.
 
@@ -114,15 +128,15 @@ class GroupNormConvolution(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         length = (x.shape[1] - self.kernel) // self.stride + 1
-        blocks = (length + _BLOCK - 1) // _BLOCK
+        blocks = _blocks(length)
         frames = windows(x, length, self.kernel, self.stride)
         frames = functional.pad(frames, (0, 0, 0, blocks * _BLOCK - length))
-        own = (lengths - self.kernel) // self.stride + 1
+        own = count_frames(lengths, self.kernel, self.stride)
         mask = (torch.arange(blocks * _BLOCK)[None] < own[:, None])[..., None].to(frames.dtype)
         count = own[:, None, None].to(frames.dtype)
-        mean = _sum_over_time(frames * mask, blocks) / count
+        mean = _sum_over_time(frames * mask) / count
         product = torch.matmul((frames - mean) * mask, self.weight)
-        variance = _sum_over_time(product * product, blocks) / count
+        variance = _sum_over_time(product * product) / count
         scale = self.scale / torch.sqrt(variance + _GROUP_NORM_EPS)
         activated: Tensor = self.activation(product * scale + self.bias)
         return activated

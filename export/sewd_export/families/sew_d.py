@@ -20,7 +20,7 @@ from sewd_export.errors import UnsupportedConfigError
 from sewd_export.families._attention import Attention, Relative, RelativeIndex, position_span
 from sewd_export.families._layers import LayerNorm, MaskedProduct, Product, activation
 from sewd_export.families._weights import Weights
-from sewd_export.families.convolution import FeatureEncoder, SampleNorm, receptive_field
+from sewd_export.families.convolution import FeatureEncoder, SampleNorm, count_frames, receptive_field
 
 _MASKED = -3e4  # added to a score: its probability is exactly 0 in float32, and the number fits float16
 
@@ -175,15 +175,13 @@ class SewD(nn.Module):
 
     def num_frames(self, samples: Tensor) -> Tensor:
         """Return the frames of so many samples: `(batch,)` int64 → same."""
-        frames: Tensor = (samples - self.receptive_field) // self.stride + 1
-        return frames
+        return count_frames(samples, self.receptive_field, self.stride)
 
     def features(self, input_values: Tensor, input_lengths: Tensor) -> Tensor:
         """Return the projected features `(batch, frames, hidden)`; past an item's end they hold nothing of
         use."""
         if self.sample_norm is not None:
-            mask = _is_own(input_values.shape[1], input_lengths)
-            input_values = self.sample_norm(input_values, mask, input_lengths[:, None].to(input_values.dtype))
+            input_values = self.sample_norm(input_values, input_lengths)
         features = self.feature_extractor(input_values, input_lengths)
         projected: Tensor = self.feature_projection(self.layer_norm(features))
         return projected
