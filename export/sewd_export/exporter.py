@@ -136,7 +136,7 @@ def _find_again(origin: str) -> Checkpoint:
 def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Trace once and write one model for each precision; return the operator domains of each.
 
-    Nothing of the trace outlives this function: parity needs the memory.
+    Nothing of the trace outlives this function, nor do the checkpoint's weights: parity needs the memory.
     """
     graph = optimize(trace(build_module(source), receptive_field=geometry(source.config).receptive_field))
     domains = {}
@@ -149,6 +149,7 @@ def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -
         domains[name] = tuple(sorted(domain for domain in model.opset_imports if domain))
     for value in graph.graph.initializers.values():
         value.const_value = None  # torch's caches keep the graph; without this they would keep its weights
+    source.state_dict.clear()
     release_memory()
     return domains
 
