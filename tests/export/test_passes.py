@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,7 @@ import onnxruntime
 import pytest
 from onnx_ir.passes import Sequential
 
-from sewd_export.checkpoint import load_checkpoint
-from sewd_export.families import build_module, geometry
 from sewd_export.passes import PIPELINE, NameByModule, NarrowIndices, optimize
-from sewd_export.tracing import trace
-from sewd_runtime.session import pad
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 UNSCOPED = "_empty_nn_module_stack_from_metadata_hook"
@@ -102,22 +97,6 @@ def test_naming_agrees_numerically_and_is_done_once() -> None:
 
 
 # The pipeline.
-
-
-@pytest.fixture(scope="session")
-def traced(tiny: Path) -> ir.Model:
-    """The CTC checkpoint as torch traces it."""
-    checkpoint = load_checkpoint(tiny)
-    shape = geometry(checkpoint.config)
-    return trace(build_module(checkpoint), receptive_field=shape.receptive_field)
-
-
-@pytest.fixture(scope="session")
-def ragged() -> dict[str, Any]:
-    random = np.random.default_rng(4)
-    lengths = (80, 81, 159, 160, 4001, 1777)
-    values, counts = pad([0.3 * random.standard_normal(n).astype(np.float32) for n in lengths])
-    return {"input_values": values, "input_lengths": counts}
 
 
 def assert_same_outputs(model: ir.Model, expected: list[Any], inputs: dict[str, Any]) -> None:
