@@ -115,7 +115,7 @@ def _fits(node: ir.Node) -> bool:
 
 
 def _may_follow(node: ir.Node) -> bool:
-    """Tell whether a node whose data is float16 gives float16: a Mul where it neither rounds nor overflows."""
+    """Tell whether a node gives float16 for float16: a Mul where it neither rounds nor overflows."""
     if node.op_type == "Mul":
         factors = _constants(node)
         factor = factors[0].item() if len(factors) == 1 and factors[0].size == 1 else 0
