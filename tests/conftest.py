@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+
+Candidate = Callable[[Any], list[Any]]
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,55 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def rounded() -> Callable[[Any], Candidate]:
+    """Return a function that makes a candidate of a float16 graph as a GPU runs it: each value is rounded.
+
+    onnxruntime on a CPU computes in float32 from one operator to the next, so its errors are too small. Here
+    the graph is float32, with a Cast to float16 and back after every node whose value is float16.
+    """
+    import numpy as np
+    import onnx_ir as ir
+    import onnxruntime
+
+    from sewd_runtime.session import pad
+
+    single, half = (ir.TensorType(kind) for kind in (ir.DataType.FLOAT, ir.DataType.FLOAT16))
+
+    def cast(value: ir.Value, to: ir.TensorType) -> ir.Value:
+        node = ir.node("Cast", [value], {"to": to.dtype}, name=f"{value.name}, {to.dtype.name}")
+        node.outputs[0].name, node.outputs[0].type = node.name, to
+        value.producer().graph.insert_after(value.producer(), node)
+        return node.outputs[0]
+
+    def candidate(model: ir.Model) -> Candidate:
+        model = model.clone()
+        for value in model.graph.initializers.values():
+            if value.dtype == half.dtype:
+                value.const_value = ir.tensor(value.const_value.numpy().astype(np.float32), name=value.name)
+                value.type = single
+        for node in list(model.graph):
+            for value in [value for value in node.outputs if value.dtype == half.dtype]:
+                uses = list(value.uses())
+                if node.op_type != "Cast":
+                    value.type = single
+                again = cast(value if node.op_type == "Cast" else cast(value, half), single)
+                for use in uses:
+                    use.node.replace_input_with(use.idx, again)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 4
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # keeps them
+        session = onnxruntime.InferenceSession(
+            ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+        def run(recordings: Any) -> list[Any]:
+            values, lengths = pad(recordings)
+            output, frames = session.run(None, {"input_values": values, "input_lengths": lengths})
+            return list(output) if output.ndim == 2 else [y[:n] for y, n in zip(output, frames, strict=True)]
+
+        return run
+
+    return candidate

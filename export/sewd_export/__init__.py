@@ -10,15 +10,15 @@ from sewd_export.errors import ExportError
 
 if TYPE_CHECKING:
     from sewd_export.exporter import Exported, export, verify
-    from sewd_export.parity import ParityReport
     from sewd_export.passes import optimize
+    from sewd_export.report import ParityReport
     from sewd_export.tracing import trace
 
 __all__ = ["ExportError", "Exported", "ParityReport", "export", "optimize", "trace", "verify"]
 
 _HOMES = {
     "Exported": "exporter",
-    "ParityReport": "parity",
+    "ParityReport": "report",
     "export": "exporter",
     "optimize": "passes",
     "trace": "tracing",

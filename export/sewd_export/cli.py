@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sewd_export.precisions import PRECISIONS, REFERENCE
+
 _EPILOG = """\
 exit codes: 0 done; 1 the bundle is not the original, or the checkpoint cannot be exported: nothing was
 written; 2 wrong usage; 130 interrupted: nothing was written."""
@@ -24,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.verify and arguments.output:
         parser.error("--verify writes nothing: leave out -o")
+    if arguments.verify and arguments.precisions:
+        parser.error("--verify compares every precision of the bundle: name none")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from sewd_runtime import SewdError
 
@@ -53,8 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="BUNDLE", help="folder to write (default: NAME-bundle)"
     )
+    for name, precision in PRECISIONS.items():
+        if name != REFERENCE:  # which is always there
+            parser.add_argument(
+                f"--{name}",
+                action="append_const",
+                const=name,
+                dest="precisions",
+                default=[],
+                help=precision.summary,
+            )
     parser.add_argument(
-        "--audio", type=Path, metavar="DIR", help="compare on the recordings in this folder as well"
+        "--audio",
+        type=Path,
+        metavar="DIR",
+        help="compare on the recordings in this folder as well; with a transcripts.tsv there (name, tab, "
+        "words), count word errors",
     )
     parser.add_argument(
         "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
@@ -84,7 +102,13 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
     progress("import torch and transformers")
     from sewd_export.exporter import export
 
-    exported = export(arguments.checkpoint, arguments.output, audio=arguments.audio, progress=progress)
+    exported = export(
+        arguments.checkpoint,
+        arguments.output,
+        precisions=(REFERENCE, *arguments.precisions),
+        audio=arguments.audio,
+        progress=progress,
+    )
     precisions = {name: asdict(entry) for name, entry in exported.manifest.precisions.items()}
     if arguments.json:
         result = {

@@ -22,10 +22,11 @@ from sewd_export.checkpoint import Checkpoint, load_checkpoint
 from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ExportError, ParityError, TraceError
 from sewd_export.families import build_module, check_config, geometry
 from sewd_export.memory import release_memory
-from sewd_export.parity import ParityReport, Reference
+from sewd_export.parity import Reference
 from sewd_export.passes import optimize
-from sewd_export.precisions import PRECISIONS, stricter
-from sewd_export.tracing import OPSET, trace
+from sewd_export.precisions import PRECISIONS, REFERENCE, stricter
+from sewd_export.report import ParityReport
+from sewd_export.tracing import trace
 from sewd_runtime.bundle import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
 from sewd_runtime.golden import check_golden
 
@@ -51,7 +52,7 @@ def export(
     checkpoint: str | Path | None = None,
     out: str | Path | None = None,
     *,
-    precisions: Sequence[str] = ("fp32",),
+    precisions: Sequence[str] = (REFERENCE,),
     audio: str | Path | None = None,
     progress: Progress = lambda stage: None,
 ) -> Exported:
@@ -60,13 +61,15 @@ def export(
     checkpoint: a Hugging Face folder, a hub id, or None for the embedded digits model.
     out: the bundle's folder; None is `<name>-bundle` in the current folder. An older bundle there is
     replaced.
-    audio: a folder of recordings that are compared as well.
+    precisions: names of `PRECISIONS`; float32 is always written.
+    audio: a folder of recordings that are compared as well, and their `transcripts.tsv` where there is one.
     Raises ExportError (CheckpointError, UnsupportedConfigError, TraceError, ParityError), VocabularyError, or
     OSError where the disk refuses; then nothing is written.
     """
     unknown = [name for name in precisions if name not in PRECISIONS]
     if unknown or not precisions:
         raise ExportError(f"precisions {list(precisions)}: choose from {', '.join(PRECISIONS)}")
+    precisions = tuple(dict.fromkeys((REFERENCE, *precisions)))
     progress("load the checkpoint")
     source = load_checkpoint(checkpoint)
     target = Path(out) if out is not None else Path(f"{source.name}-bundle")
@@ -80,10 +83,10 @@ def export(
         release_memory()
         write_golden(folder, reference.golden.samples, reference.golden.expected)
         progress("trace the model")
-        domains = _write_models(source, folder, precisions)
+        opsets = _write_models(source, folder, precisions)
         reports = tuple(_compare(reference, folder, precisions, progress))
         progress("verify the bundle")
-        manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, domains=domains)
+        manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, opsets=opsets)
         write_manifest(folder, manifest)
         _check_golden(folder, precisions)
     return Exported(path=target, manifest=manifest, reports=reports)
@@ -133,25 +136,26 @@ def _find_again(origin: str) -> Checkpoint:
         ) from error
 
 
-def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Trace once and write one model for each precision; return the operator domains of each.
+def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Trace once and write one model for each precision; return the operator sets of each.
 
     Nothing of the trace outlives this function, nor do the checkpoint's weights: parity needs the memory.
     """
     graph = optimize(trace(build_module(source), receptive_field=geometry(source.config).receptive_field))
-    domains = {}
+    opsets = {}
     for name in precisions:
         model = PRECISIONS[name].convert(graph)
         try:
             ir.save(model, _model_path(folder, name))
         except ValueError as error:  # protobuf refuses what exceeds its limit
             raise TraceError(f"{name}: cannot be written as one file of at most 2 GB: {error}") from error
-        domains[name] = tuple(sorted(domain for domain in model.opset_imports if domain))
+        opsets[name] = dict(model.opset_imports)
+        del model
     for value in graph.graph.initializers.values():
         value.const_value = None  # torch's caches keep the graph; without this they would keep its weights
     source.state_dict.clear()
     release_memory()
-    return domains
+    return opsets
 
 
 def _compare(
@@ -186,7 +190,7 @@ def _manifest(
     ctc: CtcEntry | None,
     reference: Reference,
     reports: Sequence[ParityReport],
-    domains: dict[str, tuple[str, ...]],
+    opsets: dict[str, dict[str, int]],
 ) -> Manifest:
     shape = geometry(source.config)
     return Manifest(
@@ -202,8 +206,8 @@ def _manifest(
         precisions={
             report.precision: PrecisionEntry(
                 file=_model_path(folder, report.precision).name,
-                opset=OPSET,
-                domains=domains[report.precision],
+                opset=opsets[report.precision][""],
+                domains=tuple(sorted(filter(None, opsets[report.precision]))),
                 tolerance=report.tolerance,
                 parity=report.evidence,
             )

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from transformers import Wav2Vec2FeatureExtractor
 
 from sewd_export.checkpoint import Checkpoint, reference_model
-from sewd_export.errors import ParityError
 from sewd_export.families import geometry
+from sewd_export.report import Case, ParityReport
 from sewd_export.signals import Signal, golden_signal, ragged_batches, signals
+from sewd_export.transcripts import word_errors
 from sewd_export.vocabulary import read_vocabulary
 from sewd_runtime.decode import greedy, log_softmax
-from sewd_runtime.manifest import CtcEntry, Parity, Tolerance
+from sewd_runtime.manifest import CtcEntry, Tolerance
 from sewd_runtime.session import Session, pad
 from sewd_runtime.vocabulary import Vocabulary
 
@@ -82,98 +83,14 @@ def session_candidate(session: Session) -> Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """How one utterance compared; the agreements are None where the task has none."""
-
-    name: str
-    max_abs: float
-    relative: float
-    label_agreement: float | None
-    transcript_agreement: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityReport:
-    """How one precision compared with the original, and a batch with its items."""
-
-    precision: str
-    tolerance: Tolerance
-    cases: tuple[Case, ...]
-    batch_error: float
-
-    @property
-    def evidence(self) -> Parity:
-        """The worst errors and the mean agreements, as the manifest keeps them."""
-        labels = [case.label_agreement for case in self.cases if case.label_agreement is not None]
-        texts = [case.transcript_agreement for case in self.cases if case.transcript_agreement is not None]
-        return Parity(
-            cases=len(self.cases),
-            max_abs=float(np.max([case.max_abs for case in self.cases])),  # NaN wins, unlike with max()
-            relative=float(np.max([case.relative for case in self.cases])),
-            batch_error=self.batch_error,
-            label_agreement=float(np.mean(labels)) if labels else None,
-            transcript_agreement=float(np.mean(texts)) if texts else None,
-        )
-
-    @property
-    def failures(self) -> list[str]:
-        """One line for each bound that is missed; NaN misses every bound."""
-        limits = self.tolerance
-        lines = [
-            f"{case.name}: {kind} error {error:.2e} exceeds {limit:.0e}"
-            for case in self.cases
-            for kind, error, limit in (
-                ("absolute", case.max_abs, limits.max_abs),
-                ("relative", case.relative, limits.relative),
-            )
-            if not error <= limit
-        ]
-        if not self.batch_error <= limits.batch_error:
-            lines.append(
-                f"batches: an item differs by {self.batch_error:.2e}, more than {limits.batch_error:.0e}"
-            )
-        return lines
-
-    def check(self) -> None:
-        """Raise ParityError that lists every missed bound."""
-        if self.failures:
-            raise ParityError(f"{self.precision} is not the original: {'; '.join(self.failures)}")
-
-    def __str__(self) -> str:
-        """Return the table that is printed with every export."""
-        rows = [("utterance", "max abs", "relative", "labels", "text")]
-        rows += [
-            (
-                case.name,
-                f"{case.max_abs:.1e}",
-                f"{case.relative:.1e}",
-                "" if case.label_agreement is None else f"{case.label_agreement:.2%}",
-                ""
-                if case.transcript_agreement is None
-                else ("equal" if case.transcript_agreement else "DIFFERS"),
-            )
-            for case in self.cases
-        ]
-        rows.append(("batch against one by one", f"{self.batch_error:.1e}", "", "", ""))
-        rows.append(("tolerance", f"{self.tolerance.max_abs:.0e}", f"{self.tolerance.relative:.0e}", "", ""))
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-            )
-            for row in rows
-        ]
-        return "\n".join(line.rstrip() for line in (f"{self.precision} against the original", *lines))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An utterance and what the original makes of it, `(frames, num_outputs)` or `(classes,)` float32."""
+    """An utterance, what the original makes of it, `(frames, num_outputs)` or `(classes,)` float32, and what
+    is said, where that is known."""
 
     name: str
     samples: Array
     expected: Array
+    transcript: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +122,12 @@ class Reference:
         oracle = Oracle(checkpoint)
 
         def answer(signal: Signal) -> Answer:
-            return Answer(name=signal.name, samples=signal.samples, expected=oracle(signal.samples))
+            return Answer(
+                name=signal.name,
+                samples=signal.samples,
+                expected=oracle(signal.samples),
+                transcript=signal.transcript,
+            )
 
         answers = {signal.name: answer(signal) for signal in found}
         golden = golden_signal(rate_hz)
@@ -248,10 +170,23 @@ class Reference:
             max_abs=_max_abs(found, expected),
             relative=distance / norm if norm else (0.0 if distance == 0 else float("inf")),
             label_agreement=_label_agreement(found, expected) if has_labels else None,
-            transcript_agreement=None
-            if self.vocabulary is None
-            else self._text(found) == self._text(expected),
+            **self._compare_texts(answer, found),
         )
+
+    def _compare_texts(self, answer: Answer, found: Array) -> dict[str, Any]:
+        """Return what a case says of texts: whether they agree, and the errors in words."""
+        if self.vocabulary is None:
+            return {"transcript_agreement": None}
+        text, original = self._text(found), self._text(answer.expected)
+        truth = answer.transcript
+        if truth is None:
+            return {"transcript_agreement": text == original}
+        return {
+            "transcript_agreement": text == original,
+            "words": len(truth.split()),
+            "wrong_words": word_errors(truth, text),
+            "original_wrong_words": word_errors(truth, original),
+        }
 
     def _text(self, logits: Array) -> str:
         assert self.vocabulary is not None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sewd_export.errors import ExportError
 from sewd_export.families import Geometry
+from sewd_export.transcripts import read_transcripts
 from sewd_runtime import SewdError, read_audio
 
 _SPEECH = Path(__file__).parent / "speech"
@@ -21,10 +22,12 @@ _MOST_FRAMES = 3100  # a minute at the usual 20 ms; attention takes the square o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One utterance: `samples (samples,)` float32 at the model's rate, and what to call it."""
+    """One utterance: `samples (samples,)` float32 at the model's rate, its name, and what is said in it where
+    that is known."""
 
     name: str
     samples: NDArray[np.float32]
+    transcript: str | None = None
 
 
 def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:
@@ -32,7 +35,7 @@ def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = Non
 
     Where the model makes more than 50 frames a second, the grid is shorter than its minute.
 
-    Raises ExportError: `audio` is not a folder with recordings.
+    Raises ExportError: `audio` is not a folder with recordings, or its transcripts cannot be read.
     """
     first, stride, rate = geometry.min_samples, geometry.stride, sample_rate_hz
     longest = first + _MOST_FRAMES * stride
@@ -88,7 +91,10 @@ def _babble(length: int, rate: int) -> NDArray[np.float32]:
 
 
 def _speech(rate: int) -> list[Signal]:
-    """Read the package's clips, called by their names without suffix: no recording of the user's is."""
+    """Read the package's clips, called by their names without suffix: no recording of the user's is.
+
+    Their transcripts are left out, so that a word error rate is that of the user's recordings.
+    """
     clips = _recordings(_SPEECH, rate)
     return [Signal(name=Path(clip.name).stem, samples=clip.samples) for clip in clips]
 
@@ -98,9 +104,14 @@ def _recordings(folder: Path, rate: int) -> list[Signal]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
         raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))}) to compare on")
+    said = read_transcripts(paths)
     try:
         return [
-            Signal(name=path.relative_to(folder).as_posix(), samples=read_audio(path, target_rate_hz=rate))
+            Signal(
+                name=path.relative_to(folder).as_posix(),
+                samples=read_audio(path, target_rate_hz=rate),
+                transcript=said.get(path),
+            )
             for path in paths
         ]
     except SewdError as error:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -11,10 +12,10 @@ from typing import Any, TypeVar
 import sewd_runtime
 from sewd_runtime._types import Samples
 from sewd_runtime.engine import Engine
-from sewd_runtime.errors import SewdError, TaskError
+from sewd_runtime.errors import PrecisionWarning, SewdError, TaskError
 from sewd_runtime.inspection import inspect_bundle
 from sewd_runtime.progress import show_progress
-from sewd_runtime.recognizer import Classifier, Recognizer, load
+from sewd_runtime.recognizer import Classifier, Encoder, Recognizer, load
 from sewd_runtime.transcript import Classification, Transcript
 
 Result = TypeVar("Result")
@@ -99,15 +100,25 @@ def _count(text: str) -> int:
     return count
 
 
+def _load(options: argparse.Namespace) -> Recognizer | Classifier | Encoder:
+    """Load the model, what it warns of on one line each of standard error."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PrecisionWarning)  # not only once a place
+        model = load(options.model, precision=options.precision, threads=options.threads)
+    for warning in caught:
+        print(f"sewd: {' '.join(str(warning.message).split())}", file=sys.stderr, flush=True)
+    return model
+
+
 def _transcribe(options: argparse.Namespace) -> int:
-    model = load(options.model, precision=options.precision, threads=options.threads)
+    model = _load(options)
     if not isinstance(model, Recognizer):
         raise TaskError(f"{model.engine.bundle.path}: is for {model.manifest.task}, transcribe needs ctc")
     return _run_files(options, model.engine, model.transcribe_batch, _transcript_text, _transcript_json)
 
 
 def _classify(options: argparse.Namespace) -> int:
-    model = load(options.model, precision=options.precision, threads=options.threads)
+    model = _load(options)
     if not isinstance(model, Classifier):
         raise TaskError(
             f"{model.engine.bundle.path}: is for {model.manifest.task}, classify needs classification"

@@ -21,6 +21,8 @@ SewdError
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
 
 A message says what is wrong, where, and what to do.
+
+PrecisionWarning, a UserWarning, tells that a precision runs, and another would run better.
 """
 
 
@@ -102,3 +104,7 @@ class TaskError(SewdError, TypeError):
 
 class VocabularyError(SewdError, ValueError):
     """The vocabulary or the labels do not fit the model."""
+
+
+class PrecisionWarning(UserWarning):
+    """The provider runs this precision, though it was made for others."""

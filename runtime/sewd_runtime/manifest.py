@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, cast
 
 from sewd_runtime._schema import Rule, build, parse_json, to_plain
 from sewd_runtime.errors import BundlePathError, FormatVersionError, ManifestKeyError, ManifestTypeError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = "bundle.json"
 GOLDEN_NAME = "golden.npz"
 VOCAB_NAME = "vocab.json"
@@ -57,6 +58,9 @@ class Parity:
     batch_error: _Error
     label_agreement: _Share | None
     transcript_agreement: _Share | None
+    words: _Count = 0
+    wer: _Error | None = None
+    original_wer: _Error | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +182,16 @@ def _check_consistency(manifest: Manifest, where: str) -> None:
             demand(
                 given == has, f"{path}.parity.{key} must be {'a number' if has else 'null'} for task {task}"
             )
+        _check_wer(entry.parity, f"{path}.parity", task, demand)
         wanted.add(entry.file)
     for name in sorted(wanted):
         if name not in manifest.files:
             raise ManifestKeyError(f"{where}: files.{name} is missing")
     demand(MANIFEST_NAME not in manifest.files, f"files.{MANIFEST_NAME}: a manifest cannot hold its own hash")
+
+
+def _check_wer(parity: Parity, path: str, task: str, demand: Callable[[bool, str], None]) -> None:
+    demand(parity.words == 0 or task == "ctc", f"{path}.words must be 0 for task {task}")
+    for key in ("wer", "original_wer"):
+        given, has = getattr(parity, key) is not None, parity.words > 0
+        demand(given == has, f"{path}.{key} must be {'a number' if has else 'null'} for {parity.words} words")

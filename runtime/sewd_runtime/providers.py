@@ -8,15 +8,25 @@ from sewd_runtime.errors import ProviderError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One way to run a model: onnxruntime's name for it, its options, and the extra that installs it."""
+    """One way to run a model: onnxruntime's name for it, its options, and the extra that installs it.
+
+    remarks: precision → what whoever loads it should know.
+    """
 
     ort_name: str
     extra: str
     options: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "cpu": Provider(ort_name="CPUExecutionProvider", extra="cpu"),
+    "cpu": Provider(
+        ort_name="CPUExecutionProvider",
+        extra="cpu",
+        remarks={
+            "fp16": "it computes in float32 and converts in between, slower than fp32; fp16 is for GPUs"
+        },
+    ),
 }
 
 

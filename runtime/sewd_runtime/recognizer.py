@@ -1,6 +1,7 @@
 """The three kinds of model that a bundle can hold, and ``load``, which picks one by the bundle's task."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,9 @@ from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle import LABELS_NAME, VOCAB_NAME, Bundle, Manifest, find_bundle, open_bundle
 from sewd_runtime.decode import DECODERS, Hypothesis, log_softmax
 from sewd_runtime.engine import Engine
-from sewd_runtime.errors import AudioTooShortError, BundleError, VocabularyError
+from sewd_runtime.errors import AudioTooShortError, BundleError, PrecisionWarning, VocabularyError
 from sewd_runtime.frames import FrameClock
+from sewd_runtime.providers import PROVIDERS
 from sewd_runtime.transcript import Classification, Transcript
 from sewd_runtime.vocabulary import Vocabulary
 
@@ -168,11 +170,15 @@ def load(
     path: the folder, or the name of an embedded model; None is the embedded digits model.
     precision: None takes fp32 where the bundle has it.
     threads: for one run; None leaves it to onnxruntime.
-    Raises BundleError, PrecisionError, ProviderError, VocabularyError.
+    Raises BundleError, PrecisionError, ProviderError, VocabularyError. Warns with PrecisionWarning where the
+    provider has a remark on the precision.
     """
     engine = Engine.open(
         open_bundle(find_bundle(path)), precision=precision, provider=provider, threads=threads
     )
+    remark = PROVIDERS[provider].remarks.get(engine.precision)
+    if remark is not None:
+        warnings.warn(f"{engine.precision} on {provider}: {remark}", PrecisionWarning, stacklevel=2)
     return _wrap(engine)
 
 

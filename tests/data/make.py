@@ -49,10 +49,13 @@ def save_checkpoint(model: Any, folder: Path) -> None:
 def main() -> None:
     """Write `checkpoint-*` and the bundles made of them."""
     torch.manual_seed(0)
-    for name, head in (("tiny", SEWDForCTC), ("tiny-classifier", SEWDForSequenceClassification)):
+    for name, head, precisions in (
+        ("tiny", SEWDForCTC, ("fp32", "fp16")),
+        ("tiny-classifier", SEWDForSequenceClassification, ("fp32",)),
+    ):
         checkpoint = FOLDER / f"checkpoint-{name}"
         save_checkpoint(head(SEWDConfig(**CONFIG)), checkpoint)
-        print(export(checkpoint, FOLDER / name, progress=print).report)
+        print(export(checkpoint, FOLDER / name, precisions=precisions, progress=print).report)
 
 
 if __name__ == "__main__":

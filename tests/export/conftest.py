@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
 import pytest
 from safetensors.torch import load_file, save_file
 
 from sewd_export import Exported, export, exporter, parity
+from sewd_export.checkpoint import load_checkpoint
+from sewd_export.families import build_module, geometry
 from sewd_export.signals import Signal, signals
+from sewd_export.tracing import trace
+from sewd_runtime.session import pad
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -89,10 +97,32 @@ def exported_encoder(encoder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports of the CTC checkpoint take its model as it was traced before."""
 
-    def write_models(_: Any, folder: Path, precisions: Any) -> dict[str, tuple[str, ...]]:
+    def write_models(_: Any, folder: Path, precisions: Any) -> dict[str, dict[str, int]]:
         entries = exported.manifest.precisions
         for name in precisions:
             shutil.copy(exported.path / entries[name].file, folder)
-        return {name: entries[name].domains for name in precisions}
+        return {
+            name: {"": entries[name].opset, **dict.fromkeys(entries[name].domains, 1)} for name in precisions
+        }
 
     monkeypatch.setattr(exporter, "_write_models", write_models)
+
+
+@pytest.fixture(scope="session")
+def traced(tiny: Path) -> ir.Model:
+    """The CTC checkpoint as torch traces it."""
+    checkpoint = load_checkpoint(tiny)
+    shape = geometry(checkpoint.config)
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        model = trace(build_module(checkpoint), receptive_field=shape.receptive_field)
+    assert not said.getvalue()  # torch prints the whole module where its first way to capture it fails
+    return model
+
+
+@pytest.fixture(scope="session")
+def ragged() -> dict[str, Any]:
+    random = np.random.default_rng(4)
+    lengths = (80, 81, 159, 160, 4001, 1777)
+    values, counts = pad([0.3 * random.standard_normal(n).astype(np.float32) for n in lengths])
+    return {"input_values": values, "input_lengths": counts}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +13,7 @@ import pytest
 from onnx_ir.passes import Sequential
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from sewd_export.checkpoint import load_checkpoint
-from sewd_export.families import build_module, geometry
 from sewd_export.passes import PIPELINE, DivideCounts, InferReshapeAxes, NameByModule, NarrowIndices, optimize
-from sewd_export.tracing import trace
-from sewd_runtime.session import pad
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 UNSCOPED = "_empty_nn_module_stack_from_metadata_hook"
@@ -105,26 +98,6 @@ def test_naming_agrees_numerically_and_is_done_once() -> None:
 
 
 # The pipeline.
-
-
-@pytest.fixture(scope="session")
-def traced(tiny: Path) -> ir.Model:
-    """The CTC checkpoint as torch traces it."""
-    checkpoint = load_checkpoint(tiny)
-    shape = geometry(checkpoint.config)
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        model = trace(build_module(checkpoint), receptive_field=shape.receptive_field)
-    assert not said.getvalue()  # torch prints the whole module where its first way to capture it fails
-    return model
-
-
-@pytest.fixture(scope="session")
-def ragged() -> dict[str, Any]:
-    random = np.random.default_rng(4)
-    lengths = (80, 81, 159, 160, 4001, 1777)
-    values, counts = pad([0.3 * random.standard_normal(n).astype(np.float32) for n in lengths])
-    return {"input_values": values, "input_lengths": counts}
 
 
 def assert_same_outputs(model: ir.Model, expected: list[Any], inputs: dict[str, Any]) -> None:

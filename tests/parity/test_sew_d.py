@@ -23,9 +23,11 @@ from sewd_export.parity import Array, Candidate, Oracle, session_candidate
 from sewd_export.passes import PIPELINE, optimize
 from sewd_export.precisions import PRECISIONS
 from sewd_export.tracing import trace
+from sewd_runtime.manifest import Tolerance
 from sewd_runtime.session import Session, pad
 
 MakeCheckpoint = Callable[..., Checkpoint]
+Rounded = Callable[[ir.Model], Candidate]
 CONFIGS: dict[str, dict[str, Any]] = {
     "small": {},
     "layer norm": {"feat_extract_norm": "layer"},
@@ -63,7 +65,7 @@ HEADS = {
     "classification, weighted layers": {"task": "classification", "use_weighted_layer_sum": True},
     "encoding": {"task": "encoding"},
 }
-TOLERANCE = PRECISIONS["fp32"].tolerance
+TOLERANCE, HALF_TOLERANCE = PRECISIONS["fp32"].tolerance, PRECISIONS["fp16"].tolerance
 
 
 def utterances(checkpoint: Checkpoint, seed: int) -> list[Array]:
@@ -77,7 +79,9 @@ def utterances(checkpoint: Checkpoint, seed: int) -> list[Array]:
     return [0.3 * random.standard_normal(n).astype(np.float32) for n in lengths]
 
 
-def assert_parity(checkpoint: Checkpoint, candidate: Candidate, seed: int = 0) -> None:
+def assert_parity(
+    checkpoint: Checkpoint, candidate: Candidate, seed: int = 0, *, tolerance: Tolerance = TOLERANCE
+) -> None:
     """Compare a candidate's ragged batch, and its single items, with the original one at a time."""
     recordings = utterances(checkpoint, seed)
     oracle = Oracle(checkpoint)
@@ -85,11 +89,11 @@ def assert_parity(checkpoint: Checkpoint, candidate: Candidate, seed: int = 0) -
         expected = oracle(recording)
         assert item.shape == expected.shape
         scale = max(1.0, float(np.abs(expected).max()))
-        np.testing.assert_allclose(item, expected, rtol=0, atol=TOLERANCE.max_abs * scale)
+        np.testing.assert_allclose(item, expected, rtol=0, atol=tolerance.max_abs * scale)
         distance = np.linalg.norm(item - expected)
-        assert distance <= TOLERANCE.relative * max(np.linalg.norm(expected), 1e-3)
+        assert distance <= tolerance.relative * max(np.linalg.norm(expected), 1e-3)
         np.testing.assert_allclose(
-            item, candidate([recording])[0], rtol=0, atol=TOLERANCE.batch_error * scale
+            item, candidate([recording])[0], rtol=0, atol=tolerance.batch_error * scale
         )
 
 
@@ -105,12 +109,18 @@ def module_candidate(module: torch.nn.Module) -> Candidate:
     return run
 
 
-def graph_candidate(checkpoint: Checkpoint, folder: Path) -> Candidate:
+def assert_graph_parity(checkpoint: Checkpoint, folder: Path, rounded: Rounded) -> None:
+    """Compare the graph, and its float16 as a GPU runs it, with the original."""
     shape = geometry(checkpoint.config)
     model = optimize(trace(build_module(checkpoint), receptive_field=shape.receptive_field))
-    ir.save(model, folder / "model.onnx")
-    onnx.checker.check_model(folder / "model.onnx", full_check=True)
-    return session_candidate(Session.open(folder / "model.onnx", task=checkpoint.task, threads=1))
+    half = PRECISIONS["fp16"].convert(model)
+    for graph in (model, half):
+        ir.save(graph, folder / "model.onnx")
+        onnx.checker.check_model(folder / "model.onnx", full_check=True)
+        session = Session.open(folder / "model.onnx", task=checkpoint.task, threads=1)
+        if graph is model:
+            assert_parity(checkpoint, session_candidate(session))
+    assert_parity(checkpoint, rounded(half), tolerance=HALF_TOLERANCE)
 
 
 @pytest.mark.parametrize("fields", [*CONFIGS.values(), *HEADS.values()], ids=[*CONFIGS, *HEADS])
@@ -141,18 +151,18 @@ TRACED = [
     "fields", [CONFIGS[name] for name in TRACED] + [*HEADS.values()], ids=[*TRACED, *HEADS]
 )
 def test_graph_is_the_original(
-    fields: dict[str, Any], make_checkpoint: MakeCheckpoint, tmp_path: Path
+    fields: dict[str, Any], make_checkpoint: MakeCheckpoint, tmp_path: Path, rounded: Rounded
 ) -> None:
     checkpoint = make_checkpoint(num_hidden_layers=1, **fields)
-    assert_parity(checkpoint, graph_candidate(checkpoint, tmp_path))
+    assert_graph_parity(checkpoint, tmp_path, rounded)
 
 
 @pytest.mark.parametrize(("act", "other"), [("prelu", "laplace"), ("gelu_10", "xielu"), ("relu2", "prelu")])
 def test_graph_of_activations_with_their_own_arithmetic(
-    act: str, other: str, make_checkpoint: MakeCheckpoint, tmp_path: Path
+    act: str, other: str, make_checkpoint: MakeCheckpoint, tmp_path: Path, rounded: Rounded
 ) -> None:
     checkpoint = make_checkpoint(num_hidden_layers=1, hidden_act=act, feat_extract_activation=other)
-    assert_parity(checkpoint, graph_candidate(checkpoint, tmp_path))
+    assert_graph_parity(checkpoint, tmp_path, rounded)
 
 
 class NormalisedSamples(torch.nn.Module):

@@ -56,6 +56,9 @@ def manifest() -> Manifest:
             batch_error=0.0,
             label_agreement=1.0,
             transcript_agreement=1.0,
+            words=27,
+            wer=0.037,
+            original_wer=0.0,
         ),
     )
     return Manifest(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -240,13 +241,36 @@ def test_a_file_name_that_is_not_text(tiny_bundle: Path, noises: list[str], tmp_
     assert len(out.splitlines()) == 2
 
 
+def test_a_warning_is_one_line(tiny_bundle: Path, noises: list[str], capsys: Capture) -> None:
+    assert transcribe(tiny_bundle, "--precision", "fp16", noises[0]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == text_of(tiny_bundle, noises[0]) + "\n"
+    assert captured.err.startswith("sewd: fp16 on cpu: ")
+    assert captured.err.count("\n") == 1
+
+
 def test_inspect(tiny_bundle: Path, capsys: Capture) -> None:
     assert main(["inspect", str(tiny_bundle)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "all sizes and hashes right" in captured.out
+    assert "FAILED" not in captured.out
+    manifest = load(tiny_bundle).manifest
+    for precision, entry in manifest.precisions.items():
+        evidence, golden = [line for line in captured.out.splitlines() if line.startswith(f"{precision} ")]
+        size = manifest.files[entry.file].size_bytes
+        assert evidence.split()[1:3] == [f"{size / 1e6:.1f}", f"{entry.parity.max_abs:.1e}"]
+        assert evidence.split()[-3:] == [f"{entry.parity.label_agreement:.2%}", "100.00%", "-"]
+        assert golden.endswith(" ok")
+
+
+def test_inspect_shows_word_error_rates(broken_bundle: Path, capsys: Capture) -> None:
+    manifest = json.loads((broken_bundle / "bundle.json").read_text())
+    manifest["precisions"]["fp16"]["parity"].update(words=300, wer=0.05, original_wer=0.04)
+    (broken_bundle / "bundle.json").write_text(json.dumps(manifest))
+    assert main(["inspect", str(broken_bundle)]) == 0
     out = capsys.readouterr().out
-    assert "all sizes and hashes right" in out
-    assert "FAILED" not in out
-    for precision in load(tiny_bundle).manifest.precisions:
-        assert f"\n{precision} " in out
+    assert re.search(r"^fp16 .* 5\.00%\n +the original's WER on these 300 words: 4\.00%$", out, re.MULTILINE)
 
 
 def test_inspect_finds_a_changed_file(broken_bundle: Path, capsys: Capture) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewd_runtime.bundle import Manifest
+from sewd_runtime.bundle import Manifest, open_bundle
 from sewd_runtime.errors import (
     BundleError,
     BundlePathError,
@@ -20,6 +21,7 @@ from sewd_runtime.errors import (
     ManifestTypeError,
 )
 
+FORMAT_1 = Path(__file__).parents[1] / "data" / "format-1"
 MAPS = ("precisions", "files", "provenance.versions")  # their keys are free
 NULLABLE = ("ctc.unknown_token", "ctc.word_delimiter")
 
@@ -65,7 +67,7 @@ def test_write_then_open_is_identity(manifest: Manifest) -> None:
 
 def test_text_is_stable(manifest: Manifest) -> None:
     text = manifest.to_json()
-    assert text.startswith('{\n  "format_version": 1,\n  "name": "digits",\n')
+    assert text.startswith('{\n  "format_version": 2,\n  "name": "digits",\n')
     assert text.endswith("}\n")
     backwards = json.dumps(dict(reversed(json.loads(text).items())))
     assert Manifest.from_json(backwards).to_json() == text
@@ -138,6 +140,10 @@ def test_every_wrong_type_is_refused_everywhere(content: dict[str, Any]) -> None
         ("precisions.fp32.parity.max_abs", -1e-9, ManifestTypeError),
         ("precisions.fp32.parity.label_agreement", 1.1, ManifestTypeError),
         ("precisions.fp32.parity.transcript_agreement", None, ManifestTypeError),
+        ("precisions.fp32.parity.words", -1, ManifestTypeError),
+        ("precisions.fp32.parity.words", 0, ManifestTypeError),
+        ("precisions.fp32.parity.wer", -0.1, ManifestTypeError),
+        ("precisions.fp32.parity.original_wer", None, ManifestTypeError),
         ("files.vocab.json", {"size_bytes": -1, "sha256": "0" * 64}, ManifestTypeError),
         ("files.vocab.json", {"size_bytes": 1, "sha256": "0" * 63}, ManifestTypeError),
         ("files.vocab.json", {"size_bytes": 1, "sha256": "A" * 64}, ManifestTypeError),
@@ -178,9 +184,9 @@ def test_only_bare_names(content: dict[str, Any], name: str) -> None:
         ('{"format_version": true}', ManifestTypeError),
         ('{"format_version": 1.0}', ManifestTypeError),
         ('{"format_version": NaN}', ManifestTypeError),
-        ('{"format_version": 1}', ManifestKeyError),
+        ('{"format_version": 2}', ManifestKeyError),
         ('{"format_version": 0}', FormatVersionError),
-        ('{"format_version": 2, "future": "key"}', FormatVersionError),
+        ('{"format_version": 3, "future": "key"}', FormatVersionError),
     ],
 )
 def test_not_a_manifest(text: str, error: type[BundleError]) -> None:
@@ -188,6 +194,20 @@ def test_not_a_manifest(text: str, error: type[BundleError]) -> None:
         Manifest.from_json(text, where="here/bundle.json")
     assert type(raised.value) is error
     assert str(raised.value).startswith("here/bundle.json: ")
+
+
+def test_format_1_is_refused() -> None:
+    """It lacks what was measured against transcripts; a bundle of it is exported again."""
+    with pytest.raises(FormatVersionError, match="is 1, this sewd reads 2"):
+        open_bundle(FORMAT_1)
+
+
+def test_an_error_rate_may_exceed_1_and_is_of_words(content: dict[str, Any]) -> None:
+    path = ("precisions", "fp32", "parity", "wer")
+    assert Manifest.from_json(changed(content, path, 1.5)).precisions["fp32"].parity.wer == 1.5
+    for key, value in (("words", 0), ("wer", None), ("original_wer", None)):
+        content = json.loads(changed(content, (*path[:-1], key), value))
+    assert Manifest.from_json(json.dumps(content)).precisions["fp32"].parity.words == 0
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

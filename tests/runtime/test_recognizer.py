@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sewd_runtime.errors import (
     BundleNotFoundError,
     ModelError,
     PrecisionError,
+    PrecisionWarning,
     VocabularyError,
 )
 from sewd_runtime.frames import num_frames
@@ -93,9 +95,25 @@ def test_logits_take_float32_samples_only(recognizer: Recognizer, samples: Any) 
 
 def test_every_precision_loads(tiny_bundle: Path) -> None:
     for precision in open_bundle(tiny_bundle).manifest.precisions:
-        assert load(tiny_bundle, precision=precision, threads=1).engine.precision == precision
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PrecisionWarning)
+            assert load(tiny_bundle, precision=precision, threads=1).engine.precision == precision
     with pytest.raises(PrecisionError):
         load(tiny_bundle, precision="none")
+
+
+def test_what_is_slow_on_a_provider_warns_and_gives_the_same(
+    recognizer: Recognizer, tiny_bundle: Path, recordings: list[np.ndarray]
+) -> None:
+    with pytest.warns(PrecisionWarning, match="fp16 on cpu: .* slower than fp32") as caught:
+        half = load(tiny_bundle, precision="fp16", threads=1)
+    assert [warning.filename for warning in caught] == [__file__]  # where the caller can do something
+    assert isinstance(half, Recognizer)
+    tolerance = half.manifest.precisions["fp16"].tolerance
+    sizes = [half.manifest.files[f"model.{name}.onnx"].size_bytes for name in ("fp16", "fp32")]
+    assert sizes[0] < sizes[1]
+    for one, other in zip(half.logits(recordings), recognizer.logits(recordings), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance.max_abs)
 
 
 def test_load_refuses_a_changed_model(broken_bundle: Path) -> None:

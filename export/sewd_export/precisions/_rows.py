@@ -10,6 +10,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from sewd_export.precisions._constants import constant
+
 _OPSET = 21  # the first whose QuantizeLinear takes a scale for each block
 _LEVELS = 127
 _ZERO_POINT = 128  # uint8 input: the int8 one has no fast kernel on x86-64
@@ -155,12 +157,5 @@ class _Writer:
 
     def _constant(self, name: str, content: NDArray[Any]) -> ir.Value:
         if name not in self._graph.initializers:
-            tensor = ir.tensor(content, name=name)
-            value = ir.Value(
-                name=name,
-                const_value=tensor,
-                shape=ir.Shape(content.shape),
-                type=ir.TensorType(tensor.dtype),
-            )
-            self._graph.register_initializer(value)
+            self._graph.register_initializer(constant(name, content))
         return self._graph.initializers[name]
