@@ -1,7 +1,7 @@
 """Peak memory of long files and memory after many requests, each in processes of its own; Linux.
 
 python benchmarks/memory.py -o benchmarks/results/memory.json
-    (--minutes 1 --requests 200 --variants: a short run)
+python benchmarks/memory.py --minutes 1 --requests 200 --variants    (a short run)
 
 Long files go through ``sewd transcribe`` under a limit on address space, so that what does not fit fails by
 itself. Requests go through ``Recognizer.transcribe``, lengths drawn with a seed; the variants run the same
@@ -19,26 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sewd_runtime import read_audio
-from sewd_runtime.bench.machine import describe_machine, describe_versions, peak_memory_bytes
+from memory_jobs import LONG_AROUND, LONG_SECONDS, RATE_HZ, REQUEST_SECONDS, SEED, SETTLED, speech
+from sewd_runtime.bench.machine import describe_machine, describe_versions
 from sewd_runtime.bundle import MANIFEST_NAME, find_bundle, open_bundle, sha256_of
 
-RATE_HZ = 16_000
-CLIPS = Path(__file__).parents[1] / "export/sewd_export/speech"
-REQUEST_SECONDS = (0.5, 15.0)
-SETTLED = 100
-"""Requests after which memory should have stopped growing."""
-
+JOBS = Path(__file__).with_name("memory_jobs.py")
 MAX_GROWTH = 0.05
-POINTS = (10, 50, SETTLED, 200, 500, 1_000, 2_000, 5_000, 10_000)
-SEED = 0
+"""What resident memory may gain from SETTLED requests to the last."""
 
 Model = dict[str, str | None]
 """The ``model`` (a bundle, None is the embedded one) and the ``precision`` of all jobs."""
@@ -54,28 +45,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Settings of onnxruntime's and glibc's memory; ``as shipped`` is what session.py sets."""
 
 
-def speech(seconds: float) -> NDArray[np.float32]:
-    """Return the repository's clips one after another, repeated to length: (samples,) float32."""
-    clips = [read_audio(path) for path in sorted(CLIPS.glob("*.flac"))]
-    return np.resize(np.concatenate(clips), round(seconds * RATE_HZ))
-
-
-def requests(count: int) -> Iterator[NDArray[np.float32]]:
-    """Yield seeded clips, lengths uniform within REQUEST_SECONDS, from seeded places of the speech."""
-    source = speech(60)
-    rng = np.random.default_rng(SEED)
-    for _ in range(count):
-        length = int(rng.uniform(*REQUEST_SECONDS) * RATE_HZ)
-        start = int(rng.integers(len(source) - length))
-        yield source[start : start + length].copy()
-
-
-def resident_bytes() -> int:
-    """Return the memory this process has resident now."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
-
-
 def run_child(job: dict[str, Any], *, limit_bytes: int | None = None) -> tuple[int, list[Any], str]:
     """Run a job in a new process; return its exit code, the JSON it printed, and its last complaint."""
     environment = {**os.environ, **job.get("environment", {})}
@@ -85,7 +54,7 @@ def run_child(job: dict[str, Any], *, limit_bytes: int | None = None) -> tuple[i
             resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 
     done = subprocess.run(
-        [sys.executable, __file__, "--job", json.dumps(job)],
+        [sys.executable, JOBS, json.dumps(job)],
         env=environment,
         preexec_fn=limit,
         capture_output=True,
@@ -135,57 +104,6 @@ def short(complaint: str, path: Path) -> str:
     return complaint.replace(str(path), path.name)[:300]
 
 
-def do_file(job: dict[str, Any]) -> int:
-    """In the child: ``sewd transcribe`` of one file, then what it took."""
-    from sewd_runtime.cli import main as sewd
-
-    model = ["--model", job["model"]] if job["model"] else []
-    code = sewd(["transcribe", "--threads", "1", "--precision", job["precision"], *model, job["path"]])
-    print(json.dumps({"peak_bytes": peak_memory_bytes(), "cpu_s": round(time.process_time(), 1)}))
-    return code
-
-
-def do_requests(job: dict[str, Any]) -> int:
-    """In the child: many requests on one model; print the resident memory at some of them."""
-    run = open_model(job)
-    for done, samples in enumerate(requests(job["count"]), start=1):
-        run(samples)
-        if done in POINTS or done == job["count"]:
-            point = {"after": done, "resident_bytes": resident_bytes(), "peak_bytes": peak_memory_bytes()}
-            print(json.dumps(point), flush=True)
-    return 0
-
-
-def open_model(job: dict[str, Any]) -> Callable[[NDArray[np.float32]], object]:
-    """Return what runs one request: the recognizer, or onnxruntime itself with a variant's settings."""
-    if "variant" not in job:
-        from sewd_runtime import Recognizer, load
-
-        recognizer = load(job["model"], precision=job["precision"], threads=1)
-        assert isinstance(recognizer, Recognizer), "this benchmark needs a model for ctc"
-        return recognizer.transcribe
-    import onnxruntime
-
-    variant = job["variant"]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_mem_pattern = variant.get("memory_pattern", False)
-    options.enable_cpu_mem_arena = variant.get("arena", True)
-    extend = {"arena_extend_strategy": variant["extend"]} if "extend" in variant else {}
-    settings = onnxruntime.RunOptions()
-    if variant.get("shrink"):
-        settings.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    bundle = open_bundle(find_bundle(job["model"]))
-    path = bundle.path_of(bundle.manifest.precisions[job["precision"]].file)
-    session = onnxruntime.InferenceSession(
-        path, sess_options=options, providers=[("CPUExecutionProvider", extend)]
-    )
-    return lambda samples: session.run(
-        None, {"input_values": samples[None], "input_lengths": np.array([len(samples)])}, settings
-    )
-
-
 def measure_requests(count: int, model: Model, variant: dict[str, Any] | None = None) -> dict[str, Any]:
     """Run the requests in a new process; return the resident memory at each point and its growth."""
     job: dict[str, Any] = {"kind": "requests", "count": count, **model}
@@ -205,12 +123,21 @@ def measure_requests(count: int, model: Model, variant: dict[str, Any] | None = 
     }
 
 
+def measure_long(model: Model, variant: dict[str, Any]) -> dict[str, Any]:
+    """Return what stays resident around one long recording, in a new process with a variant's settings."""
+    environment = variant.get("environment", {})
+    job = {"kind": "long", **model, "variant": variant, "environment": environment}
+    code, found, complaint = run_child(job)
+    if code:
+        raise SystemExit(f"the process of a long recording ended with {code}: {complaint}")
+    return dict(found[-1])
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--model", metavar="BUNDLE", help="(default: digits)")
     parser.add_argument("--precision", metavar="P", default="fp32", help="(default: fp32)")
     parser.add_argument("--minutes", type=float, nargs="*", default=[1, 2, 5, 10, 60])
@@ -242,9 +169,6 @@ def describe(model: Model) -> dict[str, Any]:
 def main() -> int:
     """Measure everything and write one JSON document."""
     arguments = parse_arguments()
-    if arguments.job:
-        job = json.loads(arguments.job)
-        return do_file(job) if job["kind"] == "file" else do_requests(job)
     limit_bytes = round(arguments.limit_gb * 1e9)
     model = {"model": arguments.model, "precision": arguments.precision}
     document = describe(model)
@@ -258,6 +182,11 @@ def main() -> int:
             name: measure_requests(arguments.variant_requests, model, VARIANTS[name])
             for name in arguments.variants
         },
+    }
+    document["after_long"] = {
+        "seconds": LONG_SECONDS,
+        "requests_before_and_after": LONG_AROUND,
+        "variants": {name: measure_long(model, VARIANTS[name]) for name in arguments.variants},
     }
     document["files"] = {
         "limit_bytes": limit_bytes,
