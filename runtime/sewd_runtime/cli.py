@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import sewd_runtime
 from sewd_runtime._types import Samples
+from sewd_runtime.bench import command as bench
 from sewd_runtime.engine import Engine
 from sewd_runtime.errors import PrecisionWarning, SewdError, TaskError
 from sewd_runtime.inspection import inspect_bundle
@@ -27,7 +28,7 @@ exit codes:
   0    all done
   1    some input could not be read or run; the rest was done (inspect: a check failed)
   2    wrong usage
-  3    the bundle, its precision or the provider cannot be used
+  3    the bundle, its precision, the provider or an extra package cannot be used
   130  interrupted
   141  the reader of the output went away
 """
@@ -78,18 +79,27 @@ def _parser() -> argparse.ArgumentParser:
         ("transcribe", _transcribe, _OUTPUT + _EXIT_CODES, "Write what is said in recordings."),
         ("classify", _classify, _OUTPUT + _EXIT_CODES, "Write the label of recordings."),
         ("inspect", _inspect, _EXIT_CODES, "Show a bundle, check its hashes, rerun its golden utterance."),
+        (
+            "bench",
+            bench.run,
+            bench.EPILOG + _EXIT_CODES,
+            "Measure a bundle's speed and memory on this machine.",
+        ),
     ):
         each = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=shape)
         each.set_defaults(command=command)
         which = "bundle folder or embedded model (default: digits)"
-        if command is _inspect:
+        if command in (_inspect, bench.run):
             each.add_argument("model", nargs="?", metavar="BUNDLE", help=which)
         else:
             each.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
             each.add_argument("--model", metavar="BUNDLE", help=which)
             each.add_argument("--precision", metavar="P", help="(default: fp32 where there is one)")
             each.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
-        each.add_argument("--threads", type=_count, metavar="N", help="(default: one for each core)")
+        if command is bench.run:
+            bench.add_arguments(each)
+        else:
+            each.add_argument("--threads", type=_count, metavar="N", help="(default: one for each core)")
     return parser
 
 

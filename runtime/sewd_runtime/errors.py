@@ -15,6 +15,7 @@ SewdError
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                onnxruntime refuses the model, or its interface differs
 ├── InferenceError             RuntimeError       onnxruntime fails while it runs, e.g. out of memory
+├── MissingPackageError        ImportError        an optional package is not installed; names the extra
 ├── PrecisionError             ValueError         the bundle holds no such precision
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
 ├── TaskError                  TypeError          the bundle is for another task
@@ -88,6 +89,10 @@ class ModelError(BundleError):
 
 class InferenceError(SewdError, RuntimeError):
     """Onnxruntime fails while it runs the model."""
+
+
+class MissingPackageError(SewdError, ImportError):
+    """An optional package is not installed."""
 
 
 class PrecisionError(SewdError, ValueError):

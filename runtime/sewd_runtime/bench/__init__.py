@@ -1,0 +1,1 @@
+"""Measure a bundle on the machine at hand: ``sewd bench``."""

@@ -1,0 +1,121 @@
+"""What ``sewd bench`` runs: clips, and the works that are timed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sewd_runtime._types import Samples
+from sewd_runtime.bench.machine import available_cores
+from sewd_runtime.bundle import Bundle
+from sewd_runtime.errors import AudioTooShortError
+from sewd_runtime.golden import read_golden
+from sewd_runtime.recognizer import Classifier, Encoder, Recognizer
+from sewd_runtime.session import pad
+
+Model = Recognizer | Classifier | Encoder
+
+BATCH_SECONDS = (5.0, 10.0)
+"""Clips of a batch have lengths between these."""
+
+FIRST_SECONDS = 5.0
+"""Length of the clip that a fresh process runs first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured.
+
+    seconds: clip lengths for latency and memory. threads: thread counts, 1, 2, 4 ... and all cores if empty;
+    batches and fresh processes take the largest. batches: clips in a batch. rounds: timings of each case.
+    """
+
+    seconds: tuple[float, ...] = (1, 2, 5, 10, 30)
+    threads: tuple[int, ...] = ()
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16)
+    rounds: int = 10
+
+    @property
+    def thread_counts(self) -> tuple[int, ...]:
+        """The thread counts in rising order."""
+        if self.threads:
+            return tuple(sorted(set(self.threads)))
+        cores = available_cores()
+        return (*(1 << power for power in range(16) if 1 << power < cores), cores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One work that is timed.
+
+    kind: ``latency``, one clip from samples in memory to its result; ``one_run``, clips as one padded batch
+    through the graph; ``planned``, the same clips through the model's batch method, which groups them itself.
+    seconds: audio in all.
+    """
+
+    kind: str
+    threads: int
+    clips: int
+    seconds: float
+
+
+class Speech:
+    """The bundle's golden utterance, repeated to any length: real sound, and nothing to download.
+
+    Latency depends on the length, not on what is said.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._rate_hz = bundle.manifest.sample_rate_hz
+        self._min_samples = bundle.manifest.min_samples
+        self._golden, _ = read_golden(bundle)
+
+    def clip(self, seconds: float, *, start: int = 0) -> Samples:
+        """Return ``(samples,)`` float32 of this length, from the utterance's sample ``start`` on.
+
+        Raises AudioTooShortError when the model takes no clip that short.
+        """
+        length = round(seconds * self._rate_hz)
+        if length < self._min_samples:
+            needed = self._min_samples / self._rate_hz
+            raise AudioTooShortError(f"{seconds:g} s is too short a clip, this model takes {needed:g} s")
+        return np.resize(np.roll(self._golden, -start), length)
+
+    def batch(self, clips: int) -> list[Samples]:
+        """Return clips of seeded lengths; a larger batch begins with the clips of a smaller one."""
+        rng = np.random.default_rng(0)
+        draws = [(rng.uniform(*BATCH_SECONDS), rng.integers(len(self._golden))) for _ in range(clips)]
+        return [self.clip(round(seconds, 1), start=int(start)) for seconds, start in draws]
+
+
+def make_cases(
+    plan: Plan, models: dict[int, Model], speech: Speech
+) -> Iterator[tuple[Case, Callable[[], object]]]:
+    """Yield every timed case of a plan with its work; ``models`` has one for each thread count."""
+    for threads, model in models.items():
+        for seconds in plan.seconds:
+            clip = speech.clip(seconds)
+            yield (
+                Case(kind="latency", threads=threads, clips=1, seconds=seconds),
+                batch_method(model, [clip]),
+            )
+    threads = max(models)
+    model = models[threads]
+    for clips in plan.batches:
+        batch = speech.batch(clips)
+        seconds = sum(map(len, batch)) / model.manifest.sample_rate_hz
+        for kind, work in (("one_run", _one_run(model, batch)), ("planned", batch_method(model, batch))):
+            yield Case(kind=kind, threads=threads, clips=clips, seconds=seconds), work
+
+
+def batch_method(model: Model, batch: Sequence[Samples]) -> Callable[[], object]:
+    """Return the work that takes these clips from samples in memory to their results."""
+    if isinstance(model, Recognizer):
+        return lambda: model.transcribe_batch(batch)
+    if isinstance(model, Classifier):
+        return lambda: model.classify_batch(batch)
+    return lambda: model.encode_batch(batch)
+
+
+def _one_run(model: Model, batch: Sequence[Samples]) -> Callable[[], object]:
+    return lambda: model.engine.session.run(*pad(batch))

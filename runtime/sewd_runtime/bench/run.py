@@ -1,0 +1,155 @@
+"""One benchmark from a plan to the document that is written as JSON."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sewd_runtime.bench.cases import (
+    BATCH_SECONDS,
+    FIRST_SECONDS,
+    Case,
+    Model,
+    Plan,
+    Speech,
+    batch_method,
+    make_cases,
+)
+from sewd_runtime.bench.fresh import FreshRun, Request, run_fresh
+from sewd_runtime.bench.machine import describe_machine, describe_versions
+from sewd_runtime.bench.measure import Timings, idle_share, interleave, timed
+from sewd_runtime.bundle import MANIFEST_NAME, find_bundle, sha256_of
+from sewd_runtime.recognizer import load
+
+DOCUMENT_VERSION = 1
+_COLD_PARTS = ("python_s", "import_s", "load_s", "first_s", "total_s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which model is measured, and how it is run."""
+
+    path: str | os.PathLike[str] | None = None
+    precision: str | None = None
+    provider: str = "cpu"
+
+    def load(self, threads: int) -> Model:
+        """Load it to run on so many threads."""
+        return load(self.path, precision=self.precision, provider=self.provider, threads=threads)
+
+
+def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
+    """Measure everything in the plan and return the document; ``docs/benchmarks.md`` states its keys.
+
+    Raises what ``load`` raises, AudioTooShortError and InferenceError.
+    """
+    machine = describe_machine()  # before our own work shows in the load
+    models = {threads: target.load(threads) for threads in plan.thread_counts}
+    most = max(models)
+    speech = Speech(models[most].engine.bundle)
+    works = dict(make_cases(plan, models, speech))
+    request = Request(
+        model=os.fspath(find_bundle(target.path)),
+        precision=models[most].engine.precision,
+        provider=target.provider,
+        threads=most,
+        seconds=FIRST_SECONDS,
+    )
+    peaks = [
+        {"seconds": seconds, "peak_bytes": run_fresh(replace(request, seconds=seconds)).peak_bytes}
+        for seconds in plan.seconds
+    ]
+    idle = _measure_idle(models[most], speech)
+    timings, starts = _measure(works, partial(run_fresh, request), plan.rounds)
+    cases = [_describe_case(case, taken) for case, taken in timings.items()]
+    return {
+        "version": DOCUMENT_VERSION,
+        "machine": machine,
+        "versions": describe_versions(),
+        "bundle": _describe_bundle(models[most]),
+        "method": _describe_method(plan, most),
+        "latency": [case for case in cases if case["kind"] == "latency"],
+        "batches": [case for case in cases if case["kind"] != "latency"],
+        "cold_start": {
+            part: _describe_timings(Timings(rounds_s=tuple(getattr(start, part) for start in starts)))
+            for part in _COLD_PARTS
+        },
+        "peak_memory": peaks,
+        "idle_share": idle,
+    }
+
+
+def _measure(
+    works: dict[Case, Callable[[], object]], start_fresh: Callable[[], FreshRun], rounds: int
+) -> tuple[dict[Case, Timings], list[FreshRun]]:
+    """Time all works and the fresh process in interleaved rounds, after each work ran once untimed."""
+    starts: list[FreshRun] = []
+
+    def start_once() -> float:
+        starts.append(start_fresh())
+        return starts[-1].total_s
+
+    for work in works.values():
+        work()
+    rounds_s = interleave(
+        {None: start_once, **{case: timed(work) for case, work in works.items()}}, rounds=rounds
+    )
+    return {case: Timings(rounds_s=tuple(rounds_s[case])) for case in works}, starts
+
+
+def _measure_idle(model: Model, speech: Speech) -> float:
+    batch_method(model, [speech.clip(FIRST_SECONDS)])()
+    return idle_share()
+
+
+def _describe_timings(timings: Timings) -> dict[str, Any]:
+    names = ("min_s", "p50_s", "p90_s", "spread")
+    return {name: getattr(timings, name) for name in names} | {"rounds_s": list(timings.rounds_s)}
+
+
+def _describe_case(case: Case, timings: Timings) -> dict[str, Any]:
+    return {
+        "kind": case.kind,
+        "threads": case.threads,
+        "clips": case.clips,
+        "seconds": case.seconds,
+        **_describe_timings(timings),
+        "rtf": timings.p50_s / case.seconds,
+        "audio_per_s": case.seconds / timings.p50_s,
+    }
+
+
+def _describe_bundle(model: Model) -> dict[str, Any]:
+    engine, manifest = model.engine, model.manifest
+    path = engine.bundle.path / MANIFEST_NAME
+    return {
+        "name": manifest.name,
+        "task": manifest.task,
+        "sha256": sha256_of(path),  # the manifest holds the hash of every other file
+        "precision": engine.precision,
+        "provider": engine.session.provider,
+        "model_bytes": manifest.files[manifest.precisions[engine.precision].file].size_bytes,
+        "bundle_bytes": sum(entry.size_bytes for entry in manifest.files.values()) + path.stat().st_size,
+        "precisions": sorted(manifest.precisions),
+    }
+
+
+def _describe_method(plan: Plan, most_threads: int) -> dict[str, Any]:
+    return {
+        "rounds": plan.rounds,
+        "warm_up": "each case ran once, untimed, before the first round",
+        "order": "every round runs all cases, in a new seeded order",
+        "audio": "the bundle's golden utterance, repeated to length",
+        "latency": "one clip, from samples in memory to its result; reading a file is not in it",
+        "batches": {
+            "one_run": "one padded batch through the graph",
+            "planned": "the model's batch method, which runs clips of like length together",
+        },
+        "batch_clip_seconds": list(BATCH_SECONDS),
+        "cold_start": "a new process each round, files in the system's cache",
+        "first_clip_seconds": FIRST_SECONDS,
+        "peak_memory": "resident, of a new process that runs one clip",
+        "idle_share": "processor time over one second after a run, as a share of one core",
+        "threads_of_batches_and_processes": most_threads,
+    }
