@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,8 @@ from sewd_runtime.engine import Engine
 from sewd_runtime.errors import SewdError, TaskError
 from sewd_runtime.inspection import inspect_bundle
 from sewd_runtime.progress import show_progress
-from sewd_runtime.recognizer import Classifier, Recognizer, load
+from sewd_runtime.providers import PROVIDERS
+from sewd_runtime.recognizer import Classifier, Encoder, Recognizer, load
 from sewd_runtime.transcript import Classification, Transcript
 
 Result = TypeVar("Result")
@@ -86,10 +88,20 @@ def _parser() -> argparse.ArgumentParser:
         else:
             each.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
             each.add_argument("--model", metavar="BUNDLE", help=which)
-            each.add_argument("--precision", metavar="P", help="(default: fp32 where there is one)")
             each.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+        _add_choice(each, every_precision=command is _inspect)
         each.add_argument("--threads", type=_count, metavar="N", help="(default: one for each core)")
     return parser
+
+
+def _add_choice(command: argparse.ArgumentParser, *, every_precision: bool) -> None:
+    default = "all that the provider runs" if every_precision else "fp32 where there is one"
+    auto = "" if every_precision else "; auto: the fastest here, measured once"
+    command.add_argument("--precision", metavar="P", help=f"of the model's{auto} (default: {default})")
+    providers = ", ".join(PROVIDERS)
+    command.add_argument(
+        "--provider", metavar="NAME", default="cpu", help=f"{providers}{auto} (default: cpu)"
+    )
 
 
 def _count(text: str) -> int:
@@ -100,14 +112,14 @@ def _count(text: str) -> int:
 
 
 def _transcribe(options: argparse.Namespace) -> int:
-    model = load(options.model, precision=options.precision, threads=options.threads)
+    model = _load(options)
     if not isinstance(model, Recognizer):
         raise TaskError(f"{model.engine.bundle.path}: is for {model.manifest.task}, transcribe needs ctc")
     return _run_files(options, model.engine, model.transcribe_batch, _transcript_text, _transcript_json)
 
 
 def _classify(options: argparse.Namespace) -> int:
-    model = load(options.model, precision=options.precision, threads=options.threads)
+    model = _load(options)
     if not isinstance(model, Classifier):
         raise TaskError(
             f"{model.engine.bundle.path}: is for {model.manifest.task}, classify needs classification"
@@ -115,9 +127,28 @@ def _classify(options: argparse.Namespace) -> int:
     return _run_files(options, model.engine, model.classify_batch, _classification_text, _classification_json)
 
 
+def _load(options: argparse.Namespace) -> Recognizer | Classifier | Encoder:
+    """Load the model, and write on stderr what was chosen where the choice was left to ``auto``."""
+    log, handler = logging.getLogger("sewd"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("sewd: %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        return load(
+            options.model, precision=options.precision, provider=options.provider, threads=options.threads
+        )
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+
+
 def _inspect(options: argparse.Namespace) -> int:
     passed = True
-    for line, ok in inspect_bundle(options.model, threads=options.threads):
+    report = inspect_bundle(
+        options.model, precision=options.precision, provider=options.provider, threads=options.threads
+    )
+    for line, ok in report:
         print(line, flush=True)
         passed = passed and ok
     return DONE if passed else SOME_FAILED

@@ -9,6 +9,7 @@ import numpy as np
 
 from sewd_runtime._schema import build, parse_json
 from sewd_runtime._types import AudioSource, Output, Samples
+from sewd_runtime.auto import AUTO, open_fastest
 from sewd_runtime.bundle import LABELS_NAME, VOCAB_NAME, Bundle, Manifest, find_bundle, open_bundle
 from sewd_runtime.decode import DECODERS, Hypothesis, log_softmax
 from sewd_runtime.engine import Engine
@@ -167,13 +168,16 @@ def load(
 
     path: the folder, or the name of an embedded model; None is the embedded digits model.
     precision: None takes fp32 where the bundle has it.
-    threads: for one run; None leaves it to onnxruntime.
+    provider: a row of PROVIDERS.
+    threads: for one run; None leaves it to the provider's library.
+    Where provider or precision is "auto", the fastest that this leaves open is measured, once on a machine,
+    and logged at level INFO of the logger "sewd".
     Raises BundleError, PrecisionError, ProviderError, VocabularyError.
     """
-    engine = Engine.open(
-        open_bundle(find_bundle(path)), precision=precision, provider=provider, threads=threads
+    choose = open_fastest if AUTO in (provider, precision) else Engine.open
+    return _wrap(
+        choose(open_bundle(find_bundle(path)), precision=precision, provider=provider, threads=threads)
     )
-    return _wrap(engine)
 
 
 def _wrap(engine: Engine) -> Recognizer | Classifier | Encoder:
