@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -90,21 +90,20 @@ def bundle(tiny_bundle: Path) -> Bundle:
 
 
 @pytest.fixture
-def libraries(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Libraries:
+def libraries(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Libraries]:
     """Two libraries in place of the real ones: plain takes 9 ms for a second, other 10, in bf16 5."""
     clock = Clock()
     plain = Library("plain", bundle, clock, {"f32": 0.009})
     other = Library("other", bundle, clock, {"f32": 0.010, "bf16": 0.005})
-    rows = {
-        "cpu": Provider(backend=plain, device="device", extra="cpu"),
-        "openvino": Provider(backend=other, device="device", extra="openvino", precisions=("fp32", "bf16")),
-    }
-    for name in list(PROVIDERS):
-        monkeypatch.delitem(PROVIDERS, name)  # type: ignore[arg-type]
-    for name, row in rows.items():
-        monkeypatch.setitem(PROVIDERS, name, row)  # type: ignore[arg-type]
     monkeypatch.setattr(auto, "perf_counter", clock)
-    return plain, other
+    rows = cast(dict[str, Provider], PROVIDERS)
+    real = dict(rows)
+    rows.clear()
+    rows["cpu"] = Provider(backend=plain, device="device", extra="cpu")
+    rows["openvino"] = Provider(backend=other, device="device", extra="openvino", precisions=("fp32", "bf16"))
+    yield plain, other
+    rows.clear()
+    rows.update(real)
 
 
 def chosen(bundle: Bundle, **options: Any) -> str:
