@@ -168,6 +168,7 @@ class Reference:
         return Case(
             name=answer.name,
             max_abs=_max_abs(found, expected),
+            peak=float(np.abs(expected).max(initial=0)),
             relative=distance / norm if norm else (0.0 if distance == 0 else float("inf")),
             label_agreement=_label_agreement(found, expected) if has_labels else None,
             **self._compare_texts(answer, found),

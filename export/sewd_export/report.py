@@ -20,6 +20,7 @@ class Case:
 
     name: str
     max_abs: float
+    peak: float
     relative: float
     label_agreement: float | None
     transcript_agreement: bool | None
@@ -63,7 +64,7 @@ class ParityReport:
             f"{case.name}: {kind} error {error:.2e} exceeds {limit:.0e}"
             for case in self.cases
             for kind, error, limit in (
-                ("absolute", case.max_abs, limits.max_abs),
+                ("absolute", case.max_abs, limits.max_abs_at(case.peak)),
                 ("relative", case.relative, limits.relative),
             )
             if not error <= limit

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -16,6 +18,7 @@ from sewd_runtime.engine import Engine
 from sewd_runtime.errors import PrecisionWarning, SewdError, TaskError
 from sewd_runtime.inspection import inspect_bundle
 from sewd_runtime.progress import show_progress
+from sewd_runtime.providers import PROVIDERS
 from sewd_runtime.recognizer import Classifier, Encoder, Recognizer, load
 from sewd_runtime.transcript import Classification, Transcript
 
@@ -94,13 +97,23 @@ def _parser() -> argparse.ArgumentParser:
         else:
             each.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
             each.add_argument("--model", metavar="BUNDLE", help=which)
-            each.add_argument("--precision", metavar="P", help="(default: fp32 where there is one)")
             each.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
         if command is bench.run:
             bench.add_arguments(each)
         else:
+            _add_choice(each, every_precision=command is _inspect)
             each.add_argument("--threads", type=_count, metavar="N", help="(default: one for each core)")
     return parser
+
+
+def _add_choice(command: argparse.ArgumentParser, *, every_precision: bool) -> None:
+    default = "all that the provider runs" if every_precision else "fp32 where there is one"
+    auto = "" if every_precision else "; auto: the fastest here, measured once"
+    command.add_argument("--precision", metavar="P", help=f"of the model's{auto} (default: {default})")
+    providers = ", ".join(PROVIDERS)
+    command.add_argument(
+        "--provider", metavar="NAME", default="cpu", help=f"{providers}{auto} (default: cpu)"
+    )
 
 
 def _count(text: str) -> int:
@@ -111,13 +124,29 @@ def _count(text: str) -> int:
 
 
 def _load(options: argparse.Namespace) -> Recognizer | Classifier | Encoder:
-    """Load the model, what it warns of on one line each of standard error."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Load the model, on standard error what ``auto`` chose and what the choice is warned of, a line each."""
+    with _logged(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PrecisionWarning)  # not only once a place
-        model = load(options.model, precision=options.precision, threads=options.threads)
+        model = load(
+            options.model, precision=options.precision, provider=options.provider, threads=options.threads
+        )
     for warning in caught:
         print(f"sewd: {' '.join(str(warning.message).split())}", file=sys.stderr, flush=True)
     return model
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    log, handler = logging.getLogger("sewd"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("sewd: %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 def _transcribe(options: argparse.Namespace) -> int:
@@ -138,7 +167,10 @@ def _classify(options: argparse.Namespace) -> int:
 
 def _inspect(options: argparse.Namespace) -> int:
     passed = True
-    for line, ok in inspect_bundle(options.model, threads=options.threads):
+    report = inspect_bundle(
+        options.model, precision=options.precision, provider=options.provider, threads=options.threads
+    )
+    for line, ok in report:
         print(line, flush=True)
         passed = passed and ok
     return DONE if passed else SOME_FAILED

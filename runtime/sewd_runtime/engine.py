@@ -9,8 +9,10 @@ from sewd_runtime._types import AudioSource, Lengths, Output, Samples
 from sewd_runtime.audio import read_audio
 from sewd_runtime.batching import plan_batches
 from sewd_runtime.bundle import Bundle, Manifest
-from sewd_runtime.errors import AudioValueError, ModelError, PrecisionError
+from sewd_runtime.errors import AudioValueError
+from sewd_runtime.golden import require_golden
 from sewd_runtime.session import Session, pad
+from sewd_runtime.variants import default_precision, find_variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +32,17 @@ class Engine:
         provider: str = "cpu",
         threads: int | None = None,
     ) -> "Engine":
-        """Check the model's hash and load it; precision None takes fp32 if there is one, else the first."""
-        precisions = bundle.manifest.precisions
+        """Check the model's hash and load it; precision None takes fp32 if there is one, else the first.
+
+        What was not proven at export, because its operations are narrower than its file's, is proven here:
+        PrecisionError where the golden utterance is off. Raises ProviderError, BundleError as well.
+        """
         if precision is None:
-            precision = "fp32" if "fp32" in precisions else min(precisions)
-        if precision not in precisions:
-            raise PrecisionError(f"{bundle.path}: no precision {precision!r}; it has {', '.join(precisions)}")
-        path = bundle.path_of(precisions[precision].file)
-        session = Session.open(path, task=bundle.manifest.task, provider=provider, threads=threads)
-        if session.num_outputs not in (None, bundle.manifest.num_outputs):
-            raise ModelError(
-                f"{path}: has {session.num_outputs} outputs, the manifest says {bundle.manifest.num_outputs}"
-            )
+            precision = default_precision(bundle.manifest)
+        variant = find_variant(bundle.manifest, provider, precision)
+        session = variant.open(bundle, threads=threads)
+        if variant.parity is None:
+            require_golden(bundle, variant, session)
         return cls(bundle=bundle, precision=precision, session=session)
 
     @property

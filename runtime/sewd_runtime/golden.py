@@ -8,46 +8,69 @@ import numpy as np
 
 from sewd_runtime._types import Output, Samples
 from sewd_runtime.bundle import GOLDEN_NAME, Bundle, Tolerance
-from sewd_runtime.engine import Engine
-from sewd_runtime.errors import BundleError
-from sewd_runtime.session import pad
+from sewd_runtime.errors import BundleError, PrecisionError
+from sewd_runtime.session import Session, pad
+from sewd_runtime.variants import Variant, find_variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenResult:
-    """How far one precision is from the original on this machine, and how far it may be."""
+    """How far one precision is from the original on this machine, and how far it may be.
+
+    peak: the largest magnitude of the original's output.
+    """
 
     precision: str
     max_abs: float
     relative: float
+    peak: float
     tolerance: Tolerance
 
     @property
     def passed(self) -> bool:
         """Whether both errors are within the tolerance; NaN is not."""
-        return self.max_abs <= self.tolerance.max_abs and self.relative <= self.tolerance.relative
+        allowed = self.tolerance.max_abs_at(self.peak)
+        return self.max_abs <= allowed and self.relative <= self.tolerance.relative
 
 
-def check_golden(bundle: Bundle, precision: str, *, threads: int | None = None) -> GoldenResult:
+def check_golden(
+    bundle: Bundle, precision: str, *, provider: str = "cpu", threads: int | None = None
+) -> GoldenResult:
     """Run the golden utterance through one precision and compare with the original's output.
 
     Raises BundleError when the golden file is unfit, and what loading the model raises.
     """
+    variant = find_variant(bundle.manifest, provider, precision)
+    return compare_golden(bundle, variant, variant.open(bundle, threads=threads))
+
+
+def compare_golden(bundle: Bundle, variant: Variant, session: Session) -> GoldenResult:
+    """As ``check_golden``, in a session that is open."""
     samples, expected = read_golden(bundle)
-    engine = Engine.open(bundle, precision=precision, threads=threads)
-    output, lengths = engine.session.run(*pad([samples]))
+    output, lengths = session.run(*pad([samples]))
     found = output[0] if bundle.manifest.task == "classification" else output[0, : lengths[0]]
     if found.shape != expected.shape:
         raise BundleError(
-            f"{bundle.path}: {precision} gives {found.shape} for the golden utterance, not {expected.shape}"
+            f"{bundle.path}: {variant} gives {found.shape} for the golden utterance, not {expected.shape}"
         )
     difference = found.astype(np.float64) - expected
     return GoldenResult(
-        precision=precision,
+        precision=variant.precision,
         max_abs=float(np.abs(difference).max()),
+        peak=float(np.abs(expected).max()),
         relative=float(np.linalg.norm(difference)) / max(float(np.linalg.norm(expected)), 1e-30),
-        tolerance=bundle.manifest.precisions[precision].tolerance,
+        tolerance=variant.tolerance,
     )
+
+
+def require_golden(bundle: Bundle, variant: Variant, session: Session) -> None:
+    """Raise PrecisionError when a variant misses its tolerance on this machine."""
+    result = compare_golden(bundle, variant, session)
+    if not result.passed:
+        raise PrecisionError(
+            f"{bundle.path}: on this machine {variant} is off by {result.max_abs:.1e} "
+            f"({result.relative:.1e} relative) for the golden utterance, more than is allowed; choose another"
+        )
 
 
 def read_golden(bundle: Bundle) -> tuple[Samples, Output]:

@@ -1,22 +1,31 @@
 """A bundle shown to people, with every claim that can be checked here checked."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sewd_runtime.bundle import Bundle, find_bundle, open_bundle
 from sewd_runtime.errors import BundleError, SewdError
-from sewd_runtime.golden import check_golden
+from sewd_runtime.golden import compare_golden
 from sewd_runtime.manifest import Manifest, PrecisionEntry
+from sewd_runtime.variants import Variant, find_variant, find_variants
 
 
 def inspect_bundle(
-    path: str | os.PathLike[str] | None, *, threads: int | None = None
+    path: str | os.PathLike[str] | None,
+    *,
+    precision: str | None = None,
+    provider: str = "cpu",
+    threads: int | None = None,
 ) -> Iterator[tuple[str, bool]]:
     """Yield the lines of a report, each with whether the check that it reports passed.
 
-    Raises BundleError when the manifest itself cannot be read.
+    precision: the only one to run; None runs all that the provider has. Raises BundleError when the manifest
+    itself cannot be read, ProviderError and PrecisionError when there is no such thing.
     """
     bundle = open_bundle(find_bundle(path))
+    variants = find_variants(bundle.manifest, provider)
+    if precision is not None:
+        variants = {precision: find_variant(bundle.manifest, provider, precision)}
     for line in _describe(bundle):
         yield line, True
     yield _check_files(bundle)
@@ -24,7 +33,7 @@ def inspect_bundle(
     for line in _evidence(bundle.manifest):
         yield line, True
     yield "", True
-    yield from _check_precisions(bundle, threads)
+    yield from _check_variants(bundle, variants, threads)
 
 
 def _describe(bundle: Bundle) -> Iterator[str]:
@@ -73,20 +82,31 @@ def _evidence(manifest: Manifest) -> Iterator[str]:
     yield "measured at export against the original model; labels, texts: how many are the same"
 
 
-def _check_precisions(bundle: Bundle, threads: int | None) -> Iterator[tuple[str, bool]]:
-    row = "{:<10}{:>7}  {:>9}  {:>9}  {:>9}  {}"
+def _check_variants(
+    bundle: Bundle, variants: Mapping[str, Variant], threads: int | None
+) -> Iterator[tuple[str, bool]]:
+    row = f"{{:<{max(map(len, ('precision', *variants)))}}}" + "{:>8}" + "  {:>9}" * 3 + "  {}"
     yield row.format("precision", "opset", "allowed", "here", "relative", "golden utterance"), True
-    for name, entry in bundle.manifest.precisions.items():
-        known = (name, entry.opset, _number(entry.tolerance.max_abs))
+    for name, variant in variants.items():
+        entry = variant.entry
+        known = (name, entry.opset, _number(variant.tolerance.max_abs))
         try:
-            result = check_golden(bundle, name, threads=threads)
+            result = compare_golden(bundle, variant, variant.open(bundle, threads=threads))
         except SewdError as error:
             yield row.format(*known, "-", "-", f"FAILED: {error}"), False
             continue
         verdict = "ok" if result.passed else "FAILED: off by more than allowed"
         here = (_number(result.max_abs), _number(result.relative))
         yield row.format(*known, *here, verdict + _domains(entry)), result.passed
+    yield from _list_others(bundle, variants)
     yield "allowed, here: largest absolute difference from the original model", True
+
+
+def _list_others(bundle: Bundle, variants: Mapping[str, Variant]) -> Iterator[tuple[str, bool]]:
+    run = {variant.entry.file for variant in variants.values()}
+    others = [name for name, entry in bundle.manifest.precisions.items() if entry.file not in run]
+    if others:
+        yield f"not run: {', '.join(others)}", True
 
 
 def _domains(entry: PrecisionEntry) -> str:

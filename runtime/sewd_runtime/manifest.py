@@ -41,11 +41,18 @@ _TaskName: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How far a precision may be from the original in float32."""
+    """How far a precision may be from the original in float32.
+
+    max_abs: for outputs of up to 10; beyond, in proportion to their largest magnitude.
+    """
 
     max_abs: _Bound
     relative: _Bound
     batch_error: _Bound
+
+    def max_abs_at(self, peak: float) -> float:
+        """Return the largest absolute error allowed in an output whose largest magnitude is ``peak``."""
+        return self.max_abs * max(1.0, peak / 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,57 +1,75 @@
-"""Execution providers by name, and no silent fall-back from one to another."""
+"""Execution providers by name: which library runs a model, on what, and in which precisions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sewd_runtime.backends import Backend, _onnxruntime, _openvino
 from sewd_runtime.errors import ProviderError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One way to run a model: onnxruntime's name for it, its options, and the extra that installs it.
+    """One way to run models.
 
+    device: the library's own name for it; extra: of ours, what installs the library.
+    precisions: the only ones it runs; None: any that has a file, and none that is derived from another's.
     remarks: precision → what whoever loads it should know.
     """
 
-    ort_name: str
+    backend: Backend
+    device: str
     extra: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    precisions: tuple[str, ...] | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 PROVIDERS: Mapping[str, Provider] = {
     "cpu": Provider(
-        ort_name="CPUExecutionProvider",
+        backend=_onnxruntime,
+        device="CPUExecutionProvider",
         extra="cpu",
         remarks={
             "fp16": "it computes in float32 and converts in between, slower than fp32; fp16 is for GPUs"
         },
     ),
+    "openvino": Provider(
+        backend=_openvino,
+        device="CPU",
+        extra="openvino",
+        # int8 is missing: its dynamic scales are onnxruntime's operators, which OpenVINO does not fuse.
+        precisions=("fp32", "bf16", "fp16", "int8-static", "int8-static+bf16"),
+    ),
 }
 
 
-def find_provider(name: str, available: Sequence[str]) -> Provider:
-    """Look up a provider by name among those that onnxruntime says are ``available``.
-
-    Raises ProviderError for an unknown name, and for one that this onnxruntime lacks.
-    """
-    usable = [known for known, row in PROVIDERS.items() if row.ort_name in available]
+def look_up(name: str) -> Provider:
+    """Return a provider's row; raises ProviderError for an unknown name."""
     if name not in PROVIDERS:
-        raise ProviderError(f"unknown provider {name!r}; available here: {', '.join(usable) or 'none'}")
-    provider = PROVIDERS[name]
-    if provider.ort_name not in available:
+        usable = ", ".join(installed_providers()) or "none"
+        raise ProviderError(f"unknown provider {name!r}; installed here: {usable}")
+    return PROVIDERS[name]
+
+
+def find_provider(name: str) -> Provider:
+    """Look up a provider that can be used here.
+
+    Raises ProviderError for an unknown name, a library that is not installed, a device that it lacks.
+    """
+    provider = look_up(name)
+    library, remedy = provider.backend.NAME, f"pip install 'sewd[{provider.extra}]'"
+    try:
+        devices = provider.backend.devices()
+    except ImportError as error:
+        raise ProviderError(f"provider {name!r} needs {library}: {error}; {remedy}") from error
+    if provider.device not in devices:
         raise ProviderError(
-            f"provider {name!r} needs {provider.ort_name}, this onnxruntime has only {', '.join(available)}; "
-            f"install sewd[{provider.extra}]"
+            f"provider {name!r} needs {provider.device}, this {library} has only {', '.join(devices)}; "
+            f"{remedy}"
         )
     return provider
 
 
-def check_provider(name: str, active: Sequence[str]) -> None:
-    """Raise ProviderError unless a session really runs on the provider that was asked for."""
-    ort_name = PROVIDERS[name].ort_name
-    if not active or active[0] != ort_name:
-        raise ProviderError(
-            f"onnxruntime left {ort_name} for {', '.join(active) or 'nothing'}; "
-            f"choose that provider by name if it is wanted"
-        )
+def installed_providers() -> list[str]:
+    """Return the providers whose library is installed, without importing any."""
+    return [name for name, row in PROVIDERS.items() if row.backend.installed_version() is not None]

@@ -10,6 +10,7 @@ import numpy as np
 
 from sewd_runtime._schema import build, parse_json
 from sewd_runtime._types import AudioSource, Output, Samples
+from sewd_runtime.auto import AUTO, open_fastest
 from sewd_runtime.bundle import LABELS_NAME, VOCAB_NAME, Bundle, Manifest, find_bundle, open_bundle
 from sewd_runtime.decode import DECODERS, Hypothesis, log_softmax
 from sewd_runtime.engine import Engine
@@ -169,16 +170,20 @@ def load(
 
     path: the folder, or the name of an embedded model; None is the embedded digits model.
     precision: None takes fp32 where the bundle has it.
-    threads: for one run; None leaves it to onnxruntime.
+    provider: a row of PROVIDERS.
+    threads: for one run; None leaves it to the provider's library.
+    Where provider or precision is "auto", the fastest that this leaves open is measured, once on a machine,
+    and logged at level INFO of the logger "sewd".
     Raises BundleError, PrecisionError, ProviderError, VocabularyError. Warns with PrecisionWarning where the
     provider has a remark on the precision.
     """
-    engine = Engine.open(
-        open_bundle(find_bundle(path)), precision=precision, provider=provider, threads=threads
-    )
-    remark = PROVIDERS[provider].remarks.get(engine.precision)
+    choose = open_fastest if AUTO in (provider, precision) else Engine.open
+    bundle = open_bundle(find_bundle(path))
+    engine = choose(bundle, precision=precision, provider=provider, threads=threads)
+    remark = PROVIDERS[engine.session.provider].remarks.get(engine.precision)
     if remark is not None:
-        warnings.warn(f"{engine.precision} on {provider}: {remark}", PrecisionWarning, stacklevel=2)
+        message = f"{engine.precision} on {engine.session.provider}: {remark}"
+        warnings.warn(message, PrecisionWarning, stacklevel=2)
     return _wrap(engine)
 
 

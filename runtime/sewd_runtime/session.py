@@ -1,6 +1,6 @@
-"""One model in onnxruntime: a padded batch in, its output and its lengths out."""
+"""One model in an inference library: a padded batch in, its output and its lengths out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,53 +9,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Lengths, Output, Samples
-from sewd_runtime.errors import InferenceError, ModelError, ProviderError
-from sewd_runtime.providers import check_provider, find_provider
+from sewd_runtime.backends import Model, Options, Tensor
+from sewd_runtime.errors import InferenceError, ModelError, ProviderError, SewdError
+from sewd_runtime.providers import find_provider
 
-_INPUTS = {"input_values": ("tensor(float)", 2), "input_lengths": ("tensor(int64)", 1)}
+_INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
 _OUTPUTS = {
-    "ctc": {"logits": ("tensor(float)", 3), "output_lengths": ("tensor(int64)", 1)},
-    "classification": {"class_logits": ("tensor(float)", 2), "output_lengths": ("tensor(int64)", 1)},
-    "encoding": {"hidden_states": ("tensor(float)", 3), "output_lengths": ("tensor(int64)", 1)},
+    "ctc": {"logits": ("float32", 3), "output_lengths": ("int64", 1)},
+    "classification": {"class_logits": ("float32", 2), "output_lengths": ("int64", 1)},
+    "encoding": {"hidden_states": ("float32", 3), "output_lengths": ("int64", 1)},
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A loaded model; ``run`` may be called from several threads at once."""
+    """A loaded model; ``run`` may be called from several threads at once.
+
+    library: the name and the version of what runs it.
+    """
 
     provider: str
+    library: str
     output_names: tuple[str, ...]
-    _ort: Any
+    _model: Model
 
     @classmethod
-    def open(cls, path: Path, *, task: str, provider: str = "cpu", threads: int | None = None) -> "Session":
+    def open(
+        cls,
+        path: Path,
+        *,
+        task: str,
+        provider: str = "cpu",
+        compute: str = "f32",
+        threads: int | None = None,
+    ) -> "Session":
         """Load a model file.
 
-        threads: for one run; None leaves it to onnxruntime, one for each core.
-        Raises ProviderError (unknown, absent, not used), ModelError (not loadable, other interface).
+        compute: the type of the float operations; threads: for one run, None leaves it to the library: one
+        for each core. Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here),
+        ModelError (not loadable, other interface).
         """
+        if threads is not None and threads < 1:
+            raise ProviderError(f"threads must be at least 1, got {threads}")
+        row = find_provider(provider)
+        library = f"{row.backend.NAME} {row.backend.installed_version()}"
+        options = Options(device=row.device, settings=row.settings, compute=compute, threads=threads)
         try:
-            import onnxruntime
-        except ImportError as error:
-            raise ProviderError("onnxruntime is not installed: pip install 'sewd[cpu]'") from error
-        row = find_provider(provider, onnxruntime.get_available_providers())
-        options = _options(onnxruntime, threads)
-        providers = [(row.ort_name, dict(row.options))]
-        try:
-            ort = onnxruntime.InferenceSession(path, sess_options=options, providers=providers)
-        except Exception as error:  # onnxruntime's own errors share no base but this
-            raise ModelError(f"{path}: onnxruntime {onnxruntime.__version__} refuses it: {error}") from error
-        check_provider(provider, ort.get_providers())
-        _check_interface(path, "inputs", ort.get_inputs(), _INPUTS)
-        _check_interface(path, "outputs", ort.get_outputs(), _OUTPUTS[task])
-        return cls(provider=provider, output_names=tuple(_OUTPUTS[task]), _ort=ort)
+            model = row.backend.open_model(path, options)
+        except SewdError:
+            raise
+        except Exception as error:  # the libraries' own errors share no base but this
+            raise ModelError(f"{path}: {library} refuses it: {error}") from error
+        _check_interface(path, "inputs", model.inputs, _INPUTS)
+        _check_interface(path, "outputs", model.outputs, _OUTPUTS[task])
+        return cls(provider=provider, library=library, output_names=tuple(_OUTPUTS[task]), _model=model)
 
     @property
     def num_outputs(self) -> int | None:
         """The last axis of the output, where the graph states it."""
-        [axis] = [node.shape[-1] for node in self._ort.get_outputs() if node.name == self.output_names[0]]
-        return axis if isinstance(axis, int) else None
+        [axis] = [tensor.shape[-1] for tensor in self._model.outputs if tensor.name == self.output_names[0]]
+        return axis
 
     def run(self, input_values: NDArray[np.float32], input_lengths: Lengths) -> tuple[Output, Lengths]:
         """Run one batch.
@@ -64,12 +77,12 @@ class Session:
         Returns the output, (batch, frames, vocab), (batch, classes) or (batch, frames, hidden) float32, and
         the frames of each item, (batch,) int64. Raises InferenceError.
         """
-        feed = {"input_values": input_values, "input_lengths": input_lengths}
+        feed: dict[str, NDArray[Any]] = {"input_values": input_values, "input_lengths": input_lengths}
         try:
-            output, output_lengths = self._ort.run(list(self.output_names), feed)
+            output, output_lengths = self._model.run(self.output_names, feed)
         except Exception as error:  # as above
             shape = "x".join(map(str, input_values.shape))
-            raise InferenceError(f"onnxruntime failed on a batch of {shape} samples: {error}") from error
+            raise InferenceError(f"{self.library} failed on a batch of {shape} samples: {error}") from error
         return output, output_lengths
 
 
@@ -82,21 +95,9 @@ def pad(recordings: Sequence[Samples]) -> tuple[NDArray[np.float32], Lengths]:
     return values, lengths
 
 
-def _options(onnxruntime: Any, threads: int | None) -> Any:
-    if threads is not None and threads < 1:
-        raise ProviderError(f"threads must be at least 1, got {threads}")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # an error is raised, and a user would read it twice
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a pattern is kept for each shape, and recordings have any length
-    # Threads that wait by spinning burn a core between runs, and gain nothing: with another program on the
-    # machine they make a run a third slower.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _check_interface(path: Path, side: str, found: Sequence[Any], wanted: dict[str, tuple[str, int]]) -> None:
-    have = {node.name: (node.type, len(node.shape)) for node in found}
+def _check_interface(
+    path: Path, side: str, found: Sequence[Tensor], wanted: Mapping[str, tuple[str, int]]
+) -> None:
+    have = {tensor.name: (tensor.dtype, len(tensor.shape)) for tensor in found}
     if have != wanted:
         raise ModelError(f"{path}: its {side} are {have}, a bundle's are {wanted}; export it again")

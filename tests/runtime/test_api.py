@@ -12,7 +12,17 @@ from sewd_runtime import errors
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
-HEAVY = ("numpy", "onnxruntime", "soundfile", "soxr", "torch", "transformers", "onnx", "sewd_export")
+HEAVY = (
+    "numpy",
+    "onnxruntime",
+    "openvino",
+    "soundfile",
+    "soxr",
+    "torch",
+    "transformers",
+    "onnx",
+    "sewd_export",
+)
 
 WATCH_IMPORT = """
 import sys, threading
@@ -61,9 +71,15 @@ def test_import_loads_nothing_heavy_and_opens_no_file() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("from sewd_runtime import *", ("onnxruntime", "soundfile", "soxr", "torch", "transformers", "onnx")),
-        ("import sewd_runtime.cli", ("onnxruntime", "soundfile", "soxr", "torch", "transformers", "onnx")),
-        ("from sewd_runtime import Manifest", ("numpy", "onnxruntime")),
+        (
+            "from sewd_runtime import *",
+            ("onnxruntime", "openvino", "soundfile", "soxr", "torch", "transformers", "onnx"),
+        ),
+        (
+            "import sewd_runtime.cli",
+            ("onnxruntime", "openvino", "soundfile", "soxr", "torch", "transformers", "onnx"),
+        ),
+        ("from sewd_runtime import Manifest", ("numpy", "onnxruntime", "openvino")),
     ],
 )
 def test_names_load_only_what_they_need(statement: str, absent: tuple[str, ...]) -> None:

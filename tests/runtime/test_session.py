@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sewd_runtime.backends._onnxruntime import check_device
 from sewd_runtime.bundle import open_bundle
 from sewd_runtime.engine import Engine
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
-from sewd_runtime.providers import PROVIDERS, check_provider, find_provider
+from sewd_runtime.providers import PROVIDERS, find_provider
 from sewd_runtime.session import Session, pad
 
 
@@ -19,21 +21,32 @@ def model(tiny_bundle: Path) -> Path:
 
 
 def test_an_unknown_provider_names_the_others() -> None:
-    with pytest.raises(ProviderError, match="'gpu'; available here: cpu"):
-        find_provider("gpu", ["CPUExecutionProvider"])
-
-
-def test_an_absent_provider_names_what_to_install() -> None:
-    with pytest.raises(ProviderError, match=r"CPUExecutionProvider.*only Other.*sewd\[cpu\]"):
-        find_provider("cpu", ["Other"])
+    with pytest.raises(ProviderError, match="'gpu'; installed here: cpu"):
+        find_provider("gpu")
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_no_silent_fall_back(name: str) -> None:
-    check_provider(name, [PROVIDERS[name].ort_name, "Other"])
-    for active in (["Other"], ["Other", PROVIDERS[name].ort_name], []):
+def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = PROVIDERS[name].backend
+    monkeypatch.setitem(sys.modules, backend.NAME, None)  # importing it fails
+    with pytest.raises(ProviderError, match=rf"'{name}' needs {backend.NAME}: .*sewd\[{name}\]"):
+        find_provider(name)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_an_absent_device_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = PROVIDERS[name]
+    monkeypatch.setattr(row.backend, "devices", lambda: ["Other"])
+    with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*sewd\[{name}\]"):
+        find_provider(name)
+
+
+def test_no_silent_fall_back() -> None:
+    wanted = PROVIDERS["cpu"].device
+    check_device(wanted, [wanted, "Other"])
+    for active in (["Other"], ["Other", wanted], []):
         with pytest.raises(ProviderError, match="left"):
-            check_provider(name, active)
+            check_device(wanted, active)
 
 
 def test_an_unknown_provider_is_refused_when_loading(model: Path) -> None:

@@ -20,21 +20,13 @@ from numpy.typing import NDArray
 
 from sewd_export.errors import TraceError
 from sewd_export.precisions._constants import constant
+from sewd_export.precisions._kinds import ACTIVATIONS, MOVES, PRODUCTS, data, is_activation, output_products
 from sewd_export.precisions.scale_scores import ScaleScores
 
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 _LARGEST = 65504.0
 _LARGEST_KEPT = 6e4  # where nothing else bounds a value; leaves room for a bias
-_PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
-_ACTIVATIONS = frozenset({"Gelu", "LeakyRelu", "PRelu", "Relu", "Sigmoid", "Tanh"})
-_MOVES = frozenset(
-    {
-        *("Concat", "Expand", "Gather", "GatherElements", "GatherND", "Pad", "Reshape", "Slice", "Split"),
-        *("Squeeze", "Transpose", "Unsqueeze", "Where"),
-    }
-)
 _NORMALISING = frozenset({"LayerNormalization", "Softmax"})
-_ACTIVATION_MODULE = ".activation"  # ends the name of each, whatever it is made of
 
 
 def convert(model: ir.Model) -> ir.Model:
@@ -77,7 +69,7 @@ class ConvertToFloat16(ir.passes.InPlacePass):
         for node in nodes:
             rewriting.retype(node, _HALF if node in chosen else _FLOAT)
         for node in nodes:
-            if node in chosen and node.op_type in _PRODUCTS and node.outputs[0] in rewriting.unbounded:
+            if node in chosen and node.op_type in PRODUCTS and node.outputs[0] in rewriting.unbounded:
                 rewriting.clip_product(node.outputs[0])
         rewriting.finish()
         return ir.passes.PassResult(model, modified=bool(chosen))
@@ -85,25 +77,20 @@ class ConvertToFloat16(ir.passes.InPlacePass):
 
 def float16_nodes(graph: ir.Graph) -> set[ir.Node]:
     """Return the nodes that compute in float16, of a sorted float32 graph."""
-    waveform, last = _waveform(graph), _output_products(graph)
+    waveform, last = _waveform(graph), output_products(graph)
     chosen: set[ir.Node] = set()
     for node in graph:
-        data = _data(node)
-        follows = bool(data) and all(value.producer() in chosen for value in data)
-        is_product = node.op_type in _PRODUCTS and node not in last and waveform.isdisjoint(data)
+        inputs = data(node)
+        follows = bool(inputs) and all(value.producer() in chosen for value in inputs)
+        is_product = node.op_type in PRODUCTS and node not in last and waveform.isdisjoint(inputs)
         if _fits(node) and (is_product or (follows and _may_follow(node))):
             chosen.add(node)
     for node in reversed(graph):  # rounding before a move or an activation lets it run in float16 too
         readers = [use.node for value in node.outputs for use in value.uses()]
         is_read = bool(readers) and not any(value.is_graph_output() for value in node.outputs)
-        if is_read and node.op_type in _MOVES | _ACTIVATIONS and chosen.issuperset(readers) and _fits(node):
+        if is_read and node.op_type in MOVES | ACTIVATIONS and chosen.issuperset(readers) and _fits(node):
             chosen.add(node)
     return {node for node in chosen if any(value.dtype == _FLOAT for value in node.outputs)}
-
-
-def _data(node: ir.Node) -> list[ir.Value]:
-    """Return the float inputs that are computed."""
-    return [v for v in node.inputs if v is not None and v.dtype == _FLOAT and v.const_value is None]
 
 
 def _constants(node: ir.Node) -> list[NDArray[np.float32]]:
@@ -121,18 +108,14 @@ def _may_follow(node: ir.Node) -> bool:
         factors = _constants(node)
         factor = factors[0].item() if len(factors) == 1 and factors[0].size == 1 else 0
         return 0 < factor <= 1 and math.log2(factor).is_integer()
-    return node.op_type in _MOVES | _ACTIVATIONS | {"Add"}
-
-
-def _is_activation(node: ir.Node) -> bool:
-    return node.op_type in _ACTIVATIONS or str(node.name).split("/")[0].endswith(_ACTIVATION_MODULE)
+    return node.op_type in MOVES | ACTIVATIONS | {"Add"}
 
 
 def _waveform(graph: ir.Graph) -> set[ir.Value]:
     """Return what is computed from the samples before the first activation."""
     found = {value for value in graph.inputs if value.dtype == _FLOAT}
     for node in graph:
-        if not found.isdisjoint(_data(node)) and not _is_activation(node):
+        if not found.isdisjoint(data(node)) and not is_activation(node):
             found.update(value for value in node.outputs if value.dtype == _FLOAT)
     return found
 
@@ -141,21 +124,8 @@ def _unbounded(graph: ir.Graph) -> set[ir.Value]:
     """Return what the samples reach without passing a layer norm or a softmax."""
     found = {value for value in graph.inputs if value.dtype == _FLOAT}
     for node in graph:
-        if not found.isdisjoint(_data(node)) and node.op_type not in _NORMALISING:
+        if not found.isdisjoint(data(node)) and node.op_type not in _NORMALISING:
             found.update(value for value in node.outputs if value.dtype == _FLOAT)
-    return found
-
-
-def _output_products(graph: ir.Graph) -> set[ir.Node]:
-    """Return the products that reach the output through additions and moves alone."""
-    found: set[ir.Node] = set()
-    values: list[ir.Value] = [value for value in graph.outputs if value.dtype == _FLOAT]
-    while values:
-        node = values.pop().producer()
-        if node is not None and node.op_type in _PRODUCTS:
-            found.add(node)
-        elif node is not None and node.op_type in _MOVES | {"Add"}:
-            values += _data(node)
     return found
 
 

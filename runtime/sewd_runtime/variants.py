@@ -1,0 +1,122 @@
+"""What a bundle can be run as: the precisions of its files, and those derived from them when they run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sewd_runtime.bundle import Bundle, Manifest, Parity, PrecisionEntry, Tolerance
+from sewd_runtime.errors import ModelError, PrecisionError
+from sewd_runtime.providers import PROVIDERS, look_up
+from sewd_runtime.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way to run a bundle: a precision on a provider.
+
+    entry: of the file it reads; compute: the type of the float operations, f32 or narrower.
+    parity: what the exporter measured; None where the operations are narrower than the file's.
+    """
+
+    provider: str
+    precision: str
+    entry: PrecisionEntry
+    compute: str
+    tolerance: Tolerance
+    parity: Parity | None
+
+    def __str__(self) -> str:
+        """Return both names, e.g. ``openvino bf16``."""
+        return f"{self.provider} {self.precision}"
+
+    def open(self, bundle: Bundle, *, threads: int | None = None) -> Session:
+        """Check the model's hash and load it; raises BundleError, ProviderError, PrecisionError."""
+        path = bundle.path_of(self.entry.file)
+        session = Session.open(
+            path, task=bundle.manifest.task, provider=self.provider, compute=self.compute, threads=threads
+        )
+        if session.num_outputs not in (None, bundle.manifest.num_outputs):
+            raise ModelError(
+                f"{path}: has {session.num_outputs} outputs, the manifest says {bundle.manifest.num_outputs}"
+            )
+        return session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A precision without a file of its own: another's, computed in a narrower type.
+
+    added: how far that may lead from the original, beyond what the file's own tolerance allows.
+    """
+
+    of: str
+    compute: str
+    added: Tolerance
+
+
+_BF16 = Tolerance(max_abs=2.0, relative=2e-2, batch_error=5e-2)
+"""8 bits of mantissa. Measured: 0.2 % of a trained model's output, 1.4 % of a random one's; where a sound
+ends a frame earlier or later, that frame's logits differ by up to 1.6 of 43."""
+
+DERIVED: Mapping[str, Derived] = {
+    "bf16": Derived(of="fp32", compute="bf16", added=_BF16),
+    "int8-static+bf16": Derived(of="int8-static", compute="bf16", added=_BF16),
+}
+
+
+def find_variants(manifest: Manifest, provider: str) -> dict[str, Variant]:
+    """Return what a provider runs of a bundle, by precision; a file goes before what is derived.
+
+    Raises ProviderError for an unknown provider.
+    """
+    runs = look_up(provider).precisions
+    variants = {
+        name: Variant(
+            provider=provider,
+            precision=name,
+            entry=entry,
+            compute="f32",
+            tolerance=entry.tolerance,
+            parity=entry.parity,
+        )
+        for name, entry in manifest.precisions.items()
+        if runs is None or name in runs
+    }
+    derived = {
+        name: Variant(
+            provider=provider,
+            precision=name,
+            entry=variants[row.of].entry,
+            compute=row.compute,
+            tolerance=_sum(variants[row.of].tolerance, row.added),
+            parity=None,
+        )
+        for name, row in DERIVED.items()
+        if runs is not None and name in runs and row.of in variants
+    }
+    return variants | {name: variant for name, variant in derived.items() if name not in variants}
+
+
+def find_variant(manifest: Manifest, provider: str, precision: str) -> Variant:
+    """Return one of ``find_variants``; raises PrecisionError that says what there is instead."""
+    variants = find_variants(manifest, provider)
+    if precision in variants:
+        return variants[precision]
+    elsewhere = [name for name in PROVIDERS if precision in find_variants(manifest, name)]
+    hint = f" (provider {' or '.join(elsewhere)} has it)" if elsewhere else ""
+    raise PrecisionError(
+        f"{manifest.name}: provider {provider} has no precision {precision!r}{hint}; "
+        f"it has {', '.join(variants) or 'none'}"
+    )
+
+
+def default_precision(manifest: Manifest) -> str:
+    """Return fp32 where the bundle has it, else the first by name."""
+    return "fp32" if "fp32" in manifest.precisions else min(manifest.precisions)
+
+
+def _sum(one: Tolerance, other: Tolerance) -> Tolerance:
+    return Tolerance(
+        max_abs=one.max_abs + other.max_abs,
+        relative=one.relative + other.relative,
+        batch_error=one.batch_error + other.batch_error,
+    )

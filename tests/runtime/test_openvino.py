@@ -1,0 +1,217 @@
+"""Laws of the second CPU engine; skipped where the openvino package is absent."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sewd_runtime.backends import _openvino
+from sewd_runtime.backends._openvino import padded_length
+from sewd_runtime.bundle import Bundle, open_bundle
+from sewd_runtime.cli import main
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import InferenceError, ModelError, PrecisionError
+from sewd_runtime.golden import check_golden
+from sewd_runtime.session import Session, pad
+from sewd_runtime.variants import find_variant, find_variants
+
+if (
+    importlib.util.find_spec("openvino") is None
+):  # not importorskip: importing it plainly reports to its makers
+    pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
+
+CLASSIFIER = Path(__file__).parents[1] / "data" / "tiny-classifier"
+LENGTHS = (400, 401, 479, 480, 719, 960, 1_040, 5_001, 15_999, 16_001, 30_000)
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle: Path) -> Bundle:
+    return open_bundle(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def engine(bundle: Bundle) -> Engine:
+    return Engine.open(bundle, provider="openvino", threads=1)
+
+
+@pytest.fixture(scope="module")
+def bf16(bundle: Bundle) -> Engine:
+    try:
+        return Engine.open(bundle, provider="openvino", precision="bf16", threads=1)
+    except PrecisionError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def utterances() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(0, 0.1, length).astype(np.float32) for length in LENGTHS]
+
+
+@pytest.fixture(scope="module")
+def expected(bundle: Bundle, utterances: list[np.ndarray]) -> list[np.ndarray]:
+    """What onnxruntime gives for each utterance alone."""
+    reference = Engine.open(bundle, threads=1)
+    return [reference.run_frames([samples])[0] for samples in utterances]
+
+
+def check(engine: Engine, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    allowed = find_variant(engine.manifest, "openvino", engine.precision).tolerance
+    for output, reference in zip(found, expected, strict=True):
+        assert output.shape == reference.shape
+        assert output.dtype == np.float32
+        difference = output - reference
+        assert np.abs(difference).max() <= allowed.max_abs
+        assert np.linalg.norm(difference) <= allowed.relative * np.linalg.norm(reference)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_length_gives_what_onnxruntime_gives(
+    precision: str, request: pytest.FixtureRequest, utterances: list[np.ndarray], expected: list[np.ndarray]
+) -> None:
+    engine = request.getfixturevalue("engine" if precision == "fp32" else "bf16")
+    check(engine, [engine.run_frames([samples])[0] for samples in utterances], expected)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_batch_equals_its_items(
+    precision: str, request: pytest.FixtureRequest, utterances: list[np.ndarray]
+) -> None:
+    engine = request.getfixturevalue("engine" if precision == "fp32" else "bf16")
+    allowed = find_variant(engine.manifest, "openvino", precision).tolerance.batch_error
+    output, lengths = engine.session.run(*pad(utterances))
+    assert output.shape[1] == lengths.max()
+    for samples, item, length in zip(utterances, output, lengths, strict=True):
+        alone = engine.run_frames([samples])[0]
+        assert np.abs(item[:length] - alone).max() <= allowed * max(1, np.abs(alone).max())
+
+
+def test_every_variant_reproduces_the_golden_utterance(bundle: Bundle) -> None:
+    for name in find_variants(bundle.manifest, "openvino"):
+        assert check_golden(bundle, name, provider="openvino", threads=1).passed
+
+
+def test_a_classifier() -> None:
+    assert check_golden(open_bundle(CLASSIFIER), "fp32", provider="openvino", threads=1).passed
+
+
+def test_the_embedded_model() -> None:
+    from sewd_runtime.bundle import find_bundle
+
+    assert check_golden(open_bundle(find_bundle(None)), "fp32", provider="openvino", threads=1).passed
+
+
+def test_fp32_and_bf16_are_computed_as_named(engine: Engine, bf16: Engine) -> None:
+    samples = [np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)]
+    difference = np.abs(engine.run_frames(samples)[0] - bf16.run_frames(samples)[0]).max()
+    assert difference > find_variant(engine.manifest, "openvino", "fp32").tolerance.max_abs
+
+
+def test_a_processor_without_bf16_is_told_so(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = SimpleNamespace(available_devices=["CPU"], get_property=lambda *_: ["FP32", "INT8"])
+    monkeypatch.setattr(_openvino, "_import_openvino", lambda: SimpleNamespace(Core=lambda: core))
+    with pytest.raises(PrecisionError, match="does not compute in bf16; choose fp32"):
+        Engine.open(bundle, provider="openvino", precision="bf16")
+
+
+def test_another_type_is_not_put_in_its_place(bundle: Bundle) -> None:
+    path = bundle.path_of("model.fp32.onnx")
+    with pytest.raises(PrecisionError, match="f16"):
+        Session.open(path, task="ctc", provider="openvino", compute="f16", threads=1)
+
+
+@pytest.mark.parametrize("compute", ["f32", "bf16"])
+def test_lengths_are_padded_to_few(compute: str) -> None:
+    lengths = range(1, 960_001, 37)  # a minute
+    padded = [padded_length(length, compute=compute) for length in lengths]
+    assert padded == sorted(padded)
+    assert len(set(padded)) < 70
+    for length, longer in zip(lengths, padded, strict=True):
+        assert longer >= length
+        assert padded_length(longer, compute=compute) == longer
+        assert length < 16_000 or longer <= 1.125 * length
+    for seconds in (1, 2, 5, 10, 30):
+        assert padded_length(16_000 * seconds, compute=compute) == 16_000 * seconds
+    assert padded_length(8_001) == 9_000
+    assert padded_length(0) == 0
+
+
+def test_results_outlive_the_next_run(engine: Engine) -> None:
+    loud, soft = (np.full((1, 16_000), level, np.float32) for level in (0.5, 0.0))
+    loud[0, ::7] = 0
+    first, _ = engine.session.run(loud, np.array([16_000]))
+    kept = first.copy()
+    engine.session.run(soft, np.array([16_000]))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_threads_share_a_session(engine: Engine, utterances: list[np.ndarray]) -> None:
+    batches = [pad([samples]) for samples in utterances]
+    alone = [engine.session.run(*batch)[0] for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda batch: engine.session.run(*batch)[0], batches * 3))
+    for one, other in zip(alone * 3, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_not_a_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"openvino [\d.]+ refuses it"):
+        Session.open(tmp_path / "model.onnx", task="ctc", provider="openvino")
+    assert capfd.readouterr().err == ""  # raised, not printed as well
+
+
+def test_an_unknown_operator(bundle: Bundle, tmp_path: Path) -> None:
+    content = bundle.path_of("model.fp32.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(content.replace(b"LayerNormalization", b"LayerNormalizatiom"))
+    with pytest.raises(ModelError, match="LayerNormalizatiom"):
+        Session.open(tmp_path / "model.onnx", task="ctc", provider="openvino")
+
+
+def test_a_model_for_another_task(bundle: Bundle) -> None:
+    with pytest.raises(ModelError, match="outputs are"):
+        Session.open(bundle.path_of("model.fp32.onnx"), task="encoding", provider="openvino", threads=1)
+
+
+def test_a_failing_run_is_our_error(engine: Engine) -> None:
+    for values, lengths in (
+        (np.zeros((1, 2_000), np.float32), np.array([2_000, 2_000])),
+        (np.zeros((1, 2_000), np.float32), np.array([[2_000]])),
+        (np.zeros((1, 2_000), np.complex64), np.array([2_000])),
+    ):
+        with pytest.raises(InferenceError, match=r"openvino [\d.]+ failed on a batch of 1x2000 samples"):
+            engine.session.run(values, lengths)
+    assert engine.run_frames([np.zeros(2_000, np.float32)])[0].shape[0] == 25
+
+
+def test_the_command_takes_a_provider(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_bundle), "--provider", "openvino", "--precision", "fp32"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.endswith("ok")] == ["fp32"]
+
+
+def test_using_it_reports_nothing_and_leaves_nothing(tiny_bundle: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, threading\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, _: opened.append(event) if event.startswith('socket') else None)\n"
+        "import numpy, sewd_runtime\n"
+        f"model = sewd_runtime.load({str(tiny_bundle)!r}, provider='openvino', threads=1)\n"
+        "model.transcribe(numpy.zeros(16000, 'float32'))\n"
+        "print(opened, threading.active_count())\n"
+        "print([name for name in sys.modules if name.startswith(('openvino_telemetry', 'torch', 'onnx'))])\n"
+    )
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[] 1\n[]\n"
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
