@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 BUNDLE ?= build/digits
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -17,12 +17,34 @@ test: $(VENV)/.installed
 check: $(VENV)/.installed
 	scripts/check
 
+# Hours: `make bench BENCH="tiny --rounds 3 --clips 10"` for less, `BENCH=--help` for all there is to choose.
+bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed
+	@printf 'about two hours on two quiet cores: 30 minutes of exports the first time, then 90 of measuring\n'
+	PYTHONPATH=benchmarks $(BIN)/python -m peers $(BENCH)
+	PYTHONPATH=benchmarks .venv-openvino/bin/python -m peers.plots
+	PYTHONPATH=benchmarks $(BIN)/python -m peers.report --write
+
 # torch first and by its pinned version, so that pip does not choose a build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[export]" --group dev
+	touch $@
+
+# The peers that cannot live in .venv: optimum-onnx needs an older transformers; OpenVINO and NNCF bring their own.
+.venv-optimum/.installed: constraints-transformers4.txt benchmarks/peers/requirements-optimum.txt
+	$(PYTHON) -m venv .venv-optimum
+	.venv-optimum/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-optimum/bin/python -m pip install --quiet --constraint constraints-transformers4.txt torch==2.13.0
+	.venv-optimum/bin/python -m pip install --quiet --constraint constraints-transformers4.txt \
+		--requirement benchmarks/peers/requirements-optimum.txt
+	touch $@
+
+.venv-openvino/.installed: benchmarks/peers/requirements-openvino.txt
+	$(PYTHON) -m venv .venv-openvino
+	.venv-openvino/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-openvino/bin/python -m pip install --quiet --requirement benchmarks/peers/requirements-openvino.txt
 	touch $@
 
 clean:

@@ -1,0 +1,260 @@
+"""One comparison: prepare, measure the errors, take turns, write the results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peers import accuracy, machine, results
+from peers.client import Launch, Worker, WorkerError
+from peers.models import MODELS, Comparison, Model
+from peers.prepare import PreparationError, Workshop, size_of
+from peers.rounds import run_rounds, warm_up
+from peers.variants import PEERS, Variant, environments_of, own_variants
+
+OWN = "sewd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a run measures and where.
+
+    cores: the first n of them are given to n threads.
+    note: what the reader of the results must know of the machine's state.
+    """
+
+    clips_s: Sequence[float] = (2.0, 10.0, 30.0)
+    threads: Sequence[int] = (1, 2)
+    cores: Sequence[int] = ()
+    rounds: int | None = None
+    repeats: int = 2
+    patterns: Sequence[str] = ("*",)
+    note: str = ""
+
+    @property
+    def clips(self) -> list[str]:
+        """The clips' names."""
+        return [f"{length_s:g}" for length_s in self.clips_s]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A variant of a model, ready to be opened."""
+
+    name: str
+    model: Model
+    variant: Variant
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One comparison under way.
+
+    reference: what every error is measured against: transformers in float32.
+    failed: what does not run, and why.
+    """
+
+    comparison: Comparison
+    settings: Settings
+    workshop: Workshop
+    entries: dict[str, Entry]
+    reference: Variant = PEERS[0]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def open(self, entry: Entry, threads: int) -> Worker:
+        """Start the worker of an entry; raises WorkerError."""
+        launch = Launch(
+            python=self.workshop.python(entry.variant.environment),
+            opener=entry.variant.opener,
+            path=entry.path,
+            options=entry.variant.options,
+            clips=self.workshop.audio / "clips.npz",
+            threads=threads,
+            cores=self.settings.cores[:threads],
+            variables=self.workshop.variables(threads=threads),
+            log=self.workshop.folder / "logs" / f"{entry.name.replace(' ', '.')}.{threads}.txt",
+        )
+        return Worker(launch)
+
+    @property
+    def names(self) -> list[str]:
+        """The entries that run, as far as is known."""
+        return [name for name in self.entries if name not in self.failed]
+
+    def fail(self, name: str, error: Exception) -> None:
+        """Note that an entry does not run."""
+        self.failed.setdefault(name, str(error))
+        print(f"  {name} does not run: {error}", flush=True)
+
+
+def prepare(comparison: Comparison, settings: Settings, workshop: Workshop) -> Run:
+    """Make what the comparison needs; what cannot be made is noted and left out."""
+    run = Run(comparison=comparison, settings=settings, workshop=workshop, entries={})
+    for model in (MODELS[name] for name in comparison.models):
+        checkpoint = workshop.checkpoint(model)
+        for variant in _variants(run, model):
+            name = variant.name if len(comparison.models) == 1 else f"{model.name} {variant.name}"
+            path = checkpoint
+            try:
+                path = workshop.artifact(model, variant.artifact)
+                path = path.with_name(variant.file) if variant.file else path
+            except PreparationError as error:
+                run.fail(name, error)
+            run.entries[name] = Entry(name=name, model=model, variant=variant, path=path)
+    return run
+
+
+def _variants(run: Run, model: Model) -> Iterator[Variant]:
+    """Yield the wanted variants of a model: the peers', and ours as its bundle has them."""
+
+    def wanted(variant: Variant) -> bool:
+        return all(
+            any(fnmatch(variant.name, pattern) for pattern in patterns)
+            for patterns in (run.comparison.variants, run.settings.patterns)
+        )
+
+    yield from filter(wanted, PEERS)
+    if all(
+        any(pattern.startswith(("*", OWN)) for pattern in patterns)
+        for patterns in (run.comparison.variants, run.settings.patterns)
+    ):
+        try:
+            manifest = json.loads(run.workshop.artifact(model, "sewd").read_text(encoding="utf-8"))
+        except PreparationError as error:
+            run.fail(OWN, error)
+        else:
+            yield from filter(wanted, own_variants(list(manifest["precisions"])))
+
+
+def measure_errors(run: Run) -> dict[str, dict[str, Any]]:
+    """Return how far each entry is from the reference, one worker at a time.
+
+    A trained model is measured on the utterances, with its transcripts; one of random weights on the clips.
+    What fails here is not timed: a speed without an error is no result.
+    """
+    errors = {}
+    for model in (MODELS[name] for name in run.comparison.models):
+        checkpoint = run.workshop.checkpoint(model)
+        original = Entry(name=f"{model.name} reference", model=model, variant=run.reference, path=checkpoint)
+        reference = _logits(run, original)
+        for name, entry in run.entries.items():
+            if entry.model is not model or name in run.failed:
+                continue
+            print(f"  error of {name}", flush=True)
+            try:
+                found = reference if entry.variant is run.reference else _logits(run, entry)
+                errors[name] = accuracy.compare(found, reference)
+            except (WorkerError, ValueError) as error:
+                run.fail(name, error)
+                continue
+            if model.trained:
+                about = json.loads((run.workshop.audio / "utterances.json").read_text(encoding="utf-8"))
+                tokens = accuracy.read_tokens(checkpoint)
+                errors[name] |= accuracy.score(found, reference, tokens=tokens, about=about)
+    return errors
+
+
+def _logits(run: Run, entry: Entry) -> dict[str, NDArray[np.float32]]:
+    """Return the logits of one entry; raises WorkerError."""
+    file = run.workshop.audio / ("utterances.npz" if entry.model.trained else "clips.npz")
+    to = run.workshop.folder / "logits.npz"
+    with run.open(entry, max(run.settings.threads)) as worker:
+        worker.write_logits(file, to)
+    found = accuracy.read_logits(to)
+    to.unlink()
+    return found
+
+
+def measure_times(run: Run) -> dict[tuple[int, str, str], list[float]]:
+    """Return the seconds of every entry that runs, by threads, clip and name."""
+    settings, seconds = run.settings, {}
+    rounds = settings.rounds or run.comparison.rounds
+    for threads in settings.threads:
+        with ExitStack() as stack:
+            workers: dict[str, Worker] = {}
+            for name in run.names:
+                try:
+                    workers[name] = stack.enter_context(run.open(run.entries[name], threads))
+                except WorkerError as error:  # noqa: PERF203 - one failure must not end the others
+                    run.fail(name, error)
+            start = time.perf_counter()
+            for name, error in warm_up(workers, settings.clips).items():
+                run.fail(name, error)
+            estimate = (time.perf_counter() - start) / 2 * rounds * settings.repeats / 60
+            print(
+                f"  {threads} threads: {len(workers)} variants, {rounds} rounds, at most {estimate:.0f} min",
+                flush=True,
+            )
+            for (name, clip), found in run_rounds(
+                workers, settings.clips, rounds=rounds, repeats=settings.repeats
+            ).items():
+                seconds[threads, clip, name] = found
+    return {key: found for key, found in seconds.items() if key[2] not in run.failed}
+
+
+def run_comparison(comparison: Comparison, settings: Settings, workshop: Workshop) -> dict[str, Any]:
+    """Return the content of one file of results."""
+    print(f"{comparison.name}: {comparison.title}", flush=True)
+    run = prepare(comparison, settings, workshop)
+    errors = measure_errors(run)
+    seconds = measure_times(run)
+    return assemble(run, errors, seconds)
+
+
+def assemble(run: Run, errors: Mapping[str, Mapping[str, Any]], seconds: results.Seconds) -> dict[str, Any]:
+    """Put together what a file of results says."""
+    comparison, settings, workshop = run.comparison, run.settings, run.workshop
+    variants = [entry.variant for entry in run.entries.values()]
+    environments = {"main", *(one for variant in variants for one in environments_of(variant))}
+    about = json.loads((workshop.audio / "utterances.json").read_text(encoding="utf-8"))
+    about.pop("utterances")
+    return {
+        "comparison": comparison.name,
+        "title": comparison.title,
+        "note": settings.note,
+        "machine": machine.describe(),
+        "environments": {name: workshop.versions(name) for name in sorted(environments)},
+        "settings": {
+            "rounds": settings.rounds or comparison.rounds,
+            "repeats": settings.repeats,
+            "clips_s": list(settings.clips_s),
+            "threads": list(settings.threads),
+            "cores": list(settings.cores),
+            "speech": about,
+        },
+        "variants": [_describe(run, name, errors.get(name)) for name in run.entries],
+        "times": results.time_rows(seconds),
+        "ratios": results.ratio_rows(seconds, _baselines(run)),
+    }
+
+
+def _describe(run: Run, name: str, errors: Mapping[str, Any] | None) -> dict[str, Any]:
+    entry = run.entries[name]
+    row = {"name": name, "model": entry.model.name, "variant": entry.variant.name}
+    row |= {
+        key: getattr(entry.variant, key)
+        for key in ("ours", "engine", "precision", "environment", "made", "runs")
+    }
+    if name in run.failed:
+        return {**row, "failed": run.failed[name]}
+    return {**row, "size_bytes": size_of(entry.path), "errors": errors}
+
+
+def _baselines(run: Run) -> dict[str, list[str]]:
+    """Return what each entry is set against: variants of its model, or its variant of another model."""
+    comparison = run.comparison
+    if comparison.baseline_model is None:
+        return {name: list(comparison.baselines) for name in run.entries}
+    return {
+        name: [f"{comparison.baseline_model} {entry.variant.name}"] for name, entry in run.entries.items()
+    }

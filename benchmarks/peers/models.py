@@ -1,0 +1,137 @@
+"""The models that are compared, and which variants of which models meet in one run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
+EMBEDDED = Path("export/sewd_export/models/digits")
+SEED = 0
+
+_SEW_D: Mapping[str, Any] = {
+    "squeeze_factor": 2,
+    "conv_kernel": (10, 3, 1, 3, 1, 3, 1, 3, 1, 2, 1, 2, 1),
+    "conv_stride": (5, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1),
+    "num_conv_pos_embeddings": 31,
+    "num_conv_pos_embedding_groups": 16,
+    "position_buckets": 256,
+    "max_position_embeddings": 512,
+    "pos_att_type": ("p2c", "c2p"),
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "feat_extract_norm": "group",
+    "layer_norm_eps": 1e-7,
+    "hidden_act": "gelu_python",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A checkpoint: random weights of a published model's dimensions, or the trained one in the package.
+
+    config: what differs from the configuration's defaults; None is the trained model.
+    """
+
+    name: str
+    title: str
+    kind: str = "sew-d"
+    config: Mapping[str, Any] | None
+
+    @property
+    def trained(self) -> bool:
+        """Tell whether its transcripts mean anything."""
+        return self.config is None
+
+
+def _sew_d(name: str, *, layers: int, hidden: int, heads: int, width: int) -> Model:
+    config = {
+        **_SEW_D,
+        "num_hidden_layers": layers,
+        "hidden_size": hidden,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * hidden,
+        "conv_dim": (width, *(2 * width,) * 4, *(4 * width,) * 4, *(8 * width,) * 4),
+    }
+    return Model(name=name, title=f"SEW-D {name} dimensions", config=config)
+
+
+_ALL = (
+    Model(name="digits", title="the embedded digits model", config=None),
+    _sew_d("tiny", layers=12, hidden=384, heads=6, width=64),
+    _sew_d("mid", layers=24, hidden=512, heads=8, width=64),
+    _sew_d("base-plus", layers=24, hidden=768, heads=12, width=96),
+    Model(name="wav2vec2-base", title="wav2vec 2.0 base dimensions", kind="wav2vec2", config={}),
+)
+MODELS: Mapping[str, Model] = {model.name: model for model in _ALL}
+
+
+def write_checkpoint(model: Model, folder: Path) -> None:
+    """Write a checkpoint of seeded random weights, with the files that exporters look for."""
+    import torch
+    from transformers import SEWDConfig, SEWDForCTC, Wav2Vec2Config, Wav2Vec2ForCTC
+
+    torch.manual_seed(SEED)
+    shared = {"vocab_size": len(TOKENS), "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    settings = {**shared, **(model.config or {})}
+    network: Any = (
+        SEWDForCTC(SEWDConfig(**settings))
+        if model.kind == "sew-d"
+        else Wav2Vec2ForCTC(Wav2Vec2Config(**settings))
+    )
+    network.eval().save_pretrained(folder)
+    _write_json(folder / "vocab.json", {token: index for index, token in enumerate(TOKENS)})
+    extractor = {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "sampling_rate": 16_000,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "do_normalize": True,
+        "return_attention_mask": False,
+    }
+    _write_json(folder / "preprocessor_config.json", extractor)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What meets in one run, and becomes one file of results.
+
+    variants: their names, or patterns of names; all where a model's bundle or a peer has them.
+    baselines: those that every other is set against: variants of the same model, or, where `model` is given,
+    the same variant of that model.
+    """
+
+    name: str
+    title: str
+    models: Sequence[str]
+    variants: Sequence[str] = ("*",)
+    baselines: Sequence[str] = ("transformers", "optimum")
+    baseline_model: str | None = None
+    rounds: int = 15
+
+
+COMPARISONS: Mapping[str, Comparison] = {
+    comparison.name: comparison
+    for comparison in (
+        Comparison(name="digits", title="the embedded digits model", models=("digits",)),
+        Comparison(name="tiny", title="SEW-D tiny dimensions, random weights", models=("tiny",)),
+        Comparison(name="mid", title="SEW-D mid dimensions, random weights", models=("mid",), rounds=7),
+        Comparison(
+            name="wav2vec2",
+            title="wav2vec 2.0 base beside SEW-D, random weights",
+            models=("wav2vec2-base", "tiny", "mid", "base-plus"),
+            variants=("transformers", "exporters"),
+            baselines=(),
+            baseline_model="wav2vec2-base",
+            rounds=7,
+        ),
+    )
+}

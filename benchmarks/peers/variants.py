@@ -1,0 +1,198 @@
+"""The table of what is compared: how each variant is made, where it lives and what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+ENVIRONMENTS: Mapping[str, str] = {
+    "main": ".venv",
+    "optimum": ".venv-optimum",
+    "openvino": ".venv-openvino",
+}
+"""Environment → its folder; the Makefile makes them."""
+
+OPENERS: Mapping[str, str] = {
+    "torch": "peers.engines:open_torch",
+    "torch.compile": "peers.engines:open_compiled",
+    "onnxruntime": "peers.engines:open_onnxruntime",
+    "openvino": "peers.engines:open_openvino",
+    "sewd": "peers.engines:open_sewd",
+}
+"""Engine → what loads a model with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file made from a checkpoint, or from another artifact.
+
+    maker: function of `peers.make`, run in `environment`.
+    """
+
+    environment: str
+    maker: str
+    file: str
+    source: str = "checkpoint"
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+ARTIFACTS: Mapping[str, Artifact] = {
+    "exporters": Artifact(environment="main", maker="export_with_transformers", file="model.onnx"),
+    "exporters-fused": Artifact(
+        environment="main",
+        maker="export_with_transformers",
+        file="model.onnx",
+        options={"ort_fusions": "cpu"},
+    ),
+    "optimum": Artifact(environment="optimum", maker="export_with_optimum", file="model.onnx"),
+    "ort-dynamic": Artifact(
+        environment="main", maker="quantize_dynamic", file="model.onnx", source="optimum"
+    ),
+    "ort-static": Artifact(environment="main", maker="quantize_static", file="model.onnx", source="optimum"),
+    "nncf": Artifact(environment="openvino", maker="quantize_with_nncf", file="model.xml", source="optimum"),
+    "sewd": Artifact(environment="main", maker="export_with_sewd", file="bundle.json"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way to run a model.
+
+    ours: made by sewd.
+    engine: a row of OPENERS, or `module:function` that opens a model.
+    precision: what the weights and products are in.
+    artifact: a row of ARTIFACTS, or `checkpoint`.
+    file: the model, where it is another file beside the artifact's own.
+    made, runs: how, for the reader of a table.
+    """
+
+    name: str
+    ours: bool = False
+    engine: str
+    precision: str
+    environment: str = "main"
+    artifact: str = "checkpoint"
+    file: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    made: str
+    runs: str
+
+    @property
+    def opener(self) -> str:
+        """The function that opens the model, as `module:function`."""
+        return OPENERS.get(self.engine, self.engine)
+
+
+def _on_openvino(name: str, artifact: str, precision: str, hint: str, made: str) -> Variant:
+    return Variant(
+        name=name,
+        ours=artifact == "sewd",
+        engine="openvino",
+        precision=precision,
+        environment="openvino",
+        artifact=artifact,
+        options={"precision_hint": hint},
+        made=made,
+        runs=f"OpenVINO, latency hint, {hint}",
+    )
+
+
+_OPTIMUM = "optimum-onnx"
+_EXPORTERS = "transformers.exporters"
+
+PEERS: Sequence[Variant] = (
+    Variant(
+        name="transformers", engine="torch", precision="fp32", made="from_pretrained", runs="torch, eager"
+    ),
+    Variant(
+        name="torch-compile",
+        engine="torch.compile",
+        precision="fp32",
+        made="torch.compile(dynamic=True)",
+        runs="torch, inductor",
+    ),
+    Variant(
+        name="exporters",
+        engine="onnxruntime",
+        precision="fp32",
+        artifact="exporters",
+        made=f"{_EXPORTERS}, dynamic=True",
+        runs="onnxruntime, defaults",
+    ),
+    Variant(
+        name="exporters-fused",
+        engine="onnxruntime",
+        precision="fp32",
+        artifact="exporters-fused",
+        made=f'{_EXPORTERS}, dynamic=True, ort_fusions="cpu"',
+        runs="onnxruntime, defaults",
+    ),
+    Variant(
+        name="optimum",
+        engine="onnxruntime",
+        precision="fp32",
+        artifact="optimum",
+        made=_OPTIMUM,
+        runs="onnxruntime, defaults",
+    ),
+    Variant(
+        name="optimum-dynamic-int8",
+        engine="onnxruntime",
+        precision="int8",
+        artifact="ort-dynamic",
+        made=f"{_OPTIMUM}, quantize_dynamic of MatMul, per channel",
+        runs="onnxruntime, defaults",
+    ),
+    Variant(
+        name="optimum-static-int8",
+        engine="onnxruntime",
+        precision="int8",
+        artifact="ort-static",
+        made=f"{_OPTIMUM}, quantize_static QDQ of Conv and MatMul, per channel, calibrated",
+        runs="onnxruntime, defaults",
+    ),
+    _on_openvino("optimum-openvino-f32", "optimum", "fp32", "f32", _OPTIMUM),
+    _on_openvino("optimum-openvino-bf16", "optimum", "bf16", "bf16", _OPTIMUM),
+    _on_openvino("exporters-openvino-f32", "exporters", "fp32", "f32", f"{_EXPORTERS}, dynamic=True"),
+    _on_openvino("exporters-openvino-bf16", "exporters", "bf16", "bf16", f"{_EXPORTERS}, dynamic=True"),
+    _on_openvino("nncf-f32", "nncf", "int8", "f32", f"{_OPTIMUM}, nncf.quantize, transformer, calibrated"),
+    _on_openvino("nncf-bf16", "nncf", "int8", "bf16", f"{_OPTIMUM}, nncf.quantize, transformer, calibrated"),
+)
+
+_OWN_ON_OPENVINO: Mapping[str, Sequence[str]] = {"fp32": ("f32", "bf16"), "int8-static": ("f32", "bf16")}
+"""A bundle's precision → what OpenVINO computes the rest in. Others have operators that it lacks, or are to
+it what fp32 is."""
+
+
+def own_variants(precisions: Sequence[str]) -> Iterator[Variant]:
+    """Yield our variants: one on onnxruntime for each precision of a bundle, then those on OpenVINO."""
+    for precision in precisions:
+        yield Variant(
+            name=f"sewd-{precision}",
+            ours=True,
+            engine="sewd",
+            precision=precision,
+            artifact="sewd",
+            file=_file(precision),
+            options={"precision": precision},
+            made="sewd-export",
+            runs="sewd_runtime on onnxruntime",
+        )
+    for precision in precisions:
+        for hint in _OWN_ON_OPENVINO.get(precision, ()):
+            shown = hint if (precision, hint) == ("fp32", "bf16") else precision
+            row = _on_openvino(f"sewd-{precision}-openvino-{hint}", "sewd", shown, hint, "sewd-export")
+            yield replace(row, file=_file(precision))
+
+
+def _file(precision: str) -> str:
+    return f"model.{precision}.onnx"
+
+
+def environments_of(variant: Variant) -> set[str]:
+    """Return the environments that run a variant and made it."""
+    found, name = {variant.environment}, variant.artifact
+    while name in ARTIFACTS:
+        found.add(ARTIFACTS[name].environment)
+        name = ARTIFACTS[name].source
+    return found
