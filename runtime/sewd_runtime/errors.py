@@ -13,9 +13,9 @@ SewdError
 │   ├── FormatVersionError                        written in a format this version does not read
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
-│   └── ModelError                                onnxruntime refuses the model, or its interface differs
-├── InferenceError             RuntimeError       onnxruntime fails while it runs, e.g. out of memory
-├── PrecisionError             ValueError         the bundle holds no such precision
+│   └── ModelError                                the library refuses the model, or its interface differs
+├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
+├── PrecisionError             ValueError         the provider has no such precision of the bundle, or not here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
 ├── TaskError                  TypeError          the bundle is for another task
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
@@ -81,15 +81,15 @@ class ManifestTypeError(BundleError, TypeError):
 
 
 class ModelError(BundleError):
-    """Onnxruntime refuses the model, or its inputs and outputs are not those of a bundle."""
+    """The inference library refuses the model, or its inputs and outputs are not those of a bundle."""
 
 
 class InferenceError(SewdError, RuntimeError):
-    """Onnxruntime fails while it runs the model."""
+    """The inference library fails while it runs the model."""
 
 
 class PrecisionError(SewdError, ValueError):
-    """The bundle holds no such precision."""
+    """The provider has no such precision of the bundle, or this machine cannot compute in it."""
 
 
 class ProviderError(SewdError, RuntimeError):
