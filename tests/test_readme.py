@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "tests/data/checkpoint-tiny"
 CLIPS = ROOT / "export/sewd_export/speech"
-ELSEWHERE = re.compile(r"^(make (demo|test)|pip install '\.\[(cpu|export)\]'( +#.*)?)$")  # .ci/run runs these
+ELSEWHERE = re.compile(
+    r"^(make (demo|test)|pip install '\.\[(cpu|openvino|export)\]'( +#.*)?)$"
+)  # .ci/run runs these
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -72,4 +74,5 @@ def test_commands_run_elsewhere_are_run_there() -> None:
     assert "make demo" in ci
     assert "make test" in ci
     assert "[cpu]" in ci
+    assert "[openvino]" in ci
     assert "[export]" in ci

@@ -13,10 +13,10 @@ SewdError
 │   ├── FormatVersionError                        written in a format this version does not read
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
-│   └── ModelError                                onnxruntime refuses the model, or its interface differs
-├── InferenceError             RuntimeError       onnxruntime fails while it runs, e.g. out of memory
+│   └── ModelError                                the library refuses the model, or its interface differs
+├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
-├── PrecisionError             ValueError         the bundle holds no such precision
+├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
 ├── TaskError                  TypeError          the bundle is for another task
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
@@ -84,11 +84,11 @@ class ManifestTypeError(BundleError, TypeError):
 
 
 class ModelError(BundleError):
-    """Onnxruntime refuses the model, or its inputs and outputs are not those of a bundle."""
+    """The inference library refuses the model, or its inputs and outputs are not those of a bundle."""
 
 
 class InferenceError(SewdError, RuntimeError):
-    """Onnxruntime fails while it runs the model."""
+    """The inference library fails while it runs the model."""
 
 
 class MissingPackageError(SewdError, ImportError):
@@ -96,7 +96,7 @@ class MissingPackageError(SewdError, ImportError):
 
 
 class PrecisionError(SewdError, ValueError):
-    """The bundle holds no such precision."""
+    """The provider has no such precision of the bundle, or this machine cannot compute in it."""
 
 
 class ProviderError(SewdError, RuntimeError):
