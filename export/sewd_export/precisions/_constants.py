@@ -11,4 +11,5 @@ from numpy.typing import NDArray
 def constant(name: str, array: NDArray[Any]) -> ir.Value:
     """Return a typed value that holds an array, to be registered as an initializer."""
     tensor = ir.tensor(array, name=name)
-    return ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=tensor.shape)
+    shape = ir.Shape(array.shape)
+    return ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=shape)

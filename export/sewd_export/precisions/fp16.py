@@ -106,8 +106,9 @@ def _data(node: ir.Node) -> list[ir.Value]:
 
 
 def _constants(node: ir.Node) -> list[np.ndarray]:
-    values = [v for v in node.inputs if v is not None and v.const_value is not None]
-    return [v.const_value.numpy() for v in values if v.const_value.dtype == _FLOAT]
+    """Return the float inputs that are stored."""
+    tensors = [value.const_value for value in node.inputs if value is not None]
+    return [tensor.numpy() for tensor in tensors if tensor is not None and tensor.dtype == _FLOAT]
 
 
 def _fits(node: ir.Node) -> bool:

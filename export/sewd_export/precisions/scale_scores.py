@@ -75,7 +75,7 @@ def _shrink(graph: ir.Graph, product: ir.Node) -> None:
     _multiply(graph, sides[0][1], _SHARE, [use])
 
 
-def _multiply(graph: ir.Graph, value: ir.Value, factor: float, uses: list[ir.Usage]) -> None:
+def _multiply(graph: ir.Graph, value: ir.Value, factor: float, uses: list[tuple[ir.Node, int]]) -> None:
     """Let `uses` of a value read it times a factor."""
     name = f"times {factor:g}"
     if name not in graph.initializers:
@@ -86,5 +86,5 @@ def _multiply(graph: ir.Graph, value: ir.Value, factor: float, uses: list[ir.Usa
     producer = value.producer()
     assert producer is not None  # what is scaled was computed
     graph.insert_after(producer, node)
-    for use in uses:
-        use.node.replace_input_with(use.idx, result)
+    for reader, position in uses:
+        reader.replace_input_with(position, result)
