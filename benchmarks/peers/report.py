@@ -167,8 +167,8 @@ def readme_section(folder: Path) -> str:
         raise FileNotFoundError(f"{folder}: the README needs the results of {SPEED} and {ACCURACY}")
     minutes = accuracy["settings"]["speech"]["minutes"]
     lines = [
-        f"Times: {CLIP_S:g} s of speech, {speed['title']}. Texts equal to float32's and WER: the same variant "
-        f"of {accuracy['title']} on {minutes} minutes ({accuracy['settings']['speech']['source']}).",
+        f"Times: {CLIP_S:g} s of speech, {speed['title']}. Texts equal to float32's and WER: "
+        f"the same variant of {accuracy['title']} on {minutes} minutes ({accuracy['settings']['speech']['source']}).",
         "",
         *speed_table(speed, accuracy, clip_s=CLIP_S, against="transformers"),
         "",

@@ -93,6 +93,14 @@ def exported_encoder(encoder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return export(encoder, tmp_path_factory.mktemp("encoding") / "bundle")
 
 
+@pytest.fixture(scope="session")
+def exported_half(exported: Exported, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The CTC checkpoint in float16 as well, from the graph that was traced before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporter, "trace", lambda *_, **__: ir.load(exported.path / "model.fp32.onnx"))
+        return export(tiny, tmp_path_factory.mktemp("half") / "bundle", precisions=("fp16",))
+
+
 @pytest.fixture
 def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports of the CTC checkpoint take its model as it was traced before."""

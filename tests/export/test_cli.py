@@ -157,10 +157,33 @@ def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
     assert "usage: sewd-export" in err
 
 
+def test_every_precision_but_the_reference_is_a_flag(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def export(*_: Any, precisions: tuple[str, ...], **__: Any) -> None:
+        asked.append(precisions)
+        raise TraceError("enough")
+
+    monkeypatch.setattr(exporter, "export", export)
+    others = [name for name in PRECISIONS if name != "fp32"]
+    assert "fp16" in others
+    for flags in ([], others, others[:1], [*others[:1], *others[:1]]):
+        run(*(f"--{name}" for name in flags))
+        assert list(dict.fromkeys(asked.pop())) == ["fp32", *dict.fromkeys(flags)]
+    assert run("--verify", "bundle", "--fp16")[0] == 2
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f"--{name} " in out for name in others)
+    assert "--fp32" not in out
+
+
 def test_verify_prints_the_table_again(run: Run, exported: Exported, tiny: Path, own_audio: Path) -> None:
+    (own_audio / "transcripts.tsv").write_text("mine\tNO WORDS AT ALL\n")
     code, out, err = run("--verify", exported.path, tiny, "--audio", own_audio)
     assert code == 0
     assert "fp32 against the original" in out
+    [rates] = [line for line in out.splitlines() if line.startswith("word error rate ")]
+    assert rates.endswith(": 4 words")
     assert "mine.wav" in out
     assert err.splitlines()[-1].endswith("done")
     assert run("-q", "--verify", exported.path, tiny) == (0, "", "")

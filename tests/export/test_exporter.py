@@ -21,7 +21,7 @@ from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ParityE
 from sewd_export.parity import Oracle
 from sewd_export.precisions import PRECISIONS
 from sewd_runtime.bundle import open_bundle
-from sewd_runtime.errors import BundleHashError, BundleNotFoundError
+from sewd_runtime.errors import BundleHashError, BundleNotFoundError, PrecisionWarning
 from sewd_runtime.manifest import Tolerance
 
 
@@ -97,6 +97,26 @@ def test_the_runtime_gives_what_the_original_gives(exported: Exported, tiny: Pat
     found = recognizer.logits(recordings(16_000))
     for samples, logits in zip(recordings(16_000), found, strict=True):
         np.testing.assert_allclose(logits, oracle(samples), atol=1e-4)
+
+
+def test_float16_comes_with_float32_and_evidence_of_its_own(
+    exported: Exported, exported_half: Exported
+) -> None:
+    manifest = exported_half.manifest
+    assert list(manifest.precisions) == ["fp32", "fp16"]
+    assert manifest.files["model.fp32.onnx"] == exported.manifest.files["model.fp32.onnx"]
+    half, single = manifest.precisions["fp16"], manifest.precisions["fp32"]
+    assert (half.opset, half.domains, half.tolerance) == (20, (), PRECISIONS["fp16"].tolerance)
+    assert single.parity == exported.manifest.precisions["fp32"].parity
+    assert single.parity.max_abs < half.parity.max_abs <= half.tolerance.max_abs
+    assert half.parity.batch_error <= half.tolerance.batch_error
+    assert half.parity.label_agreement is not None
+    assert half.parity.label_agreement > 0.99
+    assert exported_half.report.count(" against the original\n") == 2
+    with pytest.warns(PrecisionWarning):
+        recognizer = sewd_runtime.load(exported_half.path, precision="fp16")
+    assert isinstance(recognizer, sewd_runtime.Recognizer)
+    assert all(np.isfinite(logits).all() for logits in recognizer.logits(recordings(16_000)))
 
 
 def test_a_classifier_makes_the_round_trip(exported_classifier: Exported) -> None:
@@ -257,6 +277,7 @@ def test_the_recordings_of_the_user_are_compared_too(exported: Exported, tiny: P
     assert {case.name for case in report.cases} >= {"one/0.wav", "two/0.wav", "awb_1"}
     assert report.evidence.cases == exported.reports[0].evidence.cases + 2
     report.check()
+    assert report.evidence.wer is None  # nothing says what they say
     shutil.rmtree(tmp_path / "one")
     (tmp_path / "two" / "0.wav").write_bytes(b"not audio")
     with pytest.raises(ExportError, match=r"two/0\.wav"):

@@ -172,6 +172,31 @@ def test_agreement_counts_frames_and_transcripts(reference: Reference) -> None:
     assert "DIFFERS" in str(report)
 
 
+def test_words_are_counted_where_a_transcript_is(reference: Reference) -> None:
+    """The original reads A B C as A C; the candidate reads it right, and reads one word more elsewhere."""
+    truths = {"odd": "A B C", "even": "A", "long": None, "one frame": None}
+    read = {"odd": [2, 1, 4, 0], "even": [2], "long": [0] * 100, "one frame": [3]}
+    found = {"odd": [2, 1, 3, 1, 4], "even": [2, 1, 3], "long": [2], "one frame": [3]}
+    answers = tuple(
+        dataclasses.replace(
+            answer,
+            expected=np.eye(OUTPUTS, dtype=np.float32)[read[answer.name]],
+            transcript=truths[answer.name],
+        )
+        for answer in reference.answers
+    )
+    by_length = {len(answer.samples): found[answer.name] for answer in answers}
+    report = compare(
+        dataclasses.replace(reference, answers=answers),
+        one_by_one(lambda samples: np.eye(OUTPUTS, dtype=np.float32)[by_length[len(samples)]]),
+    )
+    evidence = report.evidence
+    assert (evidence.words, evidence.wer, evidence.original_wer) == (4, 0.25, 0.25)
+    assert str(report).endswith("word error rate 25.00%, the original's 25.00%: 4 words")
+    other = dataclasses.replace(reference, answers=answers, vocabulary=None, task="encoding")
+    assert compare(other, one_by_one(original)).evidence.words == 0
+
+
 def test_other_tasks_have_fewer_agreements(reference: Reference) -> None:
     other = dataclasses.replace(reference, vocabulary=None)
     evidence = compare(dataclasses.replace(other, task="classification"), one_by_one(original)).evidence
