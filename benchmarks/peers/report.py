@@ -168,7 +168,8 @@ def readme_section(folder: Path) -> str:
     minutes = accuracy["settings"]["speech"]["minutes"]
     lines = [
         f"Times: {CLIP_S:g} s of speech, {speed['title']}. Texts equal to float32's and WER: "
-        f"the same variant of {accuracy['title']} on {minutes} minutes ({accuracy['settings']['speech']['source']}).",
+        f"the same variant of {accuracy['title']} on {minutes} minutes "
+        f"({accuracy['settings']['speech']['source']}).",
         "",
         *speed_table(speed, accuracy, clip_s=CLIP_S, against="transformers"),
         "",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,19 @@ from sewd_runtime.errors import ModelError, PrecisionError, ProviderError
 from sewd_runtime.golden import read_golden
 from sewd_runtime.providers import PROVIDERS, Provider
 from sewd_runtime.timings import Timing, TimingsFile
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with its float32 model alone."""
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("auto") / "tiny"))
+    manifest = json.loads((folder / "bundle.json").read_text())
+    for name in set(manifest["precisions"]) - {"fp32"}:
+        file = manifest["precisions"].pop(name)["file"]
+        del manifest["files"][file]
+        (folder / file).unlink()
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return folder
 
 
 class Clock:
