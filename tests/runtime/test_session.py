@@ -100,3 +100,17 @@ def test_precision_defaults_to_fp32(tiny_bundle: Path) -> None:
     assert Engine.open(bundle).precision == "fp32"
     with pytest.raises(PrecisionError, match=r"'fp7'; it has .*fp32"):
         Engine.open(bundle, precision="fp7")
+
+
+def test_memory_is_given_back_after_a_large_batch_only() -> None:
+    import onnxruntime
+
+    from sewd_runtime.backends._onnxruntime import _run_options
+
+    small, large = (
+        {"input_values": np.zeros((1, 16_000 * seconds), np.float32), "input_lengths": np.array([16_000])}
+        for seconds in (6, 60)
+    )
+    assert _run_options(onnxruntime, small) is None
+    options = _run_options(onnxruntime, large)
+    assert options.get_run_config_entry("memory.enable_memory_arena_shrinkage") == "cpu:0"

@@ -13,6 +13,7 @@ from sewd_runtime.errors import ProviderError
 
 NAME = "onnxruntime"
 
+_LARGE_BYTES = 4 * 400_000  # of samples: 25 s at 16 kHz, more than any batch of several recordings
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
@@ -26,7 +27,10 @@ class OrtModel:
 
     def run(self, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """Run one batch; several runs at once share the session's threads."""
-        outputs: Sequence[NDArray[Any]] = self._session.run(list(names), dict(feed))
+        import onnxruntime
+
+        options = _run_options(onnxruntime, feed)
+        outputs: Sequence[NDArray[Any]] = self._session.run(list(names), dict(feed), options)
         return outputs
 
 
@@ -78,6 +82,20 @@ def _session_options(onnxruntime: Any, threads: int | None) -> Any:
     # Threads that wait by spinning burn a core between runs, and gain nothing: with another program on the
     # machine they make a run a third slower.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without VNNI, AVX2's 8-bit products saturate at 16 bits; this takes the exact, slower ones there.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def _run_options(onnxruntime: Any, feed: Mapping[str, NDArray[Any]]) -> Any:
+    """Return options that give memory back after a large batch, None for the usual ones.
+
+    The arena keeps all it ever had: after one recording of two minutes 930 MB, with this 170 MB.
+    """
+    if sum(values.nbytes for values in feed.values()) < _LARGE_BYTES:
+        return None
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 
