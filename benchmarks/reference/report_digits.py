@@ -36,7 +36,7 @@ def describe_machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "architecture": platform.machine(),
         "instructions": [name for name in INSTRUCTIONS if name in flags],
-        "note": "shared with other work during training, which slowed it; wall minutes are of the steps kept",
+        "note": "shared with other work during training, which slowed it",
     }
 
 
