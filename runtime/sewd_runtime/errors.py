@@ -15,7 +15,7 @@ SewdError
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                the library refuses the model, or its interface differs
 ├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
-├── PrecisionError             ValueError         the provider has no such precision of the bundle, or not here
+├── PrecisionError             ValueError         the provider has no such precision, or not here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
 ├── TaskError                  TypeError          the bundle is for another task
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
