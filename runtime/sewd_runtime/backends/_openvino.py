@@ -23,7 +23,7 @@ _UNIT_SAMPLES = 1_000
 _STEPS_PER_OCTAVE = 8
 
 _SHORTEST_SAMPLES = {"bf16": 16_000}
-"""OpenVINO (2026.4) computes a convolution of up to 16 channels a group wrongly in bf16, by half of its value,
+"""OpenVINO 2026.4 computes a convolution of up to 16 channels a group wrongly in bf16, by half of its value,
 where it has stride 2 and its input is at least 3 shorter than its kernel: the positional convolution (kernel
 31) of the digits model on recordings below 0.6 s. Published models have 24 channels a group and more."""
 
