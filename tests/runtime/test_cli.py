@@ -153,6 +153,8 @@ def test_help_states_the_exit_codes(command: list[str], capsys: Capture) -> None
     [
         (["--model", "nowhere"], "nowhere"),
         (["--precision", "fp7"], "fp7"),
+        (["--provider", "tpu"], "unknown provider 'tpu'"),
+        (["--provider", "auto", "--precision", "fp7"], "fp7"),
     ],
 )
 def test_an_unusable_model(
@@ -317,6 +319,14 @@ def rehash(bundle: Path, path: Path) -> None:
     manifest = json.loads((bundle / "bundle.json").read_text())
     manifest["files"][path.name] = {"size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
     (bundle / "bundle.json").write_text(json.dumps(manifest))
+
+
+def test_inspect_runs_what_it_is_asked_for(tiny_bundle: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(tiny_bundle), "--precision", "fp32", "--provider", "cpu"]) == 0
+    assert "fp32" in capsys.readouterr().out
+    for choice, word in (("--precision", "bf16"), ("--provider", "tpu")):
+        assert main(["inspect", str(tiny_bundle), choice, word]) == 3
+        assert word in capsys.readouterr().err
 
 
 def test_inspect_of_nothing(tmp_path: Path, capsys: Capture) -> None:

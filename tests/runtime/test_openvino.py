@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from sewd_runtime import load
 from sewd_runtime.backends import _openvino
 from sewd_runtime.backends._openvino import padded_length
 from sewd_runtime.bundle import Bundle, open_bundle
@@ -106,6 +107,12 @@ def test_the_embedded_model() -> None:
     from sewd_runtime.bundle import find_bundle
 
     assert check_golden(open_bundle(find_bundle(None)), "fp32", provider="openvino", threads=1).passed
+
+
+def test_it_needs_no_onnxruntime(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # importing it fails
+    engine = load(tiny_bundle, provider="auto", threads=1).engine
+    assert (engine.session.provider, engine.precision) == ("openvino", "fp32")
 
 
 def test_fp32_and_bf16_are_computed_as_named(engine: Engine, bf16: Engine) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sewd_runtime._types import Samples
-from sewd_runtime.bench.machine import available_cores
 from sewd_runtime.bundle import Bundle
 from sewd_runtime.errors import AudioTooShortError
 from sewd_runtime.golden import read_golden
+from sewd_runtime.machine import available_cores
 from sewd_runtime.recognizer import Classifier, Encoder, Recognizer
 from sewd_runtime.session import pad
 

@@ -3,13 +3,13 @@
 import contextlib
 import os
 import platform
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import sewd_runtime
+from sewd_runtime.machine import available_cores, processor_name
 
 _PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "openvino")
 
@@ -21,7 +21,7 @@ def describe_machine() -> dict[str, Any]:
     load_before: other work, as processes that ran or wanted to over the last minute.
     """
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "architecture": platform.machine(),
         "cores": available_cores(),
         "cores_total": os.cpu_count(),
@@ -30,13 +30,6 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
-
-
-def available_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def describe_versions() -> dict[str, str]:
@@ -62,19 +55,6 @@ def peak_memory_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _processor() -> str:
-    if sys.platform == "darwin":
-        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        return done.stdout.strip() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _system() -> str:
