@@ -66,7 +66,8 @@ def write(folder: Path, *, speech: Path, clips_s: Sequence[float], limit: int | 
     else:
         sets, calibration = {"packaged": packaged}, [samples for samples, _ in packaged]
         source = "the clips of the package only: too few for an error rate, and calibrated on themselves"
-    rows, arrays = [], {}
+    rows: list[dict[str, str]] = []
+    arrays: dict[str, Samples] = {}
     for name, utterances in sets.items():
         for samples, text in utterances[:limit]:
             key = str(len(rows))

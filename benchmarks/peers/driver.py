@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -85,11 +84,6 @@ class Run:
             log=self.workshop.folder / "logs" / f"{entry.name.replace(' ', '.')}.{threads}.txt",
         )
         return Worker(launch)
-
-    @property
-    def names(self) -> list[str]:
-        """The entries that run, as far as is known."""
-        return [name for name in self.entries if name not in self.failed]
 
     def fail(self, name: str, error: Exception) -> None:
         """Note that an entry does not run."""
@@ -177,29 +171,35 @@ def _logits(run: Run, entry: Entry) -> dict[str, NDArray[np.float32]]:
 
 def measure_times(run: Run) -> dict[tuple[int, str, str], list[float]]:
     """Return the seconds of every entry that runs, by threads, clip and name."""
-    settings, seconds = run.settings, {}
+    settings = run.settings
     rounds = settings.rounds or run.comparison.rounds
+    seconds: dict[tuple[int, str, str], list[float]] = {}
     for threads in settings.threads:
         with ExitStack() as stack:
-            workers: dict[str, Worker] = {}
-            for name in run.names:
-                try:
-                    workers[name] = stack.enter_context(run.open(run.entries[name], threads))
-                except WorkerError as error:  # noqa: PERF203 - one failure must not end the others
-                    run.fail(name, error)
-            start = time.perf_counter()
-            for name, error in warm_up(workers, settings.clips).items():
-                run.fail(name, error)
-            estimate = (time.perf_counter() - start) / 2 * rounds * settings.repeats / 60
+            workers = dict(_open_all(run, threads, stack))
+            once_s = warm_up(workers, settings.clips, fail=run.fail)
+            workers = {name: worker for name, worker in workers.items() if name not in run.failed}
+            minutes = once_s * rounds * settings.repeats / 60
             print(
-                f"  {threads} threads: {len(workers)} variants, {rounds} rounds, at most {estimate:.0f} min",
+                f"  threads {threads}: {len(workers)} variants, {rounds} rounds, {minutes:.0f} min",
                 flush=True,
             )
-            for (name, clip), found in run_rounds(
-                workers, settings.clips, rounds=rounds, repeats=settings.repeats
-            ).items():
-                seconds[threads, clip, name] = found
-    return {key: found for key, found in seconds.items() if key[2] not in run.failed}
+            found = run_rounds(
+                workers, settings.clips, rounds=rounds, repeats=settings.repeats, fail=run.fail
+            )
+        seconds |= {(threads, clip, name): series for (clip, name), series in found.items()}
+    return {key: series for key, series in seconds.items() if key[2] not in run.failed}
+
+
+def _open_all(run: Run, threads: int, stack: ExitStack) -> Iterator[tuple[str, Worker]]:
+    """Yield the workers of the entries that can be opened; `stack` closes them."""
+    for name, entry in run.entries.items():
+        if name in run.failed:
+            continue
+        try:
+            yield name, stack.enter_context(run.open(entry, threads))
+        except WorkerError as error:
+            run.fail(name, error)
 
 
 def run_comparison(comparison: Comparison, settings: Settings, workshop: Workshop) -> dict[str, Any]:

@@ -24,9 +24,8 @@ class UnsupportedError(RuntimeError):
 
 def normalise(samples: Samples) -> Samples:
     """Return `(1, samples)` of zero mean and unit variance, as Wav2Vec2FeatureExtractor does."""
-    centred = samples - samples.mean()
-    centred /= np.sqrt(samples.var() + 1e-7)
-    return centred[None]
+    scale = np.sqrt(samples.var() + np.float32(1e-7))
+    return ((samples - samples.mean()) / scale)[None]
 
 
 def open_torch(path: Path, threads: int, options: Mapping[str, str]) -> Run:

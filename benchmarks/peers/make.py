@@ -82,7 +82,10 @@ def quantize_dynamic(source: Path, folder: Path, calibration: Path, options: Map
 
 
 def quantize_static(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
-    """Quantize with onnxruntime, QDQ, after its own preprocessing and on the calibration utterances."""
+    """Quantize with onnxruntime, QDQ, after its own preprocessing and on the calibration utterances.
+
+    options: `matmul_only` leaves the convolutions in float.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -101,7 +104,7 @@ def quantize_static(source: Path, folder: Path, calibration: Path, options: Mapp
         folder / "model.onnx",
         Reader(),
         quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv", "MatMul"],
+        op_types_to_quantize=["MatMul"] if "matmul_only" in options else ["Conv", "MatMul"],
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
@@ -110,17 +113,22 @@ def quantize_static(source: Path, folder: Path, calibration: Path, options: Mapp
 
 
 def quantize_with_nncf(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
-    """Quantize with NNCF for OpenVINO, weights and activations, on the calibration utterances."""
+    """Quantize with NNCF for OpenVINO, weights and activations, on the calibration utterances.
+
+    options: `matmul_only` leaves the convolutions in float.
+    """
     import nncf
     import openvino
 
     model = openvino.Core().read_model(source)
     utterances = list(_utterances(calibration))
+    convolutions = nncf.IgnoredScope(types=["Convolution", "GroupConvolution"])
     quantized = nncf.quantize(
         model,
         nncf.Dataset(utterances, lambda values: {"input_values": values}),
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(utterances),
+        ignored_scope=convolutions if "matmul_only" in options else None,
     )
     openvino.save_model(quantized, folder / "model.xml", compress_to_fp16=False)
 

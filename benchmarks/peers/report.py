@@ -15,6 +15,7 @@ BEGIN, END = "<!-- peers: written by `make bench` -->\n", "<!-- peers: end -->"
 SPEED, ACCURACY, CLAIM = "tiny", "digits", "wav2vec2"
 """The comparisons that the README shows: speed of one, transcripts of the other, the paper's claim."""
 CLIP_S = 10.0
+TIMES = "\N{MULTIPLICATION SIGN}"
 MIN_TRANSCRIPTS_EQUAL = 0.97
 MAX_WER_INCREASE = 0.001
 """What is called accurate, on the trained model."""
@@ -38,15 +39,22 @@ def is_accurate(accuracy: Results, variant: str) -> bool:
     )
 
 
-def _time(content: Results, variant: str, threads: int, clip_s: float) -> str:
+def _time(content: Results, variant: str, against: str, threads: int, clip_s: float) -> str:
     found = results.find(content["times"], variant=variant, threads=threads, clip_s=clip_s)
-    return "" if found is None else f"{found['median_s'] * 1000:.0f} ms"
+    if found is None:
+        return ""
+    ratio = _ratio(content, variant, against, threads, clip_s)
+    return f"{found['median_s'] * 1000:.0f} ms" + f", {ratio}" * bool(ratio)
 
 
 def _ratio(content: Results, variant: str, against: str, threads: int, clip_s: float) -> str:
     wanted = {"variant": variant, "against": against, "threads": threads, "clip_s": clip_s}
     found = results.find(content["ratios"], **wanted)
-    return "" if found is None else "{median:.2f} ({lower:.2f} to {upper:.2f})".format(**found)
+    return "" if found is None else _shown(found)
+
+
+def _shown(ratio: Mapping[str, Any]) -> str:
+    return "{median:.2f}{times} ({lower:.2f} to {upper:.2f})".format(times=TIMES, **ratio)
 
 
 def _errors(content: Results, variant: str) -> list[str]:
@@ -61,33 +69,24 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _named(row: Mapping[str, Any]) -> str:
-    name = f"{row['made']}: {row['runs']}"
-    return f"**{name}**" if row["ours"] else name
-
-
 def speed_table(speed: Results, accuracy: Results | None, *, clip_s: float, against: str) -> Iterator[str]:
     """Yield the lines of a table: a variant's times and ratios for one clip, and its errors."""
     threads = speed["settings"]["threads"]
-    head = ["", "products in"]
-    head += [cell for n in threads for cell in (f"{n} thread{'s' * (n > 1)}", f"times {against}")]
+    head = ["made by", "run by", "products in", *(f"{n} thread{'s' * (n > 1)}" for n in threads)]
     head += ["MB", "error of the logits"]
     head += ["texts equal", "WER"] if accuracy is not None else []
     yield _line(head)
     yield _line(["---"] * len(head))
     for row in speed["variants"]:
-        name = row["name"]
+        made = f"**{row['made']}**" if row["ours"] else row["made"]
+        cells = [made, row["runs"], row["precision"]]
         if "failed" in row:
-            cells = [f"does not run: {row['failed']}"] + [""] * (len(head) - 3)
+            cells += [f"does not run: {row['failed']}"]
         else:
-            cells = [
-                cell
-                for n in threads
-                for cell in (_time(speed, name, n, clip_s), _ratio(speed, name, against, n, clip_s))
-            ]
+            cells += [_time(speed, row["name"], against, n, clip_s) for n in threads]
             cells += [f"{row['size_bytes'] / 1e6:.1f}", f"{row['errors']['relative_error']:.1e}"]
-            cells += [] if accuracy is None else _errors(accuracy, name)
-        yield _line([_named(row), row["precision"], *cells])
+            cells += [] if accuracy is None else _errors(accuracy, row["name"])
+        yield _line([*cells, *[""] * (len(head) - len(cells))])
 
 
 def claim_lines(claim: Results) -> Iterator[str]:
@@ -141,8 +140,7 @@ def bars(speed: Results, accuracy: Results, *, clip_s: float = CLIP_S) -> Iterat
             ]
             if None in series:
                 return "not measured"
-            found = results.ratios_of(*(one["seconds"] for one in series if one))
-            return "{median:.2f} ({lower:.2f} to {upper:.2f})".format(**found)
+            return _shown(results.ratios_of(*(one["seconds"] for one in series if one)))
 
         yield f"{clip_s:g} s, {threads} thread{'s' * (threads > 1)}:"
         for name, against in (
@@ -165,11 +163,11 @@ def readme_section(folder: Path) -> str:
     speed, accuracy = results.read(folder, SPEED), results.read(folder, ACCURACY)
     if speed is None or accuracy is None:
         raise FileNotFoundError(f"{folder}: the README needs the results of {SPEED} and {ACCURACY}")
-    minutes = accuracy["settings"]["speech"]["minutes"]
+    speech = accuracy["settings"]["speech"]
     lines = [
-        f"Times: {CLIP_S:g} s of speech, {speed['title']}. Texts equal to float32's and WER: "
-        f"the same variant of {accuracy['title']} on {minutes} minutes "
-        f"({accuracy['settings']['speech']['source']}).",
+        f"Times for {CLIP_S:g} s of speech, and how many times as fast as transformers: {speed['title']}.",
+        f"Texts equal to float32's, and word error rate: the same variant of {accuracy['title']}, on "
+        f"{speech['minutes']} minutes ({speech['source']}).",
         "",
         *speed_table(speed, accuracy, clip_s=CLIP_S, against="transformers"),
         "",

@@ -49,7 +49,21 @@ ARTIFACTS: Mapping[str, Artifact] = {
         environment="main", maker="quantize_dynamic", file="model.onnx", source="optimum"
     ),
     "ort-static": Artifact(environment="main", maker="quantize_static", file="model.onnx", source="optimum"),
+    "ort-static-matmul": Artifact(
+        environment="main",
+        maker="quantize_static",
+        file="model.onnx",
+        source="optimum",
+        options={"matmul_only": "yes"},
+    ),
     "nncf": Artifact(environment="openvino", maker="quantize_with_nncf", file="model.xml", source="optimum"),
+    "nncf-matmul": Artifact(
+        environment="openvino",
+        maker="quantize_with_nncf",
+        file="model.xml",
+        source="optimum",
+        options={"matmul_only": "yes"},
+    ),
     "sewd": Artifact(environment="main", maker="export_with_sewd", file="bundle.json"),
 }
 
@@ -63,7 +77,7 @@ class Variant:
     precision: what the weights and products are in.
     artifact: a row of ARTIFACTS, or `checkpoint`.
     file: the model, where it is another file beside the artifact's own.
-    made, runs: how, for the reader of a table.
+    made, runs: by what, for the reader of a table; docs/benchmark.md says how.
     """
 
     name: str
@@ -93,7 +107,7 @@ def _on_openvino(name: str, artifact: str, precision: str, hint: str, made: str)
         artifact=artifact,
         options={"precision_hint": hint},
         made=made,
-        runs=f"OpenVINO, latency hint, {hint}",
+        runs=f"OpenVINO, {hint}",
     )
 
 
@@ -101,31 +115,29 @@ _OPTIMUM = "optimum-onnx"
 _EXPORTERS = "transformers.exporters"
 
 PEERS: Sequence[Variant] = (
-    Variant(
-        name="transformers", engine="torch", precision="fp32", made="from_pretrained", runs="torch, eager"
-    ),
+    Variant(name="transformers", engine="torch", precision="fp32", made="transformers", runs="torch"),
     Variant(
         name="torch-compile",
         engine="torch.compile",
         precision="fp32",
-        made="torch.compile(dynamic=True)",
-        runs="torch, inductor",
+        made="transformers",
+        runs="torch.compile",
     ),
     Variant(
         name="exporters",
         engine="onnxruntime",
         precision="fp32",
         artifact="exporters",
-        made=f"{_EXPORTERS}, dynamic=True",
-        runs="onnxruntime, defaults",
+        made=_EXPORTERS,
+        runs="onnxruntime",
     ),
     Variant(
         name="exporters-fused",
         engine="onnxruntime",
         precision="fp32",
         artifact="exporters-fused",
-        made=f'{_EXPORTERS}, dynamic=True, ort_fusions="cpu"',
-        runs="onnxruntime, defaults",
+        made=f"{_EXPORTERS}, ort_fusions",
+        runs="onnxruntime",
     ),
     Variant(
         name="optimum",
@@ -133,30 +145,39 @@ PEERS: Sequence[Variant] = (
         precision="fp32",
         artifact="optimum",
         made=_OPTIMUM,
-        runs="onnxruntime, defaults",
+        runs="onnxruntime",
     ),
     Variant(
         name="optimum-dynamic-int8",
         engine="onnxruntime",
         precision="int8",
         artifact="ort-dynamic",
-        made=f"{_OPTIMUM}, quantize_dynamic of MatMul, per channel",
-        runs="onnxruntime, defaults",
+        made=f"{_OPTIMUM}, quantize_dynamic",
+        runs="onnxruntime",
     ),
     Variant(
         name="optimum-static-int8",
         engine="onnxruntime",
         precision="int8",
         artifact="ort-static",
-        made=f"{_OPTIMUM}, quantize_static QDQ of Conv and MatMul, per channel, calibrated",
-        runs="onnxruntime, defaults",
+        made=f"{_OPTIMUM}, quantize_static",
+        runs="onnxruntime",
+    ),
+    Variant(
+        name="optimum-static-int8-matmul",
+        engine="onnxruntime",
+        precision="int8",
+        artifact="ort-static-matmul",
+        made=f"{_OPTIMUM}, quantize_static but convolutions",
+        runs="onnxruntime",
     ),
     _on_openvino("optimum-openvino-f32", "optimum", "fp32", "f32", _OPTIMUM),
     _on_openvino("optimum-openvino-bf16", "optimum", "bf16", "bf16", _OPTIMUM),
-    _on_openvino("exporters-openvino-f32", "exporters", "fp32", "f32", f"{_EXPORTERS}, dynamic=True"),
-    _on_openvino("exporters-openvino-bf16", "exporters", "bf16", "bf16", f"{_EXPORTERS}, dynamic=True"),
-    _on_openvino("nncf-f32", "nncf", "int8", "f32", f"{_OPTIMUM}, nncf.quantize, transformer, calibrated"),
-    _on_openvino("nncf-bf16", "nncf", "int8", "bf16", f"{_OPTIMUM}, nncf.quantize, transformer, calibrated"),
+    _on_openvino("exporters-openvino-f32", "exporters", "fp32", "f32", _EXPORTERS),
+    _on_openvino("exporters-openvino-bf16", "exporters", "bf16", "bf16", _EXPORTERS),
+    _on_openvino("nncf-f32", "nncf", "int8", "f32", f"{_OPTIMUM}, NNCF"),
+    _on_openvino("nncf-bf16", "nncf", "int8", "bf16", f"{_OPTIMUM}, NNCF"),
+    _on_openvino("nncf-matmul-bf16", "nncf-matmul", "int8", "bf16", f"{_OPTIMUM}, NNCF but convolutions"),
 )
 
 _OWN_ON_OPENVINO: Mapping[str, Sequence[str]] = {"fp32": ("f32", "bf16"), "int8-static": ("f32", "bf16")}
@@ -176,7 +197,7 @@ def own_variants(precisions: Sequence[str]) -> Iterator[Variant]:
             file=_file(precision),
             options={"precision": precision},
             made="sewd-export",
-            runs="sewd_runtime on onnxruntime",
+            runs="onnxruntime",
         )
     for precision in precisions:
         for hint in _OWN_ON_OPENVINO.get(precision, ()):

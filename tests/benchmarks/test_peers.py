@@ -197,7 +197,7 @@ def test_tables_name_every_variant(content: Mapping[str, Any]) -> None:
     lines = list(report.speed_table(content, content, clip_s=CLIPS[0], against="transformers"))
     assert len(lines) == 2 + len(content["variants"])
     assert len({line.count("|") for line in lines}) == 1
-    assert lines[3].startswith("| **by hand: numpy**")
+    assert lines[3].startswith("| **by hand** | numpy | fp32 |")
     assert "does not run: OSError" in lines[4]
     assert "3 interleaved rounds" in report.setting_line(content)
     [head, fp32_missing] = report.bars(content, content, clip_s=CLIPS[0])
