@@ -27,6 +27,8 @@ def compare(logits: Logits, reference: Logits) -> dict[str, float | int]:
         found = logits[key]
         if found.shape != expected.shape:
             raise ValueError(f"utterance {key}: logits of {found.shape}, transformers gives {expected.shape}")
+        if not np.isfinite(found).all():
+            raise ValueError(f"utterance {key}: logits that are no numbers")
         difference += float(np.square(found - expected, dtype=np.float64).sum())
         norm += float(np.square(expected, dtype=np.float64).sum())
         same += int((found.argmax(-1) == expected.argmax(-1)).sum())

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from peers import accuracy, machine, results
 from peers.client import Launch, Worker, WorkerError
+from peers.make import REFUSED
 from peers.models import MODELS, Comparison, Model
 from peers.prepare import PreparationError, Workshop, size_of
 from peers.rounds import run_rounds, warm_up
 from peers.variants import PEERS, Variant, environments_of, own_variants
 
-OWN = "sewd"
+OWN = "sewd"  # the artifact, and what our variants' names begin with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,20 @@ class Run:
         )
         return Worker(launch)
 
+    def wants(self, name: str) -> bool:
+        """Tell whether a variant of this name takes part."""
+        return all(
+            any(fnmatch(name, pattern) for pattern in patterns)
+            for patterns in (self.comparison.variants, self.settings.patterns)
+        )
+
+    def wants_any_of(self, prefix: str) -> bool:
+        """Tell whether any name that begins so could take part."""
+        return all(
+            any(pattern.startswith(("*", prefix)) for pattern in patterns)
+            for patterns in (self.comparison.variants, self.settings.patterns)
+        )
+
     def fail(self, name: str, error: Exception) -> None:
         """Note that an entry does not run."""
         self.failed.setdefault(name, str(error))
@@ -95,11 +110,15 @@ def prepare(comparison: Comparison, settings: Settings, workshop: Workshop) -> R
     """Make what the comparison needs; what cannot be made is noted and left out."""
     run = Run(comparison=comparison, settings=settings, workshop=workshop, entries={})
     for model in (MODELS[name] for name in comparison.models):
-        checkpoint = workshop.checkpoint(model)
-        for variant in _variants(run, model):
+        own, refused = _own(run, model)
+        for variant in [*PEERS, *own]:
+            if not run.wants(variant.name):
+                continue
             name = variant.name if len(comparison.models) == 1 else f"{model.name} {variant.name}"
-            path = checkpoint
+            path = workshop.checkpoint(model)
             try:
+                if variant.ours and (reason := refused.get(variant.options.get("precision", ""))):
+                    raise PreparationError(reason)
                 path = workshop.artifact(model, variant.artifact)
                 path = path.with_name(variant.file) if variant.file else path
             except PreparationError as error:
@@ -108,26 +127,20 @@ def prepare(comparison: Comparison, settings: Settings, workshop: Workshop) -> R
     return run
 
 
-def _variants(run: Run, model: Model) -> Iterator[Variant]:
-    """Yield the wanted variants of a model: the peers', and ours as its bundle has them."""
+def _own(run: Run, model: Model) -> tuple[list[Variant], dict[str, str]]:
+    """Return our variants of a model, and the precisions that its export refused with the reason.
 
-    def wanted(variant: Variant) -> bool:
-        return all(
-            any(fnmatch(variant.name, pattern) for pattern in patterns)
-            for patterns in (run.comparison.variants, run.settings.patterns)
-        )
-
-    yield from filter(wanted, PEERS)
-    if all(
-        any(pattern.startswith(("*", OWN)) for pattern in patterns)
-        for patterns in (run.comparison.variants, run.settings.patterns)
-    ):
-        try:
-            manifest = json.loads(run.workshop.artifact(model, "sewd").read_text(encoding="utf-8"))
-        except PreparationError as error:
-            run.fail(OWN, error)
-        else:
-            yield from filter(wanted, own_variants(list(manifest["precisions"])))
+    Where the export fails as a whole, that is float32's failure.
+    """
+    if model.kind != "sew-d" or not run.wants_any_of(OWN):
+        return [], {}
+    try:
+        bundle = run.workshop.artifact(model, OWN)
+    except PreparationError as error:
+        return list(own_variants(["fp32"])), {"fp32": str(error)}
+    precisions = json.loads(bundle.read_text(encoding="utf-8"))["precisions"]
+    refused = json.loads((bundle.parents[1] / REFUSED).read_text(encoding="utf-8"))
+    return list(own_variants([*precisions, *refused])), refused
 
 
 def measure_errors(run: Run) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from peers.engines import normalise
 
 EXAMPLE_SAMPLES = (2, 48_000)
+REFUSED = "refused.json"
+"""Beside a bundle's folder: the precisions that failed their own parity, and how."""
 
 
 def make_checkpoint(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
@@ -49,7 +51,7 @@ def export_with_optimum(source: Path, folder: Path, calibration: Path, options: 
 
 
 def export_with_sewd(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
-    """Export a bundle with every precision that passes its own parity; others are named in `refused.json`."""
+    """Export a bundle with every precision that passes its own parity; the others go to REFUSED."""
     from sewd_export import export
     from sewd_export.errors import ParityError
     from sewd_export.precisions import PRECISIONS
@@ -64,7 +66,7 @@ def export_with_sewd(source: Path, folder: Path, calibration: Path, options: Map
             except ParityError as error:  # noqa: PERF203 - rare
                 refused[name] = " ".join(str(error).split())
         export(source, folder, precisions=tuple(name for name in PRECISIONS if name not in refused))
-    (folder.parent / "refused.json").write_text(json.dumps(refused), encoding="utf-8")
+    (folder.parent / REFUSED).write_text(json.dumps(refused), encoding="utf-8")
 
 
 def quantize_dynamic(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:

@@ -203,7 +203,8 @@ def own_variants(precisions: Sequence[str]) -> Iterator[Variant]:
         for hint in _OWN_ON_OPENVINO.get(precision, ()):
             shown = hint if (precision, hint) == ("fp32", "bf16") else precision
             row = _on_openvino(f"sewd-{precision}-openvino-{hint}", "sewd", shown, hint, "sewd-export")
-            yield replace(row, file=_file(precision))
+            options = {**row.options, "precision": precision}
+            yield replace(row, file=_file(precision), options=options)
 
 
 def _file(precision: str) -> str:

@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 pytest.importorskip("jiwer", reason="error rates need jiwer")
 
 from peers import accuracy, driver, engines, make, report, results  # noqa: E402
-from peers.models import COMPARISONS, MODELS, Comparison  # noqa: E402
-from peers.prepare import Workshop, size_of  # noqa: E402
+from peers.models import COMPARISONS, MODELS, Comparison, Model  # noqa: E402
+from peers.prepare import PreparationError, Workshop, size_of  # noqa: E402
 from peers.rounds import order_of  # noqa: E402
 from peers.variants import (  # noqa: E402
     ARTIFACTS,
@@ -252,6 +252,28 @@ def test_ours_are_what_the_bundle_holds() -> None:
     names = [one.name for one in own_variants(["fp32", "int8-static"])]
     assert names[:2] == ["sewd-fp32", "sewd-int8-static"]
     assert "sewd-int8-static-openvino-bf16" in names
+
+
+def test_what_cannot_be_made_stays_in_the_table(tmp_path: Path) -> None:
+    class Half(Workshop):
+        def checkpoint(self, model: Model) -> Path:
+            return tmp_path
+
+        def artifact(self, model: Model, name: str) -> Path:
+            if name in ("optimum", "ort-static"):
+                raise PreparationError("no optimum")
+            return tmp_path / "made/bundle.json"
+
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/bundle.json").write_text(json.dumps({"precisions": {"fp32": {}}}))
+    (tmp_path / make.REFUSED).write_text(json.dumps({"int8": "too far"}))
+    settings = driver.Settings(patterns=("optimum*", "sewd-*"))
+    run = driver.prepare(COMPARISONS["digits"], settings, Half(folder=tmp_path))
+    assert run.failed["optimum"] == run.failed["optimum-static-int8"] == "no optimum"
+    assert run.failed["sewd-int8"] == "too far"
+    assert set(run.failed) < set(run.entries)
+    assert run.entries["sewd-fp32"].path == tmp_path / "made/model.fp32.onnx"
+    assert not [name for name in run.entries if not name.startswith(("optimum", "sewd-"))]
 
 
 def test_a_size_counts_the_weights_beside_the_graph(tmp_path: Path) -> None:
