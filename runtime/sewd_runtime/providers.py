@@ -30,7 +30,7 @@ PROVIDERS: Mapping[str, Provider] = {
         device="CPUExecutionProvider",
         extra="cpu",
         remarks={
-            "fp16": "it computes in float32 and converts in between, slower than fp32; fp16 is for GPUs"
+            "fp16": "it computes in float32 and converts in between, no faster than fp32; fp16 is for GPUs"
         },
     ),
     "openvino": Provider(

@@ -53,7 +53,7 @@ PRECISIONS = {
         tolerance=Tolerance(max_abs=1e-4, relative=1e-5, batch_error=1e-5),
     ),
     "fp16": Precision(
-        summary="mixed float16, half the size, for CUDA and TensorRT; slow on a CPU",
+        summary="mixed float16, half the size, for CUDA and TensorRT; no faster on a CPU",
         convert=_to_fp16,
         # Largest seen with every float16 value rounded, as on a GPU: 3.8e-2 of logits up to 38; relative
         # 2.8e-3; batches 8.2e-4. Over the digits model and every configuration of tests/parity.

@@ -70,7 +70,9 @@ def _shrink(graph: ir.Graph, product: ir.Node) -> None:
         if value is None or value.const_value is None:
             continue
         name = f"{value.name}:shrunk"
-        graph.register_initializer(constant(name, value.const_value.numpy() * np.float32(_SHARE)))
+        if name not in graph.initializers:
+            shrunk = value.const_value.numpy() * np.float32(_SHARE)
+            graph.register_initializer(constant(name, shrunk))
         reader.replace_input_with(position, graph.initializers[name])
         if not value.uses():
             del graph.initializers[str(value.name)]
