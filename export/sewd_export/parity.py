@@ -69,6 +69,16 @@ class Oracle:
         return output
 
 
+def rounded_otherwise(samples: Array, *, seed: int = 0) -> Array:
+    """Return every sample's neighbour in float32, the next above or below at random; `(samples,)` both.
+
+    No recording is known more closely than that, so no output is determined more closely than it moves then:
+    the measure of backward stability (Higham, Accuracy and Stability of Numerical Algorithms, 1.5).
+    """
+    up = np.random.default_rng(seed).random(samples.shape) < 0.5
+    return np.nextafter(samples, np.where(up, np.inf, -np.inf).astype(np.float32))
+
+
 def session_candidate(session: Session) -> Candidate:
     """Return a function that runs one padded batch through a session and trims each item to its own
     frames."""
@@ -85,11 +95,15 @@ def session_candidate(session: Session) -> Candidate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An utterance, what the original makes of it, `(frames, num_outputs)` or `(classes,)` float32, and what
-    is said, where that is known."""
+    is said, where that is known.
+
+    movement: of that output when the samples are rounded otherwise, see `rounded_otherwise`.
+    """
 
     name: str
     samples: Array
     expected: Array
+    movement: float
     transcript: str | None = None
 
 
@@ -122,10 +136,12 @@ class Reference:
         oracle = Oracle(checkpoint)
 
         def answer(signal: Signal) -> Answer:
+            expected = oracle(signal.samples)
             return Answer(
                 name=signal.name,
                 samples=signal.samples,
-                expected=oracle(signal.samples),
+                expected=expected,
+                movement=_max_abs(oracle(rounded_otherwise(signal.samples)), expected),
                 transcript=signal.transcript,
             )
 
@@ -168,6 +184,7 @@ class Reference:
         return Case(
             name=answer.name,
             max_abs=_max_abs(found, expected),
+            movement=answer.movement,
             peak=float(np.abs(expected).max(initial=0)),
             relative=distance / norm if norm else (0.0 if distance == 0 else float("inf")),
             label_agreement=_label_agreement(found, expected) if has_labels else None,

@@ -15,11 +15,13 @@ from sewd_runtime.manifest import Parity, Tolerance
 class Case:
     """How one utterance compared; the agreements are None where the task has none.
 
+    movement: how far the original's output moves when its input is rounded otherwise.
     words, wrong_words, original_wrong_words: of the utterance's transcript; zeros where it has none.
     """
 
     name: str
     max_abs: float
+    movement: float
     peak: float
     relative: float
     label_agreement: float | None
@@ -64,7 +66,7 @@ class ParityReport:
             f"{case.name}: {kind} error {error:.2e} exceeds {limit:.0e}"
             for case in self.cases
             for kind, error, limit in (
-                ("absolute", case.max_abs, limits.max_abs_at(case.peak)),
+                ("absolute", case.max_abs, limits.max_abs_at(case.peak, movement=case.movement)),
                 ("relative", case.relative, limits.relative),
             )
             if not error <= limit
@@ -81,12 +83,13 @@ class ParityReport:
             raise ParityError(f"{self.precision} is not the original: {'; '.join(self.failures)}")
 
     def __str__(self) -> str:
-        """Return the table that is printed with every export."""
-        rows = [("utterance", "max abs", "relative", "labels", "text")]
+        """Return the table that is printed with every export; "moves" is the original's own uncertainty."""
+        rows = [("utterance", "max abs", "moves", "relative", "labels", "text")]
         rows += [
             (
                 case.name,
                 f"{case.max_abs:.1e}",
+                f"{case.movement:.1e}",
                 f"{case.relative:.1e}",
                 "" if case.label_agreement is None else f"{case.label_agreement:.2%}",
                 ""
@@ -95,8 +98,9 @@ class ParityReport:
             )
             for case in self.cases
         ]
-        rows.append(("batch against one by one", f"{self.batch_error:.1e}", "", "", ""))
-        rows.append(("tolerance", f"{self.tolerance.max_abs:.0e}", f"{self.tolerance.relative:.0e}", "", ""))
+        rows.append(("batch against one by one", f"{self.batch_error:.1e}", "", "", "", ""))
+        limits = self.tolerance
+        rows.append(("tolerance", f"{limits.max_abs:.0e}", "", f"{limits.relative:.0e}", "", ""))
         return "\n".join([f"{self.precision} against the original", *_aligned(rows), *self._word_errors()])
 
     def _word_errors(self) -> list[str]:

@@ -21,6 +21,12 @@ def processor_features() -> str:
     return _cpuinfo("flags") or _cpuinfo("Features")
 
 
+def has_vnni() -> bool:
+    """Tell whether the processor is known to add 8-bit products in 32 bits; without VNNI x86-64 saturates at
+    16. Only Linux tells."""
+    return any("vnni" in feature for feature in processor_features().split())
+
+
 def available_cores() -> int:
     """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

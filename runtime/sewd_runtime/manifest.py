@@ -43,16 +43,20 @@ _TaskName: TypeAlias = Annotated[
 class Tolerance:
     """How far a precision may be from the original in float32.
 
-    max_abs: for outputs of up to 10; beyond, in proportion to their largest magnitude.
+    max_abs: for outputs of up to 10; beyond, in proportion to their largest magnitude. An output that the
+    original itself does not determine so closely is held to what it does.
     """
 
     max_abs: _Bound
     relative: _Bound
     batch_error: _Bound
 
-    def max_abs_at(self, peak: float) -> float:
-        """Return the largest absolute error allowed in an output whose largest magnitude is ``peak``."""
-        return self.max_abs * max(1.0, peak / 10)
+    def max_abs_at(self, peak: float, *, movement: float = 0.0) -> float:
+        """Return the largest absolute error allowed in an output whose largest magnitude is ``peak``.
+
+        movement: how far the original's output itself moves when its input is rounded otherwise.
+        """
+        return max(self.max_abs * max(1.0, peak / 10), 4 * movement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import soundfile
 
 from sewd_export.errors import ExportError, ParityError
 from sewd_export.families import Geometry
-from sewd_export.parity import Answer, Array, Candidate, ParityReport, Reference
+from sewd_export.parity import Answer, Array, Candidate, ParityReport, Reference, rounded_otherwise
 from sewd_export.signals import BATCH_SIZES, Signal, golden_signal, ragged_batches, signals
 from sewd_runtime.manifest import CtcEntry, Tolerance
 from sewd_runtime.vocabulary import Vocabulary
@@ -42,7 +42,8 @@ def reference() -> Reference:
     random = np.random.default_rng(1)
     drawn = {name: random.standard_normal(length).astype(np.float32) for name, length in LENGTHS.items()}
     answers = tuple(
-        Answer(name=name, samples=samples, expected=original(samples)) for name, samples in drawn.items()
+        Answer(name=name, samples=samples, expected=original(samples), movement=0.0)
+        for name, samples in drawn.items()
     )
     found = [Signal(name=name, samples=samples) for name, samples in drawn.items()]
     ctc = CtcEntry(
@@ -85,6 +86,33 @@ def test_one_wrong_number_fails_and_is_named(reference: Reference, name: str, fr
     with pytest.raises(ParityError, match=f"fp32 is not the original: {name}: absolute error 1.50e-03"):
         report.check()
     assert report.evidence.max_abs == pytest.approx(1.5 * TOLERANCE.max_abs, rel=0.1)
+
+
+def test_an_output_is_held_to_what_the_original_determines(reference: Reference) -> None:
+    movement = 3 * TOLERANCE.max_abs
+    answers = tuple(dataclasses.replace(answer, movement=movement) for answer in reference.answers)
+    unsteady = dataclasses.replace(reference, answers=answers)
+
+    def off_by(error: float) -> ParityReport:
+        def change(logits: Array) -> Array:
+            logits[0, 2] += error
+            return logits
+
+        return compare(unsteady, changed("long", change))
+
+    off_by(3.9 * movement).check()
+    with pytest.raises(ParityError, match="long: absolute error"):
+        off_by(4.1 * movement).check()
+
+
+def test_rounding_otherwise_moves_every_sample_by_one_step() -> None:
+    samples = np.random.default_rng(2).standard_normal(1001).astype(np.float32)
+    moved = rounded_otherwise(samples)
+    assert moved.dtype == np.float32
+    np.testing.assert_array_equal(
+        np.minimum(samples, moved), np.nextafter(np.maximum(samples, moved), -np.inf)
+    )
+    assert 0.4 < np.mean(moved > samples) < 0.6
 
 
 def test_many_small_errors_fail_by_their_norm(reference: Reference) -> None:
@@ -218,10 +246,10 @@ def test_the_table_has_a_line_for_everything(reference: Reference) -> None:
     report = compare(reference, one_by_one(original))
     title, header, *rows = str(report).split("\n")
     assert title == "fp32 against the original"
-    assert header.split() == ["utterance", "max", "abs", "relative", "labels", "text"]
+    assert header.split() == ["utterance", "max", "abs", "moves", "relative", "labels", "text"]
     for (name, _), row in zip(LENGTHS.items(), rows, strict=False):
         assert row.startswith(f"{name} ")
-        assert row.split()[-4:] == ["0.0e+00", "0.0e+00", "100.00%", "equal"]
+        assert row.split()[-5:] == ["0.0e+00", "0.0e+00", "0.0e+00", "100.00%", "equal"]
     assert [row.split("  ")[0] for row in rows[len(LENGTHS) :]] == ["batch against one by one", "tolerance"]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime.backends._onnxruntime import check_device
+from sewd_runtime import machine
+from sewd_runtime.backends._onnxruntime import check_device, session_entries
 from sewd_runtime.bundle import open_bundle
 from sewd_runtime.engine import Engine
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
@@ -114,3 +115,14 @@ def test_memory_is_given_back_after_a_large_batch_only() -> None:
     assert _run_options(onnxruntime, small) is None
     options = _run_options(onnxruntime, large)
     assert options.get_run_config_entry("memory.enable_memory_arena_shrinkage") == "cpu:0"
+
+
+@pytest.mark.parametrize(
+    ("features", "safe"),
+    [("fma avx2 avx512_vnni", False), ("fma avx2 avx_vnni", False), ("fma avx2 avx512bw", True), ("", True)],
+)
+def test_8_bit_products_take_the_slower_kernel_only_where_the_fast_one_saturates(
+    features: str, safe: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "processor_features", lambda: features)
+    assert ("session.x64quantprecision" in session_entries()) == safe

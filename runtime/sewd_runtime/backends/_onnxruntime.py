@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sewd_runtime.backends import Options, Tensor
 from sewd_runtime.backends._installed import find_version
 from sewd_runtime.errors import ProviderError
+from sewd_runtime.machine import has_vnni
 
 NAME = "onnxruntime"
 
@@ -79,12 +80,18 @@ def _session_options(onnxruntime: Any, threads: int | None) -> Any:
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # a pattern is kept for each shape, and recordings have any length
-    # Threads that wait by spinning burn a core between runs, and gain nothing: with another program on the
-    # machine they make a run a third slower.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without VNNI, AVX2's 8-bit products saturate at 16 bits; this takes the exact, slower ones there.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    for key, value in session_entries().items():
+        options.add_session_config_entry(key, value)
     return options
+
+
+def session_entries() -> dict[str, str]:
+    """Return onnxruntime's configuration entries that suit this machine."""
+    # Threads wait for one another by spinning while a run lasts, and sleep between runs.
+    entries = {"session.force_spinning_stop": "1"}
+    if not has_vnni():  # 8-bit products that cannot saturate; with VNNI none does, and they are half as fast
+        entries["session.x64quantprecision"] = "1"
+    return entries
 
 
 def _run_options(onnxruntime: Any, feed: Mapping[str, NDArray[Any]]) -> Any:
