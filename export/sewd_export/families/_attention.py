@@ -152,14 +152,15 @@ class Attention(nn.Module):
         terms = 1 + ("c2p" in config.pos_att_type) + ("p2c" in config.pos_att_type)
         scale = 1 / math.sqrt(head_size * terms)
         own = weights.at("self")
-        parts = [(own[f"{name}_proj.weight"], own[f"{name}_proj.bias"]) for name in ("query", "key", "value")]
-        factors = (scale, 1.0, 1.0)
-        self.query, self.key, self.value = (
-            Product((weight * factor).T, bias * factor)
-            for (weight, bias), factor in zip(parts, factors, strict=True)
+        self.query, self.key = (
+            Product((own[f"{name}.weight"] * factor).T, own[f"{name}.bias"] * factor)
+            for name, factor in (("query_proj", scale), ("key_proj", 1.0))
         )
+        self.value = Product(own["value_proj.weight"].T, None)
         self.scores = Scores(config, own, embeddings, scale)
-        self.output = Product.linear(weights.at("output", "dense"))
+        output = weights.at("output", "dense")
+        # probabilities sum to one, so the bias of the values passes through them as it is
+        self.output = Product(output["weight"].T, output["bias"] + output["weight"] @ own["value_proj.bias"])
 
     def forward(self, hidden: Tensor, relative: Relative | None, bias: Tensor) -> Tensor:
         batch, tokens, width = hidden.shape
