@@ -2,6 +2,8 @@
 
 import io
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,25 +34,47 @@ def read_audio(
     Raises AudioDecodeError (not audio, truncated), AudioValueError (empty, NaN or infinite, unfit array or
     rate), and OSError for a path that cannot be opened.
     """
+    blocks = stream_audio(source, sample_rate_hz=sample_rate_hz, target_rate_hz=target_rate_hz)
+    return np.concatenate(list(blocks))
+
+
+def stream_audio(
+    source: AudioSource, *, sample_rate_hz: int | None = None, target_rate_hz: int = 16_000
+) -> Iterator[Samples]:
+    """As ``read_audio``, block by block: what is yielded, put together, is what that returns, bit by bit.
+
+    Holds a block at a time of a path, the bytes or the array that it was given of anything else. That a file
+    ends early, or holds NaN, is raised when its place is reached.
+    """
     if isinstance(source, (str, os.PathLike)):
-        samples, rate_hz, name = *_read_path(Path(source)), os.fspath(source)
+        blocks, rate_hz, name = *_read_path(Path(source)), os.fspath(source)
     elif isinstance(source, (bytes, bytearray, memoryview)):
-        samples, rate_hz, name = *_read_bytes(bytes(source), "the bytes given"), "the bytes given"
+        blocks, rate_hz, name = *_read_bytes(bytes(source), "the bytes given"), "the bytes given"
     elif hasattr(source, "read"):
         name = str(getattr(source, "name", "the file object"))
-        samples, rate_hz = _read_bytes(_content(source, name), name)
+        blocks, rate_hz = _read_bytes(_content(source, name), name)
     else:
         name = "the array"
-        samples, rate_hz = _from_array(source), target_rate_hz if sample_rate_hz is None else sample_rate_hz
+        blocks = iter([_from_array(source)])
+        rate_hz = target_rate_hz if sample_rate_hz is None else sample_rate_hz
     if sample_rate_hz is not None and sample_rate_hz != rate_hz:
         raise AudioValueError(
             f"{name}: its rate is {rate_hz} Hz, not {sample_rate_hz}; sample_rate_hz is for arrays"
         )
-    if not len(samples):
+    yield from _resample(_checked(blocks, name), rate_hz, target_rate_hz, name)
+
+
+def _checked(blocks: Iterable[Samples], name: str) -> Iterator[Samples]:
+    """Yield the blocks that hold something, and refuse what is no sound."""
+    is_empty = True
+    for block in blocks:
+        if not np.isfinite(block).all():
+            raise AudioValueError(f"{name}: holds NaN or infinite samples")
+        if len(block):
+            is_empty = False
+            yield block
+    if is_empty:
         raise AudioValueError(f"{name}: holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioValueError(f"{name}: holds NaN or infinite samples")
-    return _resample(samples, rate_hz, target_rate_hz, name)
 
 
 def _content(file: Any, name: str) -> bytes:
@@ -60,7 +84,7 @@ def _content(file: Any, name: str) -> bytes:
     return content
 
 
-def _read_path(path: Path) -> tuple[Samples, int]:
+def _read_path(path: Path) -> tuple[Iterator[Samples], int]:
     with path.open("rb") as file:  # raises the OSError that tells why
         missing = missing_part(file) if file.seekable() else None
         if not file.seekable():
@@ -71,7 +95,7 @@ def _read_path(path: Path) -> tuple[Samples, int]:
     return _decode(os.fsencode(path), states, str(path))  # soundfile fails on names that are not text
 
 
-def _read_bytes(content: bytes, name: str) -> tuple[Samples, int]:
+def _read_bytes(content: bytes, name: str) -> tuple[Iterator[Samples], int]:
     file = _Bytes(content)
     _refuse_incomplete(missing_part(file), not content, name)
     states = states_length(file)
@@ -99,31 +123,43 @@ def _refuse_incomplete(missing: str | None, is_empty: bool, name: str) -> None:
         raise AudioDecodeError(f"{name}: truncated: {missing}; copy or record it again")
 
 
-def _decode(source: bytes | BinaryIO, states_length: bool, name: str) -> tuple[Samples, int]:
-    """Decode with libsndfile, block by block, each to the mean of its channels."""
+def _decode(source: bytes | BinaryIO, states_length: bool, name: str) -> tuple[Iterator[Samples], int]:
+    """Open with libsndfile; return the blocks, each the mean of its channels, and the rate in Hz."""
+    import soundfile
+
+    with _named_errors(name):
+        file = soundfile.SoundFile(source)
+    return _blocks(file, states_length, name), file.samplerate
+
+
+def _blocks(file: Any, states_length: bool, name: str) -> Iterator[Samples]:
+    read = 0
+    with file, _named_errors(name):
+        while read < file.frames:
+            # Not file.read(): it cannot read to the end where libsndfile cannot seek, e.g. in GSM 6.10.
+            block = np.empty((min(_BLOCK, file.frames - read), file.channels), dtype=np.float32)
+            count = file.buffer_read_into(block, dtype="float32")
+            if not count:
+                break
+            read += count
+            yield _mean(block[:count])
+        is_estimate = file.format == "MP3" and not states_length
+        declared = file.frames
+    if read < declared and not is_estimate:
+        raise AudioDecodeError(f"{name}: truncated: {declared - read} of {declared} samples are missing")
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(source) as file:
-            blocks, read = [np.zeros(0, dtype=np.float32)], 0
-            while read < file.frames:
-                # Not file.read(): it cannot read to the end where libsndfile cannot seek, e.g. in GSM 6.10.
-                block = np.empty((min(_BLOCK, file.frames - read), file.channels), dtype=np.float32)
-                count = file.buffer_read_into(block, dtype="float32")
-                if not count:
-                    break
-                read += count
-                blocks.append(_mean(block[:count]))
-            is_estimate = file.format == "MP3" and not states_length
-            declared, rate_hz = file.frames, file.samplerate
+        yield
     except soundfile.SoundFileError as error:
         reason = str(getattr(error, "error_string", error)) or "libsndfile gives no reason"
         raise AudioDecodeError(
             f"{name}: cannot be read as audio: {reason} (WAV, FLAC, OGG and MP3 can)"
         ) from error
-    if read < declared and not is_estimate:
-        raise AudioDecodeError(f"{name}: truncated: {declared - read} of {declared} samples are missing")
-    return np.concatenate(blocks), rate_hz
 
 
 def _from_array(source: Any) -> Samples:
@@ -162,7 +198,7 @@ def _mean(samples: NDArray[np.float32]) -> Samples:
     return np.asarray(samples.mean(axis=1, dtype=np.float64), dtype=np.float32)
 
 
-def _resample(samples: Samples, rate_hz: int, target_rate_hz: int, name: str) -> Samples:
+def _resample(blocks: Iterable[Samples], rate_hz: int, target_rate_hz: int, name: str) -> Iterator[Samples]:
     """Change the rate with soxr's high quality; equal rates leave the samples exactly as they are."""
     for rate in (rate_hz, target_rate_hz):
         if isinstance(rate, bool) or rate not in _RATES_HZ:
@@ -170,7 +206,11 @@ def _resample(samples: Samples, rate_hz: int, target_rate_hz: int, name: str) ->
                 f"{name}: a sample rate of {rate} Hz is outside {_RATES_HZ[0]} to {_RATES_HZ[-1]}"
             )
     if rate_hz == target_rate_hz:
-        return np.ascontiguousarray(samples)
+        yield from map(np.ascontiguousarray, blocks)
+        return
     import soxr
 
-    return np.asarray(soxr.resample(samples, rate_hz, target_rate_hz, quality="HQ"), dtype=np.float32)
+    resampler = soxr.ResampleStream(rate_hz, target_rate_hz, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)

@@ -1,5 +1,7 @@
 """The ``sewd`` command."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import logging
@@ -9,10 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
 
 import sewd_runtime
-from sewd_runtime._types import Samples
+from sewd_runtime._types import AudioSource
 from sewd_runtime.bench import command as bench
 from sewd_runtime.engine import Engine
 from sewd_runtime.errors import PrecisionWarning, SewdError, TaskError
@@ -20,9 +25,11 @@ from sewd_runtime.inspection import inspect_bundle
 from sewd_runtime.progress import show_progress
 from sewd_runtime.providers import PROVIDERS
 from sewd_runtime.recognizer import Classifier, Encoder, Recognizer, load
+from sewd_runtime.segmentation import SEGMENTATION
 from sewd_runtime.transcript import Classification, Transcript
 
 Result = TypeVar("Result")
+Reader: TypeAlias = "Callable[[str], AudioSource | Exception]"
 
 DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
@@ -44,8 +51,8 @@ Errors go to stderr, one line each, "sewd: FILE: message".
 
 """
 
-_GROUP_SECONDS = 600
-"""Audio read before it is run: enough to find recordings of like length, little enough to hold."""
+_GROUP_SAMPLES = 10_000_000
+"""Read before they are run: enough to find recordings of like length, little enough to hold."""
 
 _GROUP_FILES = 64
 
@@ -153,7 +160,9 @@ def _transcribe(options: argparse.Namespace) -> int:
     model = _load(options)
     if not isinstance(model, Recognizer):
         raise TaskError(f"{model.engine.bundle.path}: is for {model.manifest.task}, transcribe needs ctc")
-    return _run_files(options, model.engine, model.transcribe_batch, _transcript_text, _transcript_json)
+    longest = round(SEGMENTATION.whole_s * model.manifest.sample_rate_hz)
+    reader = partial(_read, engine=model.engine, longest=longest)
+    return _run_files(options, reader, model.transcribe_batch, _transcript_text, _transcript_json)
 
 
 def _classify(options: argparse.Namespace) -> int:
@@ -162,7 +171,8 @@ def _classify(options: argparse.Namespace) -> int:
         raise TaskError(
             f"{model.engine.bundle.path}: is for {model.manifest.task}, classify needs classification"
         )
-    return _run_files(options, model.engine, model.classify_batch, _classification_text, _classification_json)
+    reader = partial(_read, engine=model.engine, longest=sys.maxsize)
+    return _run_files(options, reader, model.classify_batch, _classification_text, _classification_json)
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -195,14 +205,14 @@ def _classification_json(classification: Classification) -> dict[str, Any]:
 
 def _run_files(
     options: argparse.Namespace,
-    engine: Engine,
-    run: Callable[[Sequence[Samples]], list[Result]],
+    read: Reader,
+    run: Callable[[Sequence[AudioSource]], list[Result]],
     as_text: Callable[[Result], str],
     as_json: Callable[[Result], dict[str, Any]],
 ) -> int:
     """Run all files, write each result as soon as it is there, complain about each failure, go on."""
     code = DONE
-    results = _results(options.files, engine, run)
+    results = _results(options.files, read, run)
     for name, result in show_progress(results, total=len(options.files)):
         if isinstance(result, Exception):
             code = SOME_FAILED
@@ -215,49 +225,52 @@ def _run_files(
 
 
 def _results(
-    names: Sequence[str], engine: Engine, run: Callable[[Sequence[Samples]], list[Result]]
+    names: Sequence[str], read: Reader, run: Callable[[Sequence[AudioSource]], list[Result]]
 ) -> Iterator[tuple[str, Result | Exception]]:
     """Yield the result or the error of every file, in order, never holding more than a group's audio."""
-    for group in _read_groups(names, engine):
-        recordings = [samples for _, samples in group if not isinstance(samples, Exception)]
+    for group in _read_groups(names, read):
+        recordings = [content for _, content in group if not isinstance(content, Exception)]
         results = _run_group(recordings, run)
-        for name, samples in group:
-            yield name, samples if isinstance(samples, Exception) else next(results)
+        for name, content in group:
+            yield name, content if isinstance(content, Exception) else next(results)
 
 
-def _read_groups(names: Sequence[str], engine: Engine) -> Iterator[list[tuple[str, Samples | Exception]]]:
-    group: list[tuple[str, Samples | Exception]] = []
+def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, AudioSource | Exception]]]:
+    group: list[tuple[str, AudioSource | Exception]] = []
     num_samples = 0
     for name in names:
-        content = _read(name, engine)
+        content = read(name)
         group.append((name, content))
-        num_samples += 0 if isinstance(content, Exception) else len(content)
-        if num_samples >= _GROUP_SECONDS * engine.manifest.sample_rate_hz or len(group) >= _GROUP_FILES:
+        num_samples += len(content) if isinstance(content, np.ndarray) else 0
+        if num_samples >= _GROUP_SAMPLES or len(group) >= _GROUP_FILES:
             yield group
             group, num_samples = [], 0
     if group:
         yield group
 
 
-def _read(name: str, engine: Engine) -> Samples | Exception:
+def _read(name: str, *, engine: Engine, longest: int) -> AudioSource | Exception:
+    """Return a file's samples; where there are more than ``longest``, what they can be read from later."""
     try:
-        return engine.read(sys.stdin.buffer.read() if name == "-" else name, None)
+        source = sys.stdin.buffer.read() if name == "-" else name
+        samples = engine.peek(source, None, longest=longest)
     except (SewdError, OSError) as error:
         return error
+    return source if samples is None else samples
 
 
 def _run_group(
-    recordings: Sequence[Samples], run: Callable[[Sequence[Samples]], list[Result]]
+    recordings: Sequence[AudioSource], run: Callable[[Sequence[AudioSource]], list[Result]]
 ) -> Iterator[Result | Exception]:
     try:
         yield from run(recordings)
-    except SewdError as error:
+    except (SewdError, OSError) as error:
         if len(recordings) == 1:
             yield error
             return
         # One of them is at fault, or they are too much together.
-        for samples in recordings:
-            yield from _run_group([samples], run)
+        for recording in recordings:
+            yield from _run_group([recording], run)
 
 
 def _complain(error: Exception, name: str = "") -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sewd_runtime._types import AudioSource, Lengths, Output, Samples
-from sewd_runtime.audio import read_audio
+from sewd_runtime.audio import read_audio, stream_audio
 from sewd_runtime.batching import plan_batches
 from sewd_runtime.bundle import Bundle, Manifest
 from sewd_runtime.errors import AudioValueError
@@ -54,6 +54,25 @@ class Engine:
         """Read audio at the model's rate; arrays without a rate are at that rate already."""
         rate_hz = self.manifest.sample_rate_hz
         return read_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
+
+    def hold(self, audio: AudioSource, sample_rate_hz: int | None) -> tuple[AudioSource, int | None]:
+        """Return a source that can be read twice, and its rate: a file object is read now."""
+        return (self.read(audio, sample_rate_hz), None) if hasattr(audio, "read") else (audio, sample_rate_hz)
+
+    def peek(self, audio: AudioSource, sample_rate_hz: int | None, *, longest: int) -> Samples | None:
+        """As ``read``, but None for a recording of more than ``longest`` samples, not read on."""
+        blocks, num_samples = [], 0
+        for block in self.stream(audio, sample_rate_hz):
+            blocks.append(block)
+            num_samples += len(block)
+            if num_samples > longest:
+                return None
+        return np.concatenate(blocks)
+
+    def stream(self, audio: AudioSource, sample_rate_hz: int | None) -> Iterator[Samples]:
+        """As ``read``, in blocks."""
+        rate_hz = self.manifest.sample_rate_hz
+        return stream_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
 
     def is_too_short(self, samples: Samples) -> bool:
         """Tell whether the model gives no result for these samples."""

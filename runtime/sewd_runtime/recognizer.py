@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from sewd_runtime.engine import Engine
 from sewd_runtime.errors import AudioTooShortError, BundleError, PrecisionWarning, VocabularyError
 from sewd_runtime.frames import FrameClock
 from sewd_runtime.providers import PROVIDERS
-from sewd_runtime.transcript import Classification, Transcript
+from sewd_runtime.segmentation import SEGMENTATION, Segmentation, find_regions
+from sewd_runtime.transcript import Classification, Segment, Transcript
 from sewd_runtime.vocabulary import Vocabulary
 
 
@@ -33,19 +34,40 @@ class Recognizer:
         """The bundle's manifest."""
         return self.engine.manifest
 
-    def transcribe(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Transcript:
+    def transcribe(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate_hz: int | None = None,
+        segmentation: Segmentation = SEGMENTATION,
+    ) -> Transcript:
         """Transcribe one recording, a path, bytes, binary file or array as in ``read_audio``.
 
-        sample_rate_hz: the rate of an array, the model's if None. Audio too short for one frame gives an
-        empty transcript. Raises AudioError, InferenceError, and OSError for a path that cannot be opened.
+        sample_rate_hz: the rate of an array, the model's if None. segmentation: of a recording too long to
+        run whole; a path is read in blocks, so any length takes the same memory. Audio too short for one
+        frame gives an empty transcript. Raises AudioError, InferenceError, and OSError for a path that cannot
+        be opened.
         """
-        return self.transcribe_batch([audio], sample_rate_hz=sample_rate_hz)[0]
+        return self.transcribe_batch([audio], sample_rate_hz=sample_rate_hz, segmentation=segmentation)[0]
 
     def transcribe_batch(
-        self, audios: Sequence[AudioSource], *, sample_rate_hz: int | None = None
+        self,
+        audios: Sequence[AudioSource],
+        *,
+        sample_rate_hz: int | None = None,
+        segmentation: Segmentation = SEGMENTATION,
     ) -> list[Transcript]:
         """Transcribe several recordings, the results in their order and the same as one by one."""
-        recordings = [self.engine.read(audio, sample_rate_hz) for audio in audios]
+        longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
+        sources = [self.engine.hold(audio, sample_rate_hz) for audio in audios]
+        found = [self.engine.peek(*source, longest=longest) for source in sources]
+        whole = iter(self._transcribe_whole([samples for samples in found if samples is not None]))
+        return [
+            self._transcribe_long(*source, segmentation) if samples is None else next(whole)
+            for source, samples in zip(sources, found, strict=True)
+        ]
+
+    def _transcribe_whole(self, recordings: Sequence[Samples]) -> list[Transcript]:
         manifest, vocabulary = self.manifest, self.vocabulary
         hypotheses = [Hypothesis() for _ in recordings]
         for indices, logits, lengths in self.engine.run_batches(recordings):
@@ -64,6 +86,29 @@ class Recognizer:
             )
             for hypothesis, samples in zip(hypotheses, recordings, strict=True)
         ]
+
+    def _transcribe_long(
+        self, audio: AudioSource, sample_rate_hz: int | None, segmentation: Segmentation
+    ) -> Transcript:
+        rate_hz, num_samples = self.manifest.sample_rate_hz, 0
+
+        def counted() -> Iterator[Samples]:
+            nonlocal num_samples
+            for block in self.engine.stream(audio, sample_rate_hz):
+                num_samples += len(block)
+                yield block
+
+        segments: list[Segment] = []
+        for region in find_regions(counted(), segmentation, sample_rate_hz=rate_hz):
+            [transcript] = self._transcribe_whole([region.samples])
+            segments += [segment.later(region.begin / rate_hz) for segment in transcript.segments]
+        return Transcript(
+            text=(" " if self.vocabulary.word_delimiter_id is not None else "").join(
+                segment.text for segment in segments
+            ),
+            segments=tuple(segments),
+            duration_s=num_samples / rate_hz,
+        )
 
     def logits(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return the logits of each recording, ``(frames, vocab)`` float32; no frames where it is too short.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sewd_runtime.decode import Hypothesis
 from sewd_runtime.frames import FrameClock
@@ -24,12 +24,19 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of speech, in seconds; a recording that is decoded whole has one."""
+    """A stretch of speech, in seconds: a recording that runs whole, or what lies between two pauses."""
 
     text: str
     start_s: float
     end_s: float
     words: tuple[Word, ...]
+
+    def later(self, seconds: float) -> "Segment":
+        """Return the segment as part of a recording in which it comes ``seconds`` later."""
+        words = tuple(
+            replace(word, start_s=word.start_s + seconds, end_s=word.end_s + seconds) for word in self.words
+        )
+        return replace(self, start_s=self.start_s + seconds, end_s=self.end_s + seconds, words=words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,7 +92,7 @@ def test_files_are_read_in_groups(
 ) -> None:
     assert transcribe(tiny_bundle, *noises) == 0
     expected = capsys.readouterr().out
-    for name, value in (("_GROUP_FILES", 2), ("_GROUP_SECONDS", 0.5)):
+    for name, value in (("_GROUP_FILES", 2), ("_GROUP_SAMPLES", 8_000)):
         monkeypatch.setattr(cli, name, value)
         assert transcribe(tiny_bundle, *noises) == 0
         assert capsys.readouterr().out == expected
@@ -193,10 +193,10 @@ def test_classify(
 def test_interrupt(
     tiny_bundle: Path, noises: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    def interrupt(*_: Any) -> Any:
+    def interrupt(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Engine, "read", interrupt)
+    monkeypatch.setattr(Engine, "peek", interrupt)
     assert transcribe(tiny_bundle, noises[0]) == 130
     assert capsys.readouterr().err == ""
 
