@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime.backends import Options, Tensor
 from sewd_runtime.backends._installed import find_version
+from sewd_runtime.backends._openvino_rewrites import gather_flat
 from sewd_runtime.errors import PrecisionError, ProviderError
 
 NAME = "openvino"
@@ -96,7 +97,9 @@ def open_model(path: Path, options: Options) -> OpenVinoModel:
     offered = core.get_property(options.device, "OPTIMIZATION_CAPABILITIES")
     if options.compute != "f32" and options.compute.upper() not in offered:
         raise PrecisionError(f"this processor does not compute in {options.compute}; choose fp32")
-    compiled = core.compile_model(_read_onnx(path), options.device, _config(options))
+    model = _read_onnx(path)
+    gather_flat(model)
+    compiled = core.compile_model(model, options.device, _config(options))
     _check_granted(compiled, options)
     return OpenVinoModel(
         inputs=tuple(_tensor(port) for port in compiled.inputs),
