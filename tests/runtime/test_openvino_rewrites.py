@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from sewd_runtime.backends._openvino import _import_openvino, _read_onnx
-from sewd_runtime.backends._openvino_rewrites import gather_flat
+from sewd_runtime.backends._openvino_rewrites import GROUP, gather_flat, round_weights
 
 if importlib.util.find_spec("openvino") is None:
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
@@ -134,3 +135,52 @@ def test_the_exported_model_is_rewritten(tiny_bundle: Path) -> None:
             item[:length] = rng.normal(0, 0.1, length)
         feed = [values, np.array(lengths)]
         np.testing.assert_array_equal(second(feed)["logits"], first(feed)["logits"])
+
+
+def products(*sizes: int, transposed: bool = False) -> Any:
+    """Products with constant weights, one after the other, each activated but the last."""
+    rng = np.random.default_rng(0)
+    samples = ops.parameter([-1, -1, sizes[0]], np.float32)
+    made = samples
+    for inner, outer in pairwise(sizes):
+        weight = rng.normal(size=(outer, inner) if transposed else (inner, outer)).astype(np.float32)
+        weight /= np.float32(inner**0.5)
+        made = ops.relu(ops.matmul(made, weight, False, transposed))
+    return openvino.Model([ops.add(made, np.float32(1))], [samples])
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_weights_become_bytes(transposed: bool) -> None:
+    before, after = (products(128, 64, 192, 32, transposed=transposed) for _ in range(2))
+    assert round_weights(after) == 1  # 64: one group only; the last makes the output
+    assert [node.get_element_type().to_string() for node in after.get_ordered_ops()].count("i8") == 1
+    assert round_weights(after) == 0
+    rng = np.random.default_rng(0)
+    samples = (rng.normal(size=(3, 5, 128)) * rng.uniform(1e-3, 1e3, (3, 5, 1))).astype(np.float32)
+    config = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP}
+    rounded = openvino.Core().compile_model(after, "CPU", config)
+    expected, found = compiled(before)([samples])[0], rounded([samples])[0]
+    error = np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
+    assert 0 < error.max() < 2e-2  # of each row, however loud its neighbours
+    for item, alone in zip(found, samples, strict=True):
+        np.testing.assert_array_equal(item, rounded([alone[None]])[0][0])
+
+
+@pytest.mark.parametrize("sizes", [(96, 128, 32), (130, 128, 32), (128, 32, 32), (128, 128)])
+def test_products_that_gain_nothing_stay(sizes: tuple[int, ...]) -> None:
+    model = products(*sizes)
+    assert round_weights(model) == 0
+
+
+def test_products_of_no_constant_matrix_stay() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (ops.parameter([-1, 128, 128], np.float32) for _ in range(2))
+    made = ops.matmul(
+        ops.matmul(one, other, False, False), rng.normal(size=(1, 128, 128)).astype(np.float32), False, False
+    )
+    assert (
+        round_weights(
+            openvino.Model([ops.matmul(made, np.eye(128, dtype=np.float32), False, False)], [one, other])
+        )
+        == 0
+    )

@@ -12,11 +12,18 @@ import numpy as np
 _VALUE_MAPS = ("Convert", "FakeQuantize", "Multiply", "Subtract")
 """What quantized numbers go through on their way into a product and out of it."""
 
+GROUP = 64
+"""So many neighbours in a row get one scale when OpenVINO rounds them: 32 is slower, 128 no faster."""
+
+_LEAST_COLUMNS = 64
+_LARGEST = 127
+
 
 def gather_flat(model: Any) -> int:
     """`GatherElements(x, Broadcast(index, shape))` → `Gather(Reshape(x), index + row starts)`.
 
-    Along the last axis; x: `(..., rows, columns)`; index: `(rows, found)` or what broadcasts to it, repeated for the leading axes.
+    Along the last axis; x: `(..., rows, columns)`; index: `(rows, found)` or what broadcasts to it, repeated
+    for the leading axes.
     OpenVINO has a vectorised kernel for `Gather` only, and the repeated index is never made. A `Transpose` of
     the result's last two axes is done on the index. Indices of layers that look up alike are made once.
 
@@ -135,3 +142,65 @@ def _content(value: Any) -> Hashable:
     if node.get_type_name() != "Constant":
         return value  # type: ignore[no-any-return]
     return tuple(node.get_data().ravel().tolist())
+
+
+def round_weights(model: Any) -> int:
+    """`MatMul(x, weight)` → `MatMul(x, Convert(rounded) * scale)`: 8 bits, a scale for each column.
+
+    From this form, and with DYNAMIC_QUANTIZATION_GROUP_SIZE, OpenVINO rounds x to 8 bits as it runs, with a
+    scale for each `GROUP` of a row, and multiplies integers. Where the rows are no whole groups, or the
+    product is small, that is no faster, or slower: those stay. So does the product that makes the output,
+    whose rounding would go straight into it.
+    """
+    import openvino.opset8 as ops
+
+    last = _last_products(model)
+    changed = 0
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "MatMul" or node.get_name() in last:
+            continue
+        weight = _constant_weight(node)
+        if weight is None or weight.shape[0] % GROUP or weight.shape[0] < 2 * GROUP:
+            continue
+        if weight.shape[1] < _LEAST_COLUMNS:
+            continue
+        columns = np.ascontiguousarray(weight.T)
+        scale = np.abs(columns).max(1, keepdims=True) / np.float32(_LARGEST)
+        scale[scale == 0] = 1
+        rounded = ops.constant(np.rint(columns / scale).astype(np.int8))
+        restored = ops.multiply(ops.convert(rounded, "f32"), ops.constant(scale))
+        product = ops.matmul(node.input_value(0), restored, False, True)
+        product.set_friendly_name(node.get_friendly_name())
+        node.output(0).replace(product.output(0))
+        changed += 1
+    if changed:
+        model.validate_nodes_and_infer_types()
+    return changed
+
+
+def _constant_weight(product: Any) -> Any:
+    """Return the float32 matrix `(in, out)` that a product multiplies with, None where it is no such."""
+    source = product.input_value(1).get_node()
+    attributes = product.get_attributes()
+    if source.get_type_name() != "Constant" or attributes["transpose_a"]:
+        return None
+    weight = source.get_data()
+    if weight.ndim != 2 or weight.dtype != np.float32:
+        return None
+    return weight.T if attributes["transpose_b"] else weight
+
+
+def _last_products(model: Any) -> set[str]:
+    """Return the names of the products that an output is made of without another product in between."""
+    found, seen = set(), set()
+    waiting = [result.input_value(0).get_node() for result in model.get_results()]
+    while waiting:
+        node = waiting.pop()
+        if node.get_name() in seen:
+            continue
+        seen.add(node.get_name())
+        if node.get_type_name() == "MatMul":
+            found.add(node.get_name())
+        else:
+            waiting += [value.get_node() for value in node.input_values()]
+    return found
