@@ -13,7 +13,8 @@ _VALUE_MAPS = ("Convert", "FakeQuantize", "Multiply", "Subtract")
 """What quantized numbers go through on their way into a product and out of it."""
 
 GROUP = 64
-"""So many neighbours in a row get one scale when OpenVINO rounds them: 32 is slower, 128 no faster."""
+"""So many neighbours get one scale when they are rounded: 32 is slower, 128 no faster. Weights with a scale
+for each whole column would be no faster either."""
 
 _LEAST_COLUMNS = 64
 _LARGEST = 127
@@ -145,7 +146,7 @@ def _content(value: Any) -> Hashable:
 
 
 def round_weights(model: Any) -> int:
-    """`MatMul(x, weight)` → `MatMul(x, Convert(rounded) * scale)`: 8 bits, a scale for each column.
+    """`MatMul(x, weight)` → `MatMul(x, Convert(rounded) * scale)`: 8 bits, a scale for each `GROUP`.
 
     From this form, and with DYNAMIC_QUANTIZATION_GROUP_SIZE, OpenVINO rounds x to 8 bits as it runs, with a
     scale for each `GROUP` of a row, and multiplies integers. Where the rows are no whole groups, or the
@@ -164,12 +165,12 @@ def round_weights(model: Any) -> int:
             continue
         if weight.shape[1] < _LEAST_COLUMNS:
             continue
-        columns = np.ascontiguousarray(weight.T)
-        scale = np.abs(columns).max(1, keepdims=True) / np.float32(_LARGEST)
+        groups = weight.T.reshape(weight.shape[1], -1, GROUP)
+        scale = np.abs(groups).max(-1, keepdims=True) / np.float32(_LARGEST)
         scale[scale == 0] = 1
-        rounded = ops.constant(np.rint(columns / scale).astype(np.int8))
+        rounded = ops.constant(np.rint(groups / scale).astype(np.int8))
         restored = ops.multiply(ops.convert(rounded, "f32"), ops.constant(scale))
-        product = ops.matmul(node.input_value(0), restored, False, True)
+        product = ops.matmul(node.input_value(0), ops.reshape(restored, weight.T.shape, False), False, True)
         product.set_friendly_name(node.get_friendly_name())
         node.output(0).replace(product.output(0))
         changed += 1
