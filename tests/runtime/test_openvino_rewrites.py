@@ -138,11 +138,13 @@ def test_the_exported_model_is_rewritten(tiny_bundle: Path) -> None:
 
 
 def products(*sizes: int, transposed: bool = False) -> Any:
-    """Products with constant weights, one after the other, each activated but the last."""
+    """Products with constant weights, one after the other, a norm before the last."""
     rng = np.random.default_rng(0)
     samples = ops.parameter([-1, -1, sizes[0]], np.float32)
     made = samples
     for inner, outer in pairwise(sizes):
+        if outer == sizes[-1]:
+            made = ops.mvn(made, np.array([-1]), True, 1e-5, "inside_sqrt")
         weight = rng.normal(size=(outer, inner) if transposed else (inner, outer)).astype(np.float32)
         weight /= np.float32(inner**0.5)
         made = ops.relu(ops.matmul(made, weight, False, transposed))

@@ -150,8 +150,8 @@ def round_weights(model: Any) -> int:
 
     From this form, and with DYNAMIC_QUANTIZATION_GROUP_SIZE, OpenVINO rounds x to 8 bits as it runs, with a
     scale for each `GROUP` of a row, and multiplies integers. Where the rows are no whole groups, or the
-    product is small, that is no faster, or slower: those stay. So does the product that makes the output,
-    whose rounding would go straight into it.
+    product is small, that is no faster, or slower: those stay. So do the products that no layer norm follows,
+    whose rounding would go straight into the output: two of SEW-D's, a quarter of the squared error.
     """
     import openvino.opset8 as ops
 
@@ -192,16 +192,15 @@ def _constant_weight(product: Any) -> Any:
 
 
 def _last_products(model: Any) -> set[str]:
-    """Return the names of the products that an output is made of without another product in between."""
+    """Return the names of the products that no layer norm follows on the way to an output."""
     found, seen = set(), set()
     waiting = [result.input_value(0).get_node() for result in model.get_results()]
     while waiting:
         node = waiting.pop()
-        if node.get_name() in seen:
+        if node.get_name() in seen or node.get_type_name() == "MVN":
             continue
         seen.add(node.get_name())
         if node.get_type_name() == "MatMul":
             found.add(node.get_name())
-        else:
-            waiting += [value.get_node() for value in node.input_values()]
+        waiting += [value.get_node() for value in node.input_values()]
     return found
