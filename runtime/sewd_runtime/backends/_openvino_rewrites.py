@@ -151,7 +151,7 @@ def round_weights(model: Any) -> int:
     From this form, and with DYNAMIC_QUANTIZATION_GROUP_SIZE, OpenVINO rounds x to 8 bits as it runs, with a
     scale for each `GROUP` of a row, and multiplies integers. Where the rows are no whole groups, or the
     product is small, that is no faster, or slower: those stay. So do the products that no layer norm follows,
-    whose rounding would go straight into the output: two of SEW-D's, a quarter of the squared error.
+    whose rounding would go straight into the output: two of SEW-D's, a fifth of the squared error.
     """
     import openvino.opset8 as ops
 
