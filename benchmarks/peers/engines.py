@@ -94,14 +94,9 @@ def open_openvino(path: Path, threads: int, options: Mapping[str, str]) -> Run:
     }
     compiled = core.compile_model(path, "CPU", settings)
     request = compiled.create_infer_request()
-    own = len(compiled.inputs) > 1  # ours normalises in the graph and takes lengths
 
     def run(samples: Samples) -> NDArray[np.float32]:
-        if own:
-            feed = {"input_values": samples[None], "input_lengths": np.array([len(samples)])}
-        else:
-            feed = {"input_values": normalise(samples)}
-        request.infer(feed)
+        request.infer({"input_values": normalise(samples)})
         return request.get_output_tensor(0).data[0].copy()  # type: ignore[no-any-return]
 
     return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 ENVIRONMENTS: Mapping[str, str] = {
     "main": ".venv",
@@ -100,7 +100,6 @@ class Variant:
 def _on_openvino(name: str, artifact: str, precision: str, hint: str, made: str) -> Variant:
     return Variant(
         name=name,
-        ours=artifact == "sewd",
         engine="openvino",
         precision=precision,
         environment="openvino",
@@ -180,9 +179,20 @@ PEERS: Sequence[Variant] = (
     _on_openvino("nncf-matmul-bf16", "nncf-matmul", "int8", "bf16", f"{_OPTIMUM}, NNCF but convolutions"),
 )
 
-_OWN_ON_OPENVINO: Mapping[str, Sequence[str]] = {"fp32": ("f32", "bf16"), "int8-static": ("f32", "bf16")}
-"""A bundle's precision → what OpenVINO computes the rest in. Others have operators that it lacks, or are to
-it what fp32 is."""
+_OWN_ON_OPENVINO: Mapping[str, Mapping[str, str]] = {
+    "fp32": {
+        "fp32-openvino-f32": "fp32",
+        "fp32-openvino-bf16": "bf16",
+        "int8-dynamic-openvino-f32": "int8-dynamic",
+        "int8-dynamic-openvino-bf16": "int8-dynamic+bf16",
+    },
+    "int8-static": {
+        "int8-static-openvino-f32": "int8-static",
+        "int8-static-openvino-bf16": "int8-static+bf16",
+    },
+}
+"""A bundle's precision → variants of its file → what our runtime calls that. Other files have operators that
+OpenVINO lacks, or are to it what fp32 is."""
 
 
 def own_variants(precisions: Sequence[str]) -> Iterator[Variant]:
@@ -200,11 +210,19 @@ def own_variants(precisions: Sequence[str]) -> Iterator[Variant]:
             runs="onnxruntime",
         )
     for precision in precisions:
-        for hint in _OWN_ON_OPENVINO.get(precision, ()):
-            shown = hint if (precision, hint) == ("fp32", "bf16") else precision
-            row = _on_openvino(f"sewd-{precision}-openvino-{hint}", "sewd", shown, hint, "sewd-export")
-            options = {**row.options, "precision": precision}
-            yield replace(row, file=_file(precision), options=options)
+        for name, runs_as in _OWN_ON_OPENVINO.get(precision, {}).items():
+            yield Variant(
+                name=f"sewd-{name}",
+                ours=True,
+                engine="sewd",
+                precision=runs_as.removesuffix("+bf16"),
+                environment="openvino",
+                artifact="sewd",
+                file=_file(precision),
+                options={"provider": "openvino", "precision": runs_as},
+                made="sewd-export",
+                runs=f"OpenVINO, {name.rpartition('-')[2]}",
+            )
 
 
 def _file(precision: str) -> str:

@@ -38,7 +38,10 @@ PROVIDERS: Mapping[str, Provider] = {
         device="CPU",
         extra="openvino",
         # int8 is missing: its dynamic scales are onnxruntime's operators, which OpenVINO does not fuse.
-        precisions=("fp32", "bf16", "fp16", "int8-static", "int8-static+bf16"),
+        precisions=(
+            *("fp32", "bf16", "fp16"),
+            *("int8-dynamic", "int8-dynamic+bf16", "int8-static", "int8-static+bf16"),
+        ),
     ),
 }
 

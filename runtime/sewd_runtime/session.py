@@ -41,19 +41,22 @@ class Session:
         task: str,
         provider: str = "cpu",
         compute: str = "f32",
+        weights: str = "f32",
         threads: int | None = None,
     ) -> "Session":
         """Load a model file.
 
-        compute: the type of the float operations; threads: for one run, None leaves it to the library: one
-        for each core. Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here),
-        ModelError (not loadable, other interface).
+        compute, weights: as in ``Options``; threads: for one run, None leaves it to the library: one for each
+        core. Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here), ModelError
+        (not loadable, other interface).
         """
         if threads is not None and threads < 1:
             raise ProviderError(f"threads must be at least 1, got {threads}")
         row = find_provider(provider)
         library = f"{row.backend.NAME} {row.backend.installed_version()}"
-        options = Options(device=row.device, settings=row.settings, compute=compute, threads=threads)
+        options = Options(
+            device=row.device, settings=row.settings, compute=compute, weights=weights, threads=threads
+        )
         try:
             model = row.backend.open_model(path, options)
         except SewdError:

@@ -103,10 +103,11 @@ def test_a_classifier() -> None:
     assert check_golden(open_bundle(CLASSIFIER), "fp32", provider="openvino", threads=1).passed
 
 
-def test_the_embedded_model() -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8-dynamic"])
+def test_the_embedded_model(precision: str) -> None:
     from sewd_runtime.bundle import find_bundle
 
-    assert check_golden(open_bundle(find_bundle(None)), "fp32", provider="openvino", threads=1).passed
+    assert check_golden(open_bundle(find_bundle(None)), precision, provider="openvino", threads=1).passed
 
 
 def test_it_needs_no_onnxruntime(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

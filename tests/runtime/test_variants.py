@@ -33,7 +33,7 @@ def test_onnxruntime_runs_what_has_a_file(full: Manifest) -> None:
 
 def test_openvino_derives_and_leaves_dynamic_int8(full: Manifest) -> None:
     variants = find_variants(full, "openvino")
-    assert set(variants) == {"fp32", "fp16", "int8-static", "bf16", "int8-static+bf16"}
+    assert set(variants) == set(PROVIDERS["openvino"].precisions or ())
     with pytest.raises(PrecisionError, match=r"'int8' \(provider cpu has it\); it has .*int8-static.*bf16"):
         find_variant(full, "openvino", "int8")
 
@@ -42,7 +42,9 @@ def test_openvino_derives_and_leaves_dynamic_int8(full: Manifest) -> None:
 def test_a_derived_precision_reads_anothers_file(full: Manifest, name: str) -> None:
     variant, base = (find_variant(full, "openvino", which) for which in (name, DERIVED[name].of))
     assert variant.entry == base.entry
-    assert (variant.compute, base.compute) == ("bf16", "f32")
+    assert (base.compute, base.weights) == ("f32", "f32")
+    assert (variant.compute, variant.weights) == (DERIVED[name].compute, DERIVED[name].weights)
+    assert "bf16" not in name or variant.compute == "bf16"
     assert variant.parity is None
     for field in ("max_abs", "relative", "batch_error"):
         added = getattr(DERIVED[name].added, field)

@@ -25,13 +25,14 @@ class Options:
     """How a model is to run.
 
     device: the library's own name for it; settings: the library's own, from the provider's row.
-    compute: the type of the float operations, f32 or bf16; threads: for one run, None leaves it to the
-    library.
+    compute: the type of the float operations, f32 or bf16; weights: f32 as in the file, or i8 for products
+    with 8-bit weights and activations. threads: for one run, None leaves it to the library.
     """
 
     device: str
     settings: Mapping[str, str] = field(default_factory=dict)
     compute: str = "f32"
+    weights: str = "f32"
     threads: int | None = None
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime.backends import Options, Tensor
 from sewd_runtime.backends._installed import find_version
+from sewd_runtime.backends._openvino_rewrites import GROUP, gather_flat, round_weights
 from sewd_runtime.errors import PrecisionError, ProviderError
 
 NAME = "openvino"
@@ -96,7 +97,11 @@ def open_model(path: Path, options: Options) -> OpenVinoModel:
     offered = core.get_property(options.device, "OPTIMIZATION_CAPABILITIES")
     if options.compute != "f32" and options.compute.upper() not in offered:
         raise PrecisionError(f"this processor does not compute in {options.compute}; choose fp32")
-    compiled = core.compile_model(_read_onnx(path), options.device, _config(options))
+    model = _read_onnx(path)
+    gather_flat(model)
+    if options.weights == "i8":
+        round_weights(model)
+    compiled = core.compile_model(model, options.device, _config(options))
     _check_granted(compiled, options)
     return OpenVinoModel(
         inputs=tuple(_tensor(port) for port in compiled.inputs),
@@ -138,6 +143,7 @@ def _config(options: Options) -> dict[str, Any]:
         # Pinned, the only threads of two processes would share the first core.
         "ENABLE_CPU_PINNING": False,
         "CPU_RUNTIME_CACHE_CAPACITY": _CACHE_CAPACITY,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP if options.weights == "i8" else 0,
         **options.settings,
     }
     if options.threads is not None:

@@ -1,0 +1,206 @@
+"""What is changed in a model for OpenVINO when it is read: the same values by operators that are fast there.
+
+A rewrite takes an ``openvino.Model``, changes what it recognises, leaves the rest, and returns how many
+places it changed.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+_VALUE_MAPS = ("Convert", "FakeQuantize", "Multiply", "Subtract")
+"""What quantized numbers go through on their way into a product and out of it."""
+
+GROUP = 64
+"""So many neighbours get one scale when they are rounded: 32 is slower, 128 no faster. Weights with a scale
+for each whole column would be no faster either."""
+
+_LEAST_COLUMNS = 64
+_LARGEST = 127
+
+
+def gather_flat(model: Any) -> int:
+    """`GatherElements(x, Broadcast(index, shape))` → `Gather(Reshape(x), index + row starts)`.
+
+    Along the last axis; x: `(..., rows, columns)`; index: `(rows, found)` or what broadcasts to it, repeated
+    for the leading axes.
+    OpenVINO has a vectorised kernel for `Gather` only, and the repeated index is never made. A `Transpose` of
+    the result's last two axes is done on the index. Indices of layers that look up alike are made once.
+
+    Safe for every index that `GatherElements` takes, negative ones too. Declines another axis, and an index
+    that is no broadcast matrix.
+    """
+    indices: dict[Hashable, Any] = {}
+    changed = 0
+    for node in model.get_ordered_ops():
+        if _repeats_a_matrix(node):
+            _replace_gather(node, indices)
+            changed += 1
+    if changed:
+        model.validate_nodes_and_infer_types()
+    return changed
+
+
+def _repeats_a_matrix(node: Any) -> bool:
+    if node.get_type_name() != "GatherElements":
+        return False
+    rank = node.input(0).get_partial_shape().rank
+    repeat = node.input_value(1).get_node()
+    if rank.is_dynamic or rank.get_length() < 2 or repeat.get_type_name() != "Broadcast":
+        return False
+    if node.get_attributes()["axis"] not in (-1, rank.get_length() - 1):
+        return False
+    matrix = repeat.input(0).get_partial_shape().rank
+    numpy_like = repeat.get_attributes()["mode"] in ("numpy", "bidirectional")
+    return numpy_like and matrix.is_static and matrix.get_length() == 2
+
+
+def _replace_gather(node: Any, indices: dict[Hashable, Any]) -> None:
+    import openvino.opset8 as ops
+
+    values, repeat = node.input_value(0), node.input_value(1).get_node()
+    swap = _swap_of_last_axes(node)
+    key = (repeat.input_value(0), repeat.input_value(1), _columns_of(values), swap is not None)
+    if key not in indices:
+        indices[key] = _flat_index(values, repeat, swapped=swap is not None)
+    index = indices[key]
+    leading = np.zeros(values.get_partial_shape().rank.get_length() - 2, np.int64)  # Reshape: as they are
+    flat = ops.reshape(values, np.append(leading, -1), True)
+    found = ops.gather(flat, ops.reshape(index, np.array([-1]), False), np.int64(-1))
+    result = ops.reshape(found, ops.concat([leading, ops.shape_of(index)], 0), True)
+    replaced = node if swap is None else swap
+    result.set_friendly_name(replaced.get_friendly_name())
+    replaced.output(0).replace(result.output(0))
+
+
+def _swap_of_last_axes(node: Any) -> Any:
+    """Return the Transpose of the last two axes that alone reads a node, or None."""
+    readers = node.output(0).get_target_inputs()
+    reader = next(iter(readers)).get_node() if len(readers) == 1 else None
+    if reader is None or reader.get_type_name() != "Transpose":
+        return None
+    order = reader.input_value(1).get_node()
+    if order.get_type_name() != "Constant":
+        return None
+    axes = [int(axis) for axis in order.get_data()]
+    last = len(axes) - 1
+    return reader if axes == [*range(last - 1), last, last - 1] else None
+
+
+def _flat_index(values: Any, repeat: Any, *, swapped: bool) -> Any:
+    """Return where each looked-up value lies among a matrix's, row after row: `(rows, found)` int32, or
+    `(found, rows)` when swapped."""
+    import openvino.opset8 as ops
+
+    zero, one = np.int32(0), np.int32(1)
+    shape = ops.shape_of(values, "i32")
+    rows, columns = (ops.gather(shape, np.int32(axis), zero) for axis in (-2, -1))
+    matrix = ops.gather(repeat.input_value(1), np.array([-2, -1]), zero)  # the last two axes of the index
+    index = ops.broadcast(ops.convert(repeat.input_value(0), "i32"), matrix, broadcast_spec="BIDIRECTIONAL")
+    index = ops.select(ops.less(index, zero), ops.add(index, columns), index)
+    starts = ops.multiply(ops.range(zero, rows, one, "i32"), columns)
+    index = ops.add(index, ops.unsqueeze(starts, np.array([1])))
+    return ops.transpose(index, np.array([1, 0])) if swapped else index
+
+
+def _columns_of(values: Any) -> Hashable:
+    """Return what says how many columns a value has: alike for two values only if both have as many.
+
+    The length itself where it is fixed; the bounds that cut the table which was multiplied last; else the
+    value, which is like no other.
+    """
+    last = values.get_partial_shape()[-1]
+    if last.is_static:
+        return int(last.get_length())
+    product = _before_value_maps(values).get_node()
+    if product.get_type_name() != "MatMul" or product.get_attributes()["transpose_b"]:
+        return values  # type: ignore[no-any-return]
+    cut = _before_value_maps(product.input_value(1)).get_node()
+    if cut.get_type_name() != "Slice" or cut.get_input_size() != 5:
+        return values  # type: ignore[no-any-return]
+    rank, axes = cut.input(0).get_partial_shape().rank, _content(cut.input_value(4))
+    length = cut.input(0).get_partial_shape()[-1]
+    if rank.get_length() < 2 or axes not in ((-1,), (rank.get_length() - 1,)) or length.is_dynamic:
+        return values  # type: ignore[no-any-return]
+    return (length.get_length(), *(_content(cut.input_value(bound)) for bound in (1, 2, 3)))
+
+
+def _before_value_maps(value: Any) -> Any:
+    """Return what becomes a value by operators that keep its columns: their parameters have one column."""
+    while value.get_node().get_type_name() in _VALUE_MAPS:
+        parameters = value.get_node().inputs()[1:]
+        shapes = [parameter.get_partial_shape() for parameter in parameters]
+        if any(shape.rank.is_dynamic or (len(shape) and shape[-1] != 1) for shape in shapes):
+            break
+        value = value.get_node().input_value(0)
+    return value
+
+
+def _content(value: Any) -> Hashable:
+    """Return the numbers of a constant, or the value itself: alike for two values only if they are equal."""
+    node = value.get_node()
+    if node.get_type_name() != "Constant":
+        return value  # type: ignore[no-any-return]
+    return tuple(node.get_data().ravel().tolist())
+
+
+def round_weights(model: Any) -> int:
+    """`MatMul(x, weight)` → `MatMul(x, Convert(rounded) * scale)`: 8 bits, a scale for each `GROUP`.
+
+    From this form, and with DYNAMIC_QUANTIZATION_GROUP_SIZE, OpenVINO rounds x to 8 bits as it runs, with a
+    scale for each `GROUP` of a row, and multiplies integers. Where the rows are no whole groups, or the
+    product is small, that is no faster, or slower: those stay. So do the products that no layer norm follows,
+    whose rounding would go straight into the output: two of SEW-D's, a fifth of the squared error.
+    """
+    import openvino.opset8 as ops
+
+    last = _last_products(model)
+    changed = 0
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "MatMul" or node.get_name() in last:
+            continue
+        weight = _constant_weight(node)
+        if weight is None or weight.shape[0] % GROUP or weight.shape[0] < 2 * GROUP:
+            continue
+        if weight.shape[1] < _LEAST_COLUMNS:
+            continue
+        groups = weight.T.reshape(weight.shape[1], -1, GROUP)
+        scale = np.abs(groups).max(-1, keepdims=True) / np.float32(_LARGEST)
+        scale[scale == 0] = 1
+        rounded = ops.constant(np.rint(groups / scale).astype(np.int8))
+        restored = ops.multiply(ops.convert(rounded, "f32"), ops.constant(scale))
+        product = ops.matmul(node.input_value(0), ops.reshape(restored, weight.T.shape, False), False, True)
+        product.set_friendly_name(node.get_friendly_name())
+        node.output(0).replace(product.output(0))
+        changed += 1
+    if changed:
+        model.validate_nodes_and_infer_types()
+    return changed
+
+
+def _constant_weight(product: Any) -> Any:
+    """Return the float32 matrix `(in, out)` that a product multiplies with, None where it is no such."""
+    source = product.input_value(1).get_node()
+    attributes = product.get_attributes()
+    if source.get_type_name() != "Constant" or attributes["transpose_a"]:
+        return None
+    weight = source.get_data()
+    if weight.ndim != 2 or weight.dtype != np.float32:
+        return None
+    return weight.T if attributes["transpose_b"] else weight
+
+
+def _last_products(model: Any) -> set[str]:
+    """Return the names of the products that no layer norm follows on the way to an output."""
+    found, seen = set(), set()
+    waiting = [result.input_value(0).get_node() for result in model.get_results()]
+    while waiting:
+        node = waiting.pop()
+        if node.get_name() in seen or node.get_type_name() == "MVN":
+            continue
+        seen.add(node.get_name())
+        if node.get_type_name() == "MatMul":
+            found.add(node.get_name())
+        waiting += [value.get_node() for value in node.input_values()]
+    return found
