@@ -60,7 +60,7 @@ class Evaluation:
         untold = [signal.name for signal in usable if signal.transcript is None]
         if 0 < len(untold) < len(usable):
             raise ExportError(
-                f"{folder}: transcripts.tsv lacks {len(untold)} of {len(usable)} recordings, e.g. {untold[0]}; "
+                f"{folder}: no transcript of {len(untold)} of {len(usable)} recordings, e.g. {untold[0]}; "
                 f"add them, or remove the file to bound the transcripts that differ from float32's"
             )
         if not untold and not any(str(signal.transcript).split() for signal in usable):
