@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sewd_export.errors import BoundError
 from sewd_export.evaluation import Evaluation, Logits
 from sewd_export.precisions import PRECISIONS, REFERENCE
+from sewd_runtime.decode import log_softmax
 from sewd_runtime.sensitivity import MEASURES, Group, Sensitivity, Trial
 from sewd_runtime.session import pad
 
@@ -120,36 +121,37 @@ class _Search:
         ir.save(PRECISIONS[self._name].convert(self._model, keep=keep), self._path)
 
     def _rank(self) -> list[Group]:
-        """Return the groups, those first whose conversion costs most accuracy for the multiplications it
-        saves.
+        """Return the groups, those first that move most probability for the multiplications they save.
 
-        Errors of different groups are independent, so their squares add up.
+        Probability, not logits: an error in a late layer moves them as far, and hardly ever a label. Squared,
+        for the errors of different groups are independent.
         """
         everything = [name for group in self._groups for name in group]
         places = self._evaluation.ranking()
         recordings = [self._evaluation.recordings[place] for place in places]
-        expected = [self._expected[place] for place in places]
+        expected = np.concatenate([_probabilities(self._expected[place]) for place in places])
         counts = count_multiplications(self._model, everything, recordings[0].samples)
         found = []
         for number, group in enumerate(self._groups):
             if number % _TOLD == 0:
                 self._progress(f"{self._name}: convert each group alone, {number} of {len(self._groups)}")
             self._write([name for name in everything if name not in group])
-            errors = map(_relative, self._evaluation.run(self._path, recordings), expected)
+            logits = self._evaluation.run(self._path, recordings)
+            moved = np.abs(np.concatenate([*map(_probabilities, logits)]) - expected).sum(-1) / 2
             found.append(
                 Group(
                     products=tuple(group),
-                    error=float(np.median(list(errors))),
+                    moved=float(moved.mean()),
                     multiplications=sum(counts[name] for name in group) / sum(counts.values()),
                     kept=False,
                 )
             )
-        return sorted(found, key=lambda group: -(group.error**2) / group.multiplications)
+        return sorted(found, key=lambda group: -(group.moved**2) / group.multiplications)
 
 
-def _relative(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    norm = float(np.linalg.norm(expected))
-    return float(np.linalg.norm(found - expected)) / norm if norm else 0.0
+def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.exp(log_softmax(logits[None])[0].astype(np.float64))
+    return found
 
 
 def group_products(products: Sequence[ir.Node]) -> list[list[str]]:

@@ -27,12 +27,13 @@ def file_name(precision: str) -> str:
 class Group:
     """Products that read one input, and so are converted or kept together.
 
-    error: relative error of the output, the median over recordings, with this group alone converted.
+    moved: share of a frame's probability that goes to other labels with this group alone converted, the mean
+        over frames (total variation distance).
     multiplications: its share of those of all groups.
     """
 
     products: tuple[str, ...]
-    error: _Amount
+    moved: _Share
     multiplications: _Share
     kept: bool
 
@@ -91,5 +92,5 @@ class Sensitivity:
         count = f"{len(self.kept)} of {len(self.groups)} groups of products"
         yield f"kept in float32: {count}, {share:.1%} of their multiplications"
         for group in self.kept:
-            yield f"  {group.error:.1e}  {group.multiplications:>6.1%}  {', '.join(group.products)}"
-        yield "  (relative error with that group alone converted; share of multiplications; products)"
+            yield f"  {group.moved:.1e}  {group.multiplications:>6.1%}  {', '.join(group.products)}"
+        yield "  (probability that moves with that group alone converted; share of multiplications; products)"

@@ -114,7 +114,7 @@ def test_a_bound_that_holds_keeps_nothing_and_measures_no_group(keep: Keep, tmp_
 
 def test_what_no_mix_can_hold_is_an_error(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Evaluation, "increase", lambda *_: 7.0)
-    group = Group(products=(), error=0.0, multiplications=0.0, kept=False)
+    group = Group(products=(), moved=0.0, multiplications=0.0, kept=False)
     monkeypatch.setattr(mixed._Search, "_rank", lambda search: [group] * len(search._groups))
     monkeypatch.setattr(mixed._Search, "_write", lambda *_: None)
     with pytest.raises(BoundError, match=r"int8: word error rate \+7\.00 .* at best, .* 5 allowed: raise"):

@@ -21,8 +21,8 @@ NAME = file_name("int8")
 @pytest.fixture
 def sensitivity() -> Sensitivity:
     groups = (
-        Group(products=("query/MatMul", "key/MatMul"), error=2e-2, multiplications=0.125, kept=True),
-        Group(products=("convolution/MatMul",), error=1e-3, multiplications=0.875, kept=False),
+        Group(products=("query/MatMul", "key/MatMul"), moved=2e-2, multiplications=0.125, kept=True),
+        Group(products=("convolution/MatMul",), moved=1e-3, multiplications=0.875, kept=False),
     )
     return Sensitivity(
         measure="wer",
@@ -59,7 +59,7 @@ def test_write_then_read_is_identity(sensitivity: Sensitivity) -> None:
         ({"max_increase": -1}, ManifestTypeError),
         ({"recordings": 0}, ManifestTypeError),
         (
-            {"groups": [{"products": ["a"], "error": 0.1, "multiplications": 2, "kept": True}]},
+            {"groups": [{"products": ["a"], "moved": 0.1, "multiplications": 2, "kept": True}]},
             ManifestTypeError,
         ),
     ],
