@@ -21,7 +21,7 @@ from sewd_runtime.session import Session, pad
 from sewd_runtime.vocabulary import Vocabulary
 
 Logits = list[NDArray[np.float32]]
-_RANKING_S = 60  # of the recordings: enough to tell the groups apart, and each group runs over all of it
+_RANKING_S = 120  # of the recordings: enough to tell the groups apart, and each group runs over all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class Evaluation:
         return 100 * errors / of
 
     def ranking(self) -> list[int]:
-        """Draw the recordings that rank the groups: all, or as many as make a minute."""
+        """Draw the recordings that rank the groups: all, or as many as make two minutes."""
         chosen: list[int] = []
         left = _RANKING_S * self.sample_rate_hz
         for place in np.random.default_rng(0).permutation(len(self.recordings)).tolist():

@@ -130,7 +130,9 @@ class _Search:
         places = self._evaluation.ranking()
         recordings = [self._evaluation.recordings[place] for place in places]
         expected = np.concatenate([_probabilities(self._expected[place]) for place in places])
-        counts = count_multiplications(self._model, everything, recordings[0].samples)
+        longest = max((signal.samples for signal in recordings), key=len)
+        counts = count_multiplications(self._model, everything, longest)
+        total = sum(counts.values()) or 1
         found = []
         for number, group in enumerate(self._groups):
             if number % _TOLD == 0:
@@ -142,11 +144,15 @@ class _Search:
                 Group(
                     products=tuple(group),
                     moved=float(moved.mean()),
-                    multiplications=sum(counts[name] for name in group) / sum(counts.values()),
+                    multiplications=sum(counts[name] for name in group) / total,
                     kept=False,
                 )
             )
-        return sorted(found, key=lambda group: -(group.moved**2) / group.multiplications)
+        return sorted(found, key=_urgency, reverse=True)
+
+
+def _urgency(group: Group) -> float:
+    return group.moved**2 / group.multiplications if group.multiplications else 0.0
 
 
 def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

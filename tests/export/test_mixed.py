@@ -121,6 +121,15 @@ def test_what_no_mix_can_hold_is_an_error(keep: Keep, monkeypatch: pytest.Monkey
         keep(5)
 
 
+def test_two_minutes_of_recordings_rank_the_groups(evaluation: Evaluation) -> None:
+    """At least one, none twice, and the same every time; all, where there are no two minutes."""
+    assert sorted(evaluation.ranking()) == list(range(len(evaluation.recordings)))
+    minutes = [Signal(name=str(i), samples=np.zeros(60 * 16_000, np.float32)) for i in range(5)]
+    longer = dataclasses.replace(evaluation, recordings=tuple(minutes))
+    assert len(set(longer.ranking())) == len(longer.ranking()) == 2
+    assert longer.ranking() == longer.ranking()
+
+
 def test_multiplications_are_counted() -> None:
     """10 frames of 32 numbers times 32 columns, for instance; the tables are cut to as many rows as occur."""
     model = ir.load(TINY / "model.fp32.onnx")
