@@ -79,9 +79,9 @@ def export(
     Raises ExportError (CheckpointError, UnsupportedConfigError, BoundError, TraceError, ParityError),
     VocabularyError, or OSError where the disk refuses; then nothing is written.
     """
-    precisions = _check_precisions(precisions, has_bound=max_wer_increase is not None)
     if (evaluate is None) != (max_wer_increase is None):
         raise ExportError("evaluate and max_wer_increase go together: a bound, and recordings to hold it on")
+    precisions = _check_precisions(precisions, has_bound=max_wer_increase is not None)
     progress("load the checkpoint")
     source = load_checkpoint(checkpoint)
     target = Path(out) if out is not None else Path(f"{source.name}-bundle")
@@ -90,19 +90,14 @@ def export(
     with staged(target) as folder:
         ctc = write_vocabulary(source, folder)
         copy_configs(source, folder)
-        evaluation = None
-        if evaluate is not None and max_wer_increase is not None:
-            evaluation = Evaluation.read(Path(evaluate), source, ctc=ctc, max_increase=max_wer_increase)
+        evaluation = _read_evaluation(source, ctc, evaluate, max_wer_increase)
         progress("run the original")
         reference = Reference.make(source, ctc=ctc, audio=audio)
         release_memory()
         write_golden(folder, reference.golden.samples, reference.golden.expected)
         progress("trace the model")
         opsets = _write_models(source, folder, precisions)
-        sensitivities = {}
-        if evaluation is not None:
-            sensitivities = keep_sensitive(folder, precisions, evaluation, progress=progress)
-        write_sensitivities(folder, sensitivities)
+        sensitivities = _keep_sensitive(folder, precisions, evaluation, progress)
         reports = tuple(_compare(reference, folder, precisions, progress))
         progress("verify the bundle")
         manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, opsets=opsets)
@@ -119,6 +114,28 @@ def _check_precisions(precisions: Sequence[str], *, has_bound: bool) -> tuple[st
         able = [name for name, precision in PRECISIONS.items() if precision.products is not None]
         raise ExportError(f"precisions {list(precisions)}: max_wer_increase is for {', '.join(able)}")
     return tuple(dict.fromkeys((REFERENCE, *precisions)))
+
+
+def _read_evaluation(
+    source: Checkpoint, ctc: CtcEntry | None, folder: str | Path | None, max_increase: float | None
+) -> Evaluation | None:
+    if folder is None or max_increase is None:
+        return None
+    return Evaluation.read(Path(folder), source, ctc=ctc, max_increase=max_increase)
+
+
+def _keep_sensitive(
+    folder: Path, precisions: Sequence[str], evaluation: Evaluation | None, progress: Progress
+) -> dict[str, Sensitivity]:
+    """Write those models again that exceed the bound, and what each of them keeps in float32."""
+    if evaluation is None:
+        return {}
+    rows = {name: PRECISIONS[name] for name in precisions}
+    converters = {name: row.convert for name, row in rows.items() if row.products is not None}
+    found = keep_sensitive(folder, converters, evaluation, progress=progress)
+    write_sensitivities(folder, found)
+    release_memory()
+    return found
 
 
 def verify(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,23 +18,23 @@ from sewd_runtime.sensitivity import MEASURES, Group, Sensitivity, Trial
 from sewd_runtime.session import pad
 
 Progress = Callable[[str], None]
+Convert = Callable[..., ir.Model]
 _TOLD = 10  # groups between two lines of progress
 
 
 def keep_sensitive(
-    folder: Path, precisions: Sequence[str], evaluation: Evaluation, *, progress: Progress
+    folder: Path, converters: Mapping[str, Convert], evaluation: Evaluation, *, progress: Progress
 ) -> dict[str, Sensitivity]:
     """Write those models again that exceed the bound, with as few products kept in float32 as makes it hold.
 
-    folder: holds a model of each of the precisions, and float32's. Returns what was found for each that has
-    products to keep. Raises BoundError.
+    folder: holds a model of each of the precisions, and float32's. converters: precision → its conversion,
+    for those that have products to keep. Returns what was found for each. Raises BoundError.
     """
     progress(f"run {REFERENCE} on {len(evaluation.recordings)} recordings")
     expected = evaluation.run(_path(folder, REFERENCE))
     return {
-        name: _Search(name, folder, evaluation, expected, progress).run()
-        for name in precisions
-        if PRECISIONS[name].products is not None
+        name: _Search(name, convert, folder, evaluation, expected, progress).run()
+        for name, convert in converters.items()
     }
 
 
@@ -46,9 +46,15 @@ class _Search:
     """One precision: the float32 model that it is made of, its groups of products, and what was tried."""
 
     def __init__(
-        self, name: str, folder: Path, evaluation: Evaluation, expected: Logits, progress: Progress
+        self,
+        name: str,
+        convert: Convert,
+        folder: Path,
+        evaluation: Evaluation,
+        expected: Logits,
+        progress: Progress,
     ) -> None:
-        self._name, self._path = name, _path(folder, name)
+        self._name, self._convert, self._path = name, convert, _path(folder, name)
         self._evaluation, self._expected, self._progress = evaluation, expected, progress
         self._measure = MEASURES[evaluation.measure]
         self._model = ir.load(_path(folder, REFERENCE))
@@ -118,7 +124,7 @@ class _Search:
         return increase <= self._evaluation.max_increase
 
     def _write(self, keep: Sequence[str]) -> None:
-        ir.save(PRECISIONS[self._name].convert(self._model, keep=keep), self._path)
+        ir.save(self._convert(self._model, keep=keep), self._path)
 
     def _rank(self) -> list[Group]:
         """Return the groups, those first that move most probability for the multiplications they save.

@@ -64,7 +64,8 @@ def keep(tmp_path: Path, evaluation: Evaluation) -> Keep:
         for precision in ("fp32", "int8"):
             shutil.copy(TINY / f"model.{precision}.onnx", tmp_path)
         own = dataclasses.replace(evaluation, max_increase=max_increase, **changes)
-        return keep_sensitive(tmp_path, ("fp32", "int8"), own, progress=lambda _: None)["int8"]
+        converters = {"int8": PRECISIONS["int8"].convert}
+        return keep_sensitive(tmp_path, converters, own, progress=lambda _: None)["int8"]
 
     return search
 
