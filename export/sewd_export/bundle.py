@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from sewd_runtime.bundle import (
     open_bundle,
     sha256_of,
 )
+from sewd_runtime.sensitivity import Sensitivity, file_name
 
 _COPIED = ("config.json", "preprocessor_config.json", "processor_config.json")
 
@@ -116,6 +117,13 @@ def write_vocabulary(checkpoint: Checkpoint, folder: Path) -> CtcEntry | None:
 def write_golden(folder: Path, samples: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
     """Write the utterance `(samples,)` and the original's output for it, without the batch axis."""
     np.savez(folder / GOLDEN_NAME, samples=samples, expected=expected)
+
+
+def write_sensitivities(folder: Path, sensitivities: Mapping[str, Sensitivity]) -> None:
+    """Write what each precision keeps in float32, and why."""
+    for precision, sensitivity in sensitivities.items():
+        path = folder / file_name(precision)
+        path.write_text(sensitivity.to_json(where=path.name), encoding="utf-8")
 
 
 def copy_configs(checkpoint: Checkpoint, folder: Path) -> None:

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--verify writes nothing: leave out -o")
     if arguments.verify and arguments.precisions:
         parser.error("--verify compares every precision of the bundle: name none")
+    _check_bound(parser, arguments)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from sewd_runtime import SewdError
 
@@ -74,12 +75,49 @@ def _parser() -> argparse.ArgumentParser:
         help="compare on the recordings in this folder as well; with a transcripts.tsv there (name, tab, "
         "words), count word errors",
     )
+    _add_bound(parser)
     parser.add_argument(
         "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     return parser
+
+
+def _add_bound(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-wer-increase",
+        type=_points,
+        metavar="POINTS",
+        help="keep the most sensitive products of a precision in float32, until its word error rate on the "
+        "recordings of --evaluate is at most so many percentage points above float32's",
+    )
+    parser.add_argument(
+        "--evaluate",
+        type=Path,
+        metavar="DIR",
+        help="recordings with a transcripts.tsv, as for --audio; without one, --max-wer-increase is the "
+        "percentage of transcripts that may differ from float32's",
+    )
+
+
+def _check_bound(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if (arguments.max_wer_increase is None) != (arguments.evaluate is None):
+        parser.error("--max-wer-increase and --evaluate go together: a bound, and recordings to hold it on")
+    if arguments.evaluate is None:
+        return
+    if arguments.verify:
+        parser.error("--verify writes nothing: leave out --max-wer-increase and --evaluate")
+    able = [name for name, precision in PRECISIONS.items() if precision.products is not None]
+    if not set(able) & set(arguments.precisions):
+        parser.error(f"--max-wer-increase is for {' and '.join(f'--{name}' for name in able)}")
+
+
+def _points(text: str) -> float:
+    points = float(text)
+    if not (math.isfinite(points) and points >= 0):
+        raise ValueError
+    return points
 
 
 class _Progress:
@@ -107,6 +145,8 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
         arguments.output,
         precisions=(REFERENCE, *arguments.precisions),
         audio=arguments.audio,
+        evaluate=arguments.evaluate,
+        max_wer_increase=arguments.max_wer_increase,
         progress=progress,
     )
     precisions = {name: asdict(entry) for name, entry in exported.manifest.precisions.items()}
@@ -115,10 +155,13 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
             "bundle": str(exported.path),
             "seconds": round(progress.elapsed_s, 1),
             "precisions": precisions,
+            "sensitivities": {name: asdict(found) for name, found in exported.sensitivities.items()},
         }
         print(json.dumps(result))
     elif not arguments.quiet:
         print(f"\n{exported.report}\n")
+        for name, sensitivity in exported.sensitivities.items():
+            print(*sensitivity.describe(name), "", sep="\n")
         for entry in exported.manifest.precisions.values():
             size = exported.manifest.files[entry.file].size_bytes
             print(f"{exported.path / entry.file}  {size / 1e6:.1f} MB")

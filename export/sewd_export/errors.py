@@ -10,6 +10,7 @@ SewdError                                              the runtime's root
     │   ├── TokenizerError                             vocab.json is missing or does not fit a CTC model
     │   └── WeightError             KeyError           weights are missing, unexpected, of the wrong shape
     ├── UnsupportedConfigError      NotImplementedError  a configuration field has a value that is refused
+    ├── BoundError                  ArithmeticError    no mix of precisions keeps within the bound on errors
     ├── TraceError                  RuntimeError       the model could not be turned into a graph
     └── ParityError                 ArithmeticError    a precision misses its tolerance
 
@@ -80,6 +81,10 @@ class UnsupportedConfigError(ExportError, NotImplementedError):
 
 class TraceError(ExportError, RuntimeError):
     """The model could not be turned into a graph."""
+
+
+class BoundError(ExportError, ArithmeticError):
+    """A precision exceeds the bound on its errors, however many of its products stay in float32."""
 
 
 class ParityError(ExportError, ArithmeticError):

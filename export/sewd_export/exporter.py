@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx_ir as ir
@@ -16,12 +16,15 @@ from sewd_export.bundle import (
     staged,
     write_golden,
     write_manifest,
+    write_sensitivities,
     write_vocabulary,
 )
 from sewd_export.checkpoint import Checkpoint, load_checkpoint
 from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ExportError, ParityError, TraceError
+from sewd_export.evaluation import Evaluation
 from sewd_export.families import build_module, check_config, geometry
 from sewd_export.memory import release_memory
+from sewd_export.mixed import keep_sensitive
 from sewd_export.parity import Reference
 from sewd_export.passes import optimize
 from sewd_export.precisions import PRECISIONS, REFERENCE, stricter
@@ -29,6 +32,7 @@ from sewd_export.report import ParityReport
 from sewd_export.tracing import trace
 from sewd_runtime.bundle import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
 from sewd_runtime.golden import check_golden
+from sewd_runtime.sensitivity import Sensitivity
 
 Progress = Callable[[str], None]
 _PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
@@ -36,11 +40,15 @@ _PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A written bundle, and how each of its precisions compared with the original."""
+    """A written bundle, and how each of its precisions compared with the original.
+
+    sensitivities: precision → what it keeps in float32 and why, where an increase of errors was bounded.
+    """
 
     path: Path
     manifest: Manifest
     reports: tuple[ParityReport, ...]
+    sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)
 
     @property
     def report(self) -> str:
@@ -54,6 +62,8 @@ def export(
     *,
     precisions: Sequence[str] = (REFERENCE,),
     audio: str | Path | None = None,
+    evaluate: str | Path | None = None,
+    max_wer_increase: float | None = None,
     progress: Progress = lambda stage: None,
 ) -> Exported:
     """Export a checkpoint to a bundle that is verified against the original before it appears.
@@ -63,13 +73,15 @@ def export(
     replaced.
     precisions: names of `PRECISIONS`; float32 is always written.
     audio: a folder of recordings that are compared as well, and their `transcripts.tsv` where there is one.
-    Raises ExportError (CheckpointError, UnsupportedConfigError, TraceError, ParityError), VocabularyError, or
-    OSError where the disk refuses; then nothing is written.
+    evaluate, max_wer_increase: a folder as for `audio`, and by how many percentage points the word error rate
+    on it may exceed float32's; without transcripts, how many percent of the transcripts may differ from
+    float32's. The most sensitive products of a precision stay in float32 until the bound holds.
+    Raises ExportError (CheckpointError, UnsupportedConfigError, BoundError, TraceError, ParityError),
+    VocabularyError, or OSError where the disk refuses; then nothing is written.
     """
-    unknown = [name for name in precisions if name not in PRECISIONS]
-    if unknown or not precisions:
-        raise ExportError(f"precisions {list(precisions)}: choose from {', '.join(PRECISIONS)}")
-    precisions = tuple(dict.fromkeys((REFERENCE, *precisions)))
+    if (evaluate is None) != (max_wer_increase is None):
+        raise ExportError("evaluate and max_wer_increase go together: a bound, and recordings to hold it on")
+    precisions = _check_precisions(precisions, has_bound=max_wer_increase is not None)
     progress("load the checkpoint")
     source = load_checkpoint(checkpoint)
     target = Path(out) if out is not None else Path(f"{source.name}-bundle")
@@ -78,18 +90,52 @@ def export(
     with staged(target) as folder:
         ctc = write_vocabulary(source, folder)
         copy_configs(source, folder)
+        evaluation = _read_evaluation(source, ctc, evaluate, max_wer_increase)
         progress("run the original")
         reference = Reference.make(source, ctc=ctc, audio=audio)
         release_memory()
         write_golden(folder, reference.golden.samples, reference.golden.expected)
         progress("trace the model")
         opsets = _write_models(source, folder, precisions)
+        sensitivities = _keep_sensitive(folder, precisions, evaluation, progress)
         reports = tuple(_compare(reference, folder, precisions, progress))
         progress("verify the bundle")
         manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, opsets=opsets)
         write_manifest(folder, manifest)
         _check_golden(folder, precisions)
-    return Exported(path=target, manifest=manifest, reports=reports)
+    return Exported(path=target, manifest=manifest, reports=reports, sensitivities=sensitivities)
+
+
+def _check_precisions(precisions: Sequence[str], *, has_bound: bool) -> tuple[str, ...]:
+    unknown = [name for name in precisions if name not in PRECISIONS]
+    if unknown or not precisions:
+        raise ExportError(f"precisions {list(precisions)}: choose from {', '.join(PRECISIONS)}")
+    if has_bound and all(PRECISIONS[name].products is None for name in precisions):
+        able = [name for name, precision in PRECISIONS.items() if precision.products is not None]
+        raise ExportError(f"precisions {list(precisions)}: max_wer_increase is for {', '.join(able)}")
+    return tuple(dict.fromkeys((REFERENCE, *precisions)))
+
+
+def _read_evaluation(
+    source: Checkpoint, ctc: CtcEntry | None, folder: str | Path | None, max_increase: float | None
+) -> Evaluation | None:
+    if folder is None or max_increase is None:
+        return None
+    return Evaluation.read(Path(folder), source, ctc=ctc, max_increase=max_increase)
+
+
+def _keep_sensitive(
+    folder: Path, precisions: Sequence[str], evaluation: Evaluation | None, progress: Progress
+) -> dict[str, Sensitivity]:
+    """Write those models again that exceed the bound, and what each of them keeps in float32."""
+    if evaluation is None:
+        return {}
+    rows = {name: PRECISIONS[name] for name in precisions}
+    converters = {name: row.convert for name, row in rows.items() if row.products is not None}
+    found = keep_sensitive(folder, converters, evaluation, progress=progress)
+    write_sensitivities(folder, found)
+    release_memory()
+    return found
 
 
 def verify(

@@ -20,9 +20,8 @@ from sewd_export.checkpoint import Checkpoint, reference_model
 from sewd_export.families import geometry
 from sewd_export.report import Case, ParityReport
 from sewd_export.signals import Signal, golden_signal, ragged_batches, signals
-from sewd_export.transcripts import word_errors
+from sewd_export.transcripts import read_logits, word_errors
 from sewd_export.vocabulary import read_vocabulary
-from sewd_runtime.decode import greedy, log_softmax
 from sewd_runtime.manifest import CtcEntry, Tolerance
 from sewd_runtime.session import Session, pad
 from sewd_runtime.vocabulary import Vocabulary
@@ -195,7 +194,7 @@ class Reference:
         """Return what a case says of texts: whether they agree, and the errors in words."""
         if self.vocabulary is None:
             return {"transcript_agreement": None}
-        text, original = self._text(found), self._text(answer.expected)
+        text, original = (read_logits(logits, self.vocabulary) for logits in (found, answer.expected))
         truth = answer.transcript
         if truth is None:
             return {"transcript_agreement": text == original}
@@ -205,16 +204,6 @@ class Reference:
             "wrong_words": word_errors(truth, text),
             "original_wrong_words": word_errors(truth, original),
         }
-
-    def _text(self, logits: Array) -> str:
-        assert self.vocabulary is not None
-        (hypothesis,) = greedy(
-            log_softmax(logits[None]),
-            np.array([len(logits)]),
-            self.vocabulary.blank_id,
-            canonical_ids=self.vocabulary.canonical_ids,
-        )
-        return self.vocabulary.text(hypothesis.token_ids)
 
 
 def _max_abs(found: Array, expected: Array) -> float:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sewd_export.errors import ExportError
+from sewd_runtime.decode import greedy, log_softmax
+from sewd_runtime.vocabulary import Vocabulary
 
 _NAME = "transcripts.tsv"
 
@@ -41,6 +46,17 @@ def _read(path: Path) -> dict[str, str]:
             raise ExportError(f"{path}: line {number}: {name[:60]!r} {fault}; write name, tab, words")
         found[name] = rest[0]
     return found
+
+
+def read_logits(logits: NDArray[np.float32], vocabulary: Vocabulary) -> str:
+    """Return the text of the best path through `logits (frames, vocab)` float32."""
+    (hypothesis,) = greedy(
+        log_softmax(logits[None]),
+        np.array([len(logits)]),
+        vocabulary.blank_id,
+        canonical_ids=vocabulary.canonical_ids,
+    )
+    return vocabulary.text(hypothesis.token_ids)
 
 
 def word_errors(truth: str, text: str) -> int:

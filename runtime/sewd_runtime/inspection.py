@@ -7,6 +7,7 @@ from sewd_runtime.bundle import Bundle, find_bundle, open_bundle
 from sewd_runtime.errors import BundleError, SewdError
 from sewd_runtime.golden import compare_golden
 from sewd_runtime.manifest import Manifest, PrecisionEntry
+from sewd_runtime.sensitivity import Sensitivity, file_name
 from sewd_runtime.variants import Variant, find_variant, find_variants
 
 
@@ -34,6 +35,7 @@ def inspect_bundle(
     for line in _evidence(bundle.manifest):
         yield line, True
     yield "", True
+    yield from _kept(bundle)
     yield from _check_variants(bundle, variants, threads)
     if left_out:
         yield f"provider {provider} does not run {', '.join(left_out)}", True
@@ -83,6 +85,22 @@ def _evidence(manifest: Manifest) -> Iterator[str]:
         if found.wer is not None:
             yield f"{'':<10}the original's WER on these {found.words} words: {_share(found.original_wer)}"
     yield "measured at export against the original model; labels, texts: how many are the same"
+
+
+def _kept(bundle: Bundle) -> Iterator[tuple[str, bool]]:
+    """Show what each precision keeps in float32, and why, where the exporter looked for that."""
+    for precision in bundle.manifest.precisions:
+        name = file_name(precision)
+        if name not in bundle.manifest.files:
+            continue
+        try:
+            found = Sensitivity.from_json(bundle.read_text(name), where=str(bundle.path / name))
+        except BundleError as error:
+            yield f"{name}: FAILED: {error}", False
+        else:
+            for line in found.describe(precision):
+                yield line, True
+        yield "", True
 
 
 def _check_variants(

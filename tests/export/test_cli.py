@@ -149,7 +149,19 @@ def test_ctrl_c_is_130_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--nonsense"], ["a", "b"], ["--verify", "a", "-o", "b"]], ids=" ".join
+    "arguments",
+    [
+        ["--nonsense"],
+        ["a", "b"],
+        ["--verify", "a", "-o", "b"],
+        ["--int8", "--evaluate", "a"],
+        ["--int8", "--max-wer-increase", "1"],
+        ["--int8", "--max-wer-increase", "-1", "--evaluate", "a"],
+        ["--int8", "--max-wer-increase", "nan", "--evaluate", "a"],
+        ["--fp16", "--max-wer-increase", "1", "--evaluate", "a"],
+        ["--verify", "a", "--max-wer-increase", "1", "--evaluate", "a"],
+    ],
+    ids=" ".join,
 )
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
     code, out, err = run(*arguments)

@@ -5,7 +5,7 @@ Their conversions are imported when they run: the command reads this table for i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,13 +25,16 @@ class Precision:
     """One way to store and compute a model.
 
     summary: what it is for, in the words of the command's help.
-    convert: float32 model → this precision's model; does not change its argument.
+    convert: float32 model → this precision's model; does not change its argument. With `keep`, where there
+        are `products`, those of these names stay in float32.
     tolerance: of the output, against the original in float32.
+    products: float32 model → the products that are converted, which may be kept; None where none may.
     """
 
     summary: str
-    convert: Callable[[ir.Model], ir.Model]
+    convert: Callable[..., ir.Model]
     tolerance: Tolerance
+    products: Callable[[ir.Model], list[ir.Node]] | None = None
 
 
 def _to_fp16(model: ir.Model) -> ir.Model:
@@ -40,10 +43,16 @@ def _to_fp16(model: ir.Model) -> ir.Model:
     return convert(model)
 
 
-def _to_int8(model: ir.Model) -> ir.Model:
+def _to_int8(model: ir.Model, *, keep: Collection[str] = ()) -> ir.Model:
     from sewd_export.precisions.int8 import convert
 
-    return convert(model)
+    return convert(model, keep=keep)
+
+
+def _row_products(model: ir.Model) -> list[ir.Node]:
+    from sewd_export.precisions._rows import QuantizeRows
+
+    return QuantizeRows().products(model)
 
 
 PRECISIONS = {
@@ -65,6 +74,7 @@ PRECISIONS = {
         # Largest seen: 0.8 of logits up to 38, relative 8e-3 on the digits model; relative 0.06 with random
         # weights, on noise. A flipped rounding moves an item of a batch as far as it moves the item alone.
         tolerance=Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2),
+        products=_row_products,
     ),
 }
 

@@ -56,13 +56,17 @@ class QuantizeRows(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the products in place; the float weights are left to dead code elimination."""
         writer = _Writer(model.graph)
-        last = output_products(model.graph)
-        products = [node for node in model.graph if node not in last and self._fires(node)]
+        products = self.products(model)
         for node in products:
             writer.rewrite(node)
         if products:
             model.opset_imports.update({"": max(_OPSET, model.opset_imports[""]), "com.microsoft": 1})
         return ir.passes.PassResult(model, modified=bool(products))
+
+    def products(self, model: ir.Model) -> list[ir.Node]:
+        """Return the products that `call` rewrites."""
+        last = output_products(model.graph)
+        return [node for node in model.graph if node not in last and self._fires(node)]
 
     def _fires(self, node: ir.Node) -> bool:
         if node.op_type != "MatMul" or node.name in self._keep:
