@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--verify writes nothing: leave out -o")
     if arguments.verify and arguments.precisions:
         parser.error("--verify compares every precision of the bundle: name none")
+    if arguments.calibrate and not any(PRECISIONS[name].takes_ranges for name in arguments.precisions):
+        parser.error(f"--calibrate is for {_takers_of_ranges()}: add it, or leave out --calibrate")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from sewd_runtime import SewdError
 
@@ -75,11 +77,21 @@ def _parser() -> argparse.ArgumentParser:
         "words), count word errors",
     )
     parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help=f"measure ranges on the recordings in this folder, for {_takers_of_ranges()}",
+    )
+    parser.add_argument(
         "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     return parser
+
+
+def _takers_of_ranges() -> str:
+    return " and ".join(f"--{name}" for name, precision in PRECISIONS.items() if precision.takes_ranges)
 
 
 class _Progress:
@@ -107,6 +119,7 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
         arguments.output,
         precisions=(REFERENCE, *arguments.precisions),
         audio=arguments.audio,
+        calibrate=arguments.calibrate,
         progress=progress,
     )
     precisions = {name: asdict(entry) for name, entry in exported.manifest.precisions.items()}

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from sewd_export.bundle import (
     check_target,
@@ -18,6 +20,7 @@ from sewd_export.bundle import (
     write_manifest,
     write_vocabulary,
 )
+from sewd_export.calibration import measure_ranges, read_calibration
 from sewd_export.checkpoint import Checkpoint, load_checkpoint
 from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ExportError, ParityError, TraceError
 from sewd_export.families import build_module, check_config, geometry
@@ -54,6 +57,7 @@ def export(
     *,
     precisions: Sequence[str] = (REFERENCE,),
     audio: str | Path | None = None,
+    calibrate: str | Path | None = None,
     progress: Progress = lambda stage: None,
 ) -> Exported:
     """Export a checkpoint to a bundle that is verified against the original before it appears.
@@ -63,18 +67,17 @@ def export(
     replaced.
     precisions: names of `PRECISIONS`; float32 is always written.
     audio: a folder of recordings that are compared as well, and their `transcripts.tsv` where there is one.
+    calibrate: a folder of recordings on which the precisions that take ranges (int8-static) measure them.
     Raises ExportError (CheckpointError, UnsupportedConfigError, TraceError, ParityError), VocabularyError, or
     OSError where the disk refuses; then nothing is written.
     """
-    unknown = [name for name in precisions if name not in PRECISIONS]
-    if unknown or not precisions:
-        raise ExportError(f"precisions {list(precisions)}: choose from {', '.join(PRECISIONS)}")
-    precisions = tuple(dict.fromkeys((REFERENCE, *precisions)))
+    precisions = _check_precisions(precisions, is_calibrated=calibrate is not None)
     progress("load the checkpoint")
     source = load_checkpoint(checkpoint)
     target = Path(out) if out is not None else Path(f"{source.name}-bundle")
     check_target(target)
     check_config(source)
+    recordings = () if calibrate is None else _read_calibration(source, Path(calibrate))
     with staged(target) as folder:
         ctc = write_vocabulary(source, folder)
         copy_configs(source, folder)
@@ -83,7 +86,7 @@ def export(
         release_memory()
         write_golden(folder, reference.golden.samples, reference.golden.expected)
         progress("trace the model")
-        opsets = _write_models(source, folder, precisions)
+        opsets = _write_models(source, folder, precisions, recordings=recordings)
         reports = tuple(_compare(reference, folder, precisions, progress))
         progress("verify the bundle")
         manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, opsets=opsets)
@@ -136,15 +139,41 @@ def _find_again(origin: str) -> Checkpoint:
         ) from error
 
 
-def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -> dict[str, dict[str, int]]:
+def _check_precisions(precisions: Sequence[str], *, is_calibrated: bool) -> tuple[str, ...]:
+    """Return the precisions to write, float32 first; raises ExportError for what cannot be."""
+    unknown = [name for name in precisions if name not in PRECISIONS]
+    if unknown or not precisions:
+        raise ExportError(f"precisions {list(precisions)}: choose from {', '.join(PRECISIONS)}")
+    if is_calibrated and not any(PRECISIONS[name].takes_ranges for name in precisions):
+        able = [name for name, precision in PRECISIONS.items() if precision.takes_ranges]
+        raise ExportError(f"precisions {list(precisions)}: calibrate is for {', '.join(able)}")
+    return tuple(dict.fromkeys((REFERENCE, *precisions)))
+
+
+def _read_calibration(source: Checkpoint, folder: Path) -> tuple[NDArray[np.float32], ...]:
+    min_samples = geometry(source.config).min_samples
+    return read_calibration(folder, sample_rate_hz=source.sample_rate_hz, min_samples=min_samples)
+
+
+def _write_models(
+    source: Checkpoint,
+    folder: Path,
+    precisions: Sequence[str],
+    *,
+    recordings: Sequence[NDArray[np.float32]] = (),
+) -> dict[str, dict[str, int]]:
     """Trace once and write one model for each precision; return the operator sets of each.
+
+    recordings: to measure ranges on.
 
     Nothing of the trace outlives this function, nor do the checkpoint's weights: parity needs the memory.
     """
     graph = optimize(trace(build_module(source), receptive_field=geometry(source.config).receptive_field))
+    ranges = measure_ranges(graph, recordings) if recordings else None
     opsets = {}
     for name in precisions:
-        model = PRECISIONS[name].convert(graph)
+        options = {"ranges": ranges} if PRECISIONS[name].takes_ranges else {}
+        model = PRECISIONS[name].convert(graph, **options)
         try:
             ir.save(model, _model_path(folder, name))
         except ValueError as error:  # protobuf refuses what exceeds its limit

@@ -52,7 +52,7 @@ def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = Non
     found += _hard_levels(min(3 * rate + 7, longest), rate)
     found += [Signal(name=clip.name, samples=clip.samples[:longest]) for clip in _speech(rate)]
     if audio is not None:
-        found += _recordings(audio, rate)
+        found += read_recordings(audio, rate)
     return [signal for signal in found if len(signal.samples) >= first]
 
 
@@ -95,15 +95,18 @@ def _speech(rate: int) -> list[Signal]:
 
     Their transcripts are left out, so that a word error rate is that of the user's recordings.
     """
-    clips = _recordings(_SPEECH, rate)
+    clips = read_recordings(_SPEECH, rate)
     return [Signal(name=Path(clip.name).stem, samples=clip.samples) for clip in clips]
 
 
-def _recordings(folder: Path, rate: int) -> list[Signal]:
-    """Read every recording in the folder and those within, called by their paths in it, which differ."""
+def read_recordings(folder: Path, rate: int) -> list[Signal]:
+    """Read every recording in the folder and those within, called by their paths in it, which differ.
+
+    Raises ExportError: the folder has none, or one that cannot be read, or a bad `transcripts.tsv`.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
-        raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))}) to compare on")
+        raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))})")
     said = read_transcripts(paths)
     try:
         return [

@@ -14,6 +14,8 @@ from sewd_runtime.manifest import Tolerance
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from sewd_export.precisions._static import Ranges
+
 __all__ = ["PRECISIONS", "REFERENCE", "Precision", "stricter"]
 
 REFERENCE = "fp32"
@@ -25,13 +27,16 @@ class Precision:
     """One way to store and compute a model.
 
     summary: what it is for, in the words of the command's help.
-    convert: float32 model → this precision's model; does not change its argument.
+    convert: float32 model → this precision's model; does not change its argument. With `ranges` where it
+        `takes_ranges`.
     tolerance: of the output, against the original in float32.
+    takes_ranges: whether it gains from the ranges that `calibration.measure_ranges` finds.
     """
 
     summary: str
-    convert: Callable[[ir.Model], ir.Model]
+    convert: Callable[..., ir.Model]
     tolerance: Tolerance
+    takes_ranges: bool = False
 
 
 def _to_fp16(model: ir.Model) -> ir.Model:
@@ -44,6 +49,12 @@ def _to_int8(model: ir.Model) -> ir.Model:
     from sewd_export.precisions.int8 import convert
 
     return convert(model)
+
+
+def _to_int8_static(model: ir.Model, *, ranges: Ranges | None = None) -> ir.Model:
+    from sewd_export.precisions.int8_static import convert
+
+    return convert(model, ranges=ranges)
 
 
 PRECISIONS = {
@@ -65,6 +76,13 @@ PRECISIONS = {
         # Largest seen: 0.8 of logits up to 38, relative 8e-3 on the digits model; relative 0.06 with random
         # weights, on noise. A flipped rounding moves an item of a batch as far as it moves the item alone.
         tolerance=Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2),
+    ),
+    "int8-static": Precision(
+        summary="products in 8 bits with constant scales (QDQ), for OpenVINO, TensorRT and NPUs; "
+        "calibrated with --calibrate, but needs no data",
+        convert=_to_int8_static,
+        tolerance=Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2),
+        takes_ranges=True,
     ),
 }
 
