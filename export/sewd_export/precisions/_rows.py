@@ -68,13 +68,13 @@ class QuantizeRows(ir.passes.InPlacePass):
             return False
         weight = node.inputs[1]
         assert weight is not None
-        tensor = _source(weight)[0].const_value
+        tensor = source_of(weight)[0].const_value
         if tensor is None or tensor.dtype != ir.DataType.FLOAT:
             return False
-        return len(tensor.shape) > 1 and _constant(weight).shape[-2] >= MIN_DEPTH
+        return len(tensor.shape) > 1 and content_of(weight).shape[-2] >= MIN_DEPTH
 
 
-def _source(weight: ir.Value) -> tuple[ir.Value, ir.Node | None]:
+def source_of(weight: ir.Value) -> tuple[ir.Value, ir.Node | None]:
     """Return the value a weight is cut from, and the Slice that cuts its columns where there is one."""
     cut = weight.producer()
     if cut is None or cut.op_type != "Slice" or cut.inputs[0] is None:
@@ -82,9 +82,9 @@ def _source(weight: ir.Value) -> tuple[ir.Value, ir.Node | None]:
     return cut.inputs[0], cut
 
 
-def _constant(weight: ir.Value) -> NDArray[np.float32]:
+def content_of(weight: ir.Value) -> NDArray[np.float32]:
     """Return the numbers of a weight, whole even where its columns are cut: `(..., in, out)` float32."""
-    tensor = _source(weight)[0].const_value
+    tensor = source_of(weight)[0].const_value
     assert tensor is not None
     return np.asarray(tensor.numpy(), dtype=np.float32)
 
@@ -131,7 +131,7 @@ class _Writer:
         assert x is not None and weight is not None
         if x not in self._rows:
             quantize = self._quantize_one_sided if activation_of(x) is not None else self._quantize_symmetric
-            self._rows[x] = quantize(product, x, _constant(weight).shape[-2])
+            self._rows[x] = quantize(product, x, content_of(weight).shape[-2])
         rows = self._rows[x]
         columns, scale, extra = self._columns(product, weight, has_zero_rows=rows.zero_point is not None)
         values: ir.Value = rows.values
@@ -178,8 +178,8 @@ class _Writer:
     ) -> tuple[ir.Value, ir.Value, int]:
         """Return the quantized weight, the scale of its columns, both cut as it is, and how many rows it has
         for zero points."""
-        source, cut = _source(weight)
-        values, scale = quantize_columns(_constant(weight))
+        source, cut = source_of(weight)
+        values, scale = quantize_columns(content_of(weight))
         extended = append_zero_rows(values) if has_zero_rows else values
         if values.ndim == 2:
             scale = scale[0]

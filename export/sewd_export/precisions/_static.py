@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from sewd_export.precisions._kinds import activation_of, exposed_products, unbounded
 from sewd_export.precisions._nodes import NodeWriter
-from sewd_export.precisions._rows import LEVELS, MIN_DEPTH, SMALLEST, quantize_columns
+from sewd_export.precisions._rows import (
+    LEVELS,
+    MIN_DEPTH,
+    SMALLEST,
+    content_of,
+    quantize_columns,
+    source_of,
+)
 
 _BELOW = 19  # levels below zero of an input that hardly goes there: Gelu reaches down to -0.17
 _ABOVE = 2 * (LEVELS - _BELOW)  # levels above zero, which is a level itself
@@ -74,11 +81,12 @@ class QuantizeWithConstants(ir.passes.InPlacePass):
     def _fires(self, node: ir.Node) -> bool:
         if node.op_type != "MatMul" or node.name in self._keep:
             return False
-        assert node.inputs[1] is not None
-        tensor = node.inputs[1].const_value
+        weight = node.inputs[1]
+        assert weight is not None
+        tensor = source_of(weight)[0].const_value
         if tensor is None or tensor.dtype != ir.DataType.FLOAT:
             return False
-        return len(tensor.shape) == 2 and tensor.shape.numpy()[0] >= MIN_DEPTH
+        return len(tensor.shape) > 1 and content_of(weight).shape[-2] >= MIN_DEPTH
 
 
 def calibrated_inputs(model: ir.Model) -> list[ir.Value]:
@@ -94,11 +102,6 @@ def calibrated_inputs(model: ir.Model) -> list[ir.Value]:
 def _is_normalised(value: ir.Value) -> bool:
     node = value.producer()
     return node is not None and node.op_type == "LayerNormalization"
-
-
-def _weight(product: ir.Node) -> NDArray[np.float32]:
-    assert product.inputs[1] is not None and product.inputs[1].const_value is not None
-    return np.asarray(product.inputs[1].const_value.numpy(), dtype=np.float32)
 
 
 def even_out(peaks: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -131,23 +134,42 @@ class _Writer:
         assert x is not None and weight is not None
         if x not in self._inputs:
             self._inputs[x] = self._round(product, x)
-        found, matrix = self._inputs[x], _weight(product)
-        if found.channels is not None:
-            matrix = matrix * found.channels[:, None]
-        columns, scale = quantize_columns(matrix)
-        parts = [
-            self._nodes.constant(f"{weight.name}/columns", columns),
-            self._nodes.constant(f"{weight.name}/column_scale", scale[0]),
-        ]
-        rounded = self._nodes.add(product, "columns", "DequantizeLinear", parts, {"axis": 1})
+        found = self._inputs[x]
+        rounded, sums = self._round_weight(product, weight, found.channels)
         result = self._nodes.add(product, "product", "MatMul", [found.values, rounded])
         if found.offset:
-            sums = found.offset * columns.sum(0, dtype=np.float64) * scale[0]
-            offset = self._nodes.constant(f"{weight.name}/offset", sums.astype(np.float32))
+            offset = self._nodes.constant(f"{weight.name}/offset", found.offset * sums)
             result = self._nodes.add(product, "shifted", "Add", [result, offset])
         if found.scale is not None:
             result = self._nodes.add(product, "result", "Mul", [result, found.scale])
         self._nodes.replace(product, result)
+
+    def _round_weight(
+        self, product: ir.Node, weight: ir.Value, channels: NDArray[np.float32] | None
+    ) -> tuple[ir.Value, NDArray[np.float32]]:
+        """Return a rounded weight and the sums of its columns.
+
+        A table has one scale for all: OpenVINO multiplies in 8 bits only where the scales are of columns, and
+        those would have to be cut out with the columns while it runs, where TensorRT expects constants.
+        """
+        source, cut = source_of(weight)
+        content = content_of(weight)
+        if channels is not None:
+            content = content * channels[:, None]
+        if content.ndim == 2 and cut is None:
+            columns, scale = quantize_columns(content)
+            scales, attributes = scale[0], {"axis": 1}
+        else:
+            columns, scale = quantize_columns(content.reshape(-1, 1))
+            columns, scales, attributes = columns.reshape(content.shape), scale[0, 0], {}
+        parts = [
+            self._nodes.constant(f"{source.name}/columns", columns),
+            self._nodes.constant(f"{source.name}/column_scale", scales),
+        ]
+        rounded = self._nodes.add(product, "columns", "DequantizeLinear", parts, attributes)
+        if cut is not None:
+            rounded = self._nodes.add(product, "cut", "Slice", [rounded, *cut.inputs[1:]])
+        return rounded, np.asarray((columns * scale).sum(0), dtype=np.float32)
 
     def _round(self, product: ir.Node, x: ir.Value) -> _Input:
         """Round an input in front of the first product to read it."""
@@ -160,7 +182,7 @@ class _Writer:
 
     def _round_channels(self, product: ir.Node, x: ir.Value) -> _Input:
         """Round an input whose channels have measured ranges."""
-        readers = [_weight(node) for node in self._products if node.inputs and node.inputs[0] is x]
+        readers = [content_of(node.inputs[1]) for node in self._products if node.inputs[0] is x]
         channels = even_out(self._ranges[str(x.name)], np.concatenate(readers, axis=1))
         factors = self._nodes.constant(f"{x.name}/factors", 1 / channels)
         even = self._nodes.add(product, "even", "Mul", [x, factors])
