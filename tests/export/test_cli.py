@@ -149,7 +149,9 @@ def test_ctrl_c_is_130_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--nonsense"], ["a", "b"], ["--verify", "a", "-o", "b"]], ids=" ".join
+    "arguments",
+    [["--nonsense"], ["a", "b"], ["--verify", "a", "-o", "b"], ["--int8", "--calibrate", "a"]],
+    ids=" ".join,
 )
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
     code, out, err = run(*arguments)

@@ -165,8 +165,8 @@ class _Writer:
         parts = [
             self._nodes.constant(f"{source.name}/columns", columns),
             self._nodes.constant(f"{source.name}/column_scale", scales),
-            # Own zero points: where onnxruntime makes weights unsigned, for x64quantprecision or without VNNI,
-            # it fails without them, and where products share them.
+            # Where onnxruntime makes weights unsigned (x64quantprecision), it fails without zero points, and
+            # where products share them.
             self._nodes.constant(f"{source.name}/column_zero", np.zeros(scales.shape, np.int8)),
         ]
         rounded = self._nodes.add(product, "columns", "DequantizeLinear", parts, attributes)
