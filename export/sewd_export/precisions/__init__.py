@@ -81,6 +81,8 @@ PRECISIONS = {
         summary="products in 8 bits with constant scales (QDQ), for OpenVINO, TensorRT and NPUs; "
         "calibrated with --calibrate, but needs no data",
         convert=_to_int8_static,
+        # Largest seen: relative 0.067 and 20 of logits up to 38 on the digits model, where one sound starts a
+        # frame earlier; relative 0.071 and batches 0.017 with random weights of SEW-D-tiny's dimensions.
         tolerance=Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2),
         takes_ranges=True,
     ),

@@ -185,8 +185,9 @@ class _Writer:
 
     def _round_channels(self, product: ir.Node, x: ir.Value) -> _Input:
         """Round an input whose channels have measured ranges."""
-        readers = [content_of(node.inputs[1]) for node in self._products if node.inputs[0] is x]
-        channels = even_out(self._ranges[str(x.name)], np.concatenate(readers, axis=1))
+        readers = [node.inputs[1] for node in self._products if node.inputs[:1] == (x,)]
+        matrices = [content_of(weight) for weight in readers if weight is not None]
+        channels = even_out(self._ranges[str(x.name)], np.concatenate(matrices, axis=1))
         factors = self._nodes.constant(f"{x.name}/factors", 1 / channels)
         even = self._nodes.add(product, "even", "Mul", [x, factors])
         return _Input(self._quantize(product, even, LEVELS), channels=channels)
