@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.verify and arguments.precisions:
         parser.error("--verify compares every precision of the bundle: name none")
     _check_bound(parser, arguments)
+    if arguments.calibrate and not any(PRECISIONS[name].takes_ranges for name in arguments.precisions):
+        parser.error(f"--calibrate is for {_takers_of_ranges()}: add it, or leave out --calibrate")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from sewd_runtime import SewdError
 
@@ -77,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_bound(parser)
     parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help=f"measure ranges on the recordings in this folder, for {_takers_of_ranges()}",
+    )
+    parser.add_argument(
         "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
@@ -120,6 +128,10 @@ def _points(text: str) -> float:
     return points
 
 
+def _takers_of_ranges() -> str:
+    return " and ".join(f"--{name}" for name, precision in PRECISIONS.items() if precision.takes_ranges)
+
+
 class _Progress:
     """One line a stage on standard error, with the seconds since the start."""
 
@@ -147,6 +159,7 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
         audio=arguments.audio,
         evaluate=arguments.evaluate,
         max_wer_increase=arguments.max_wer_increase,
+        calibrate=arguments.calibrate,
         progress=progress,
     )
     precisions = {name: asdict(entry) for name, entry in exported.manifest.precisions.items()}

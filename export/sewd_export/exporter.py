@@ -6,8 +6,11 @@ import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from sewd_export.bundle import (
     check_target,
@@ -19,6 +22,7 @@ from sewd_export.bundle import (
     write_sensitivities,
     write_vocabulary,
 )
+from sewd_export.calibration import measure_ranges, read_calibration
 from sewd_export.checkpoint import Checkpoint, load_checkpoint
 from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ExportError, ParityError, TraceError
 from sewd_export.evaluation import Evaluation
@@ -27,12 +31,15 @@ from sewd_export.memory import release_memory
 from sewd_export.mixed import keep_sensitive
 from sewd_export.parity import Reference
 from sewd_export.passes import optimize
-from sewd_export.precisions import PRECISIONS, REFERENCE, stricter
+from sewd_export.precisions import PRECISIONS, REFERENCE, check_precisions, converter, stricter
 from sewd_export.report import ParityReport
 from sewd_export.tracing import trace
 from sewd_runtime.bundle import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
 from sewd_runtime.golden import check_golden
 from sewd_runtime.sensitivity import Sensitivity
+
+if TYPE_CHECKING:
+    from sewd_export.precisions._static import Ranges
 
 Progress = Callable[[str], None]
 _PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
@@ -64,6 +71,7 @@ def export(
     audio: str | Path | None = None,
     evaluate: str | Path | None = None,
     max_wer_increase: float | None = None,
+    calibrate: str | Path | None = None,
     progress: Progress = lambda stage: None,
 ) -> Exported:
     """Export a checkpoint to a bundle that is verified against the original before it appears.
@@ -73,6 +81,7 @@ def export(
     replaced.
     precisions: names of `PRECISIONS`; float32 is always written.
     audio: a folder of recordings that are compared as well, and their `transcripts.tsv` where there is one.
+    calibrate: a folder of recordings on which the precisions that take ranges (int8-static) measure them.
     evaluate, max_wer_increase: a folder as for `audio`, and by how many percentage points the word error rate
     on it may exceed float32's; without transcripts, how many percent of the transcripts may differ from
     float32's. The most sensitive products of a precision stay in float32 until the bound holds.
@@ -81,12 +90,15 @@ def export(
     """
     if (evaluate is None) != (max_wer_increase is None):
         raise ExportError("evaluate and max_wer_increase go together: a bound, and recordings to hold it on")
-    precisions = _check_precisions(precisions, has_bound=max_wer_increase is not None)
+    precisions = check_precisions(
+        precisions, has_bound=max_wer_increase is not None, is_calibrated=calibrate is not None
+    )
     progress("load the checkpoint")
     source = load_checkpoint(checkpoint)
     target = Path(out) if out is not None else Path(f"{source.name}-bundle")
     check_target(target)
     check_config(source)
+    recordings = () if calibrate is None else _read_calibration(source, Path(calibrate))
     with staged(target) as folder:
         ctc = write_vocabulary(source, folder)
         copy_configs(source, folder)
@@ -96,24 +108,14 @@ def export(
         release_memory()
         write_golden(folder, reference.golden.samples, reference.golden.expected)
         progress("trace the model")
-        opsets = _write_models(source, folder, precisions)
-        sensitivities = _keep_sensitive(folder, precisions, evaluation, progress)
+        opsets, ranges = _write_models(source, folder, precisions, recordings=recordings)
+        sensitivities = _keep_sensitive(folder, precisions, ranges, evaluation, progress)
         reports = tuple(_compare(reference, folder, precisions, progress))
         progress("verify the bundle")
         manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, opsets=opsets)
         write_manifest(folder, manifest)
         _check_golden(folder, precisions)
     return Exported(path=target, manifest=manifest, reports=reports, sensitivities=sensitivities)
-
-
-def _check_precisions(precisions: Sequence[str], *, has_bound: bool) -> tuple[str, ...]:
-    unknown = [name for name in precisions if name not in PRECISIONS]
-    if unknown or not precisions:
-        raise ExportError(f"precisions {list(precisions)}: choose from {', '.join(PRECISIONS)}")
-    if has_bound and all(PRECISIONS[name].products is None for name in precisions):
-        able = [name for name, precision in PRECISIONS.items() if precision.products is not None]
-        raise ExportError(f"precisions {list(precisions)}: max_wer_increase is for {', '.join(able)}")
-    return tuple(dict.fromkeys((REFERENCE, *precisions)))
 
 
 def _read_evaluation(
@@ -125,13 +127,18 @@ def _read_evaluation(
 
 
 def _keep_sensitive(
-    folder: Path, precisions: Sequence[str], evaluation: Evaluation | None, progress: Progress
+    folder: Path,
+    precisions: Sequence[str],
+    ranges: Ranges | None,
+    evaluation: Evaluation | None,
+    progress: Progress,
 ) -> dict[str, Sensitivity]:
     """Write those models again that exceed the bound, and what each of them keeps in float32."""
     if evaluation is None:
         return {}
-    rows = {name: PRECISIONS[name] for name in precisions}
-    converters = {name: row.convert for name, row in rows.items() if row.products is not None}
+    converters = {
+        name: converter(name, ranges) for name in precisions if PRECISIONS[name].products is not None
+    }
     found = keep_sensitive(folder, converters, evaluation, progress=progress)
     write_sensitivities(folder, found)
     release_memory()
@@ -182,15 +189,28 @@ def _find_again(origin: str) -> Checkpoint:
         ) from error
 
 
-def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Trace once and write one model for each precision; return the operator sets of each.
+def _read_calibration(source: Checkpoint, folder: Path) -> tuple[NDArray[np.float32], ...]:
+    min_samples = geometry(source.config).min_samples
+    return read_calibration(folder, sample_rate_hz=source.sample_rate_hz, min_samples=min_samples)
+
+
+def _write_models(
+    source: Checkpoint,
+    folder: Path,
+    precisions: Sequence[str],
+    *,
+    recordings: Sequence[NDArray[np.float32]] = (),
+) -> tuple[dict[str, dict[str, int]], Ranges | None]:
+    """Trace once and write one model for each precision; return the operator sets of each, and the ranges
+    that were measured on the recordings.
 
     Nothing of the trace outlives this function, nor do the checkpoint's weights: parity needs the memory.
     """
     graph = optimize(trace(build_module(source), receptive_field=geometry(source.config).receptive_field))
+    ranges = measure_ranges(graph, recordings) if recordings else None
     opsets = {}
     for name in precisions:
-        model = PRECISIONS[name].convert(graph)
+        model = converter(name, ranges)(graph)
         try:
             ir.save(model, _model_path(folder, name))
         except ValueError as error:  # protobuf refuses what exceeds its limit
@@ -201,7 +221,7 @@ def _write_models(source: Checkpoint, folder: Path, precisions: Sequence[str]) -
         value.const_value = None  # torch's caches keep the graph; without this they would keep its weights
     source.state_dict.clear()
     release_memory()
-    return opsets
+    return opsets, ranges
 
 
 def _compare(

@@ -106,7 +106,7 @@ def read_recordings(folder: Path, rate: int) -> list[Signal]:
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
-        raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))}) to compare on")
+        raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))})")
     said = read_transcripts(paths)
     try:
         return [

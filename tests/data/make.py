@@ -50,7 +50,7 @@ def main() -> None:
     """Write `checkpoint-*` and the bundles made of them."""
     torch.manual_seed(0)
     for name, head, precisions in (
-        ("tiny", SEWDForCTC, ("fp32", "fp16", "int8")),
+        ("tiny", SEWDForCTC, ("fp32", "fp16", "int8", "int8-static")),
         ("tiny-classifier", SEWDForSequenceClassification, ("fp32",)),
     ):
         checkpoint = FOLDER / f"checkpoint-{name}"

@@ -95,17 +95,22 @@ def exported_encoder(encoder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def exported_half(exported: Exported, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """The CTC checkpoint in float16 as well, from the graph that was traced before."""
+    """The CTC checkpoint in float16 and calibrated 8 bits as well, from the graph that was traced before."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporter, "trace", lambda *_, **__: ir.load(exported.path / "model.fp32.onnx"))
-        return export(tiny, tmp_path_factory.mktemp("half") / "bundle", precisions=("fp16",))
+        return export(
+            tiny,
+            tmp_path_factory.mktemp("half") / "bundle",
+            precisions=("fp16", "int8-static"),
+            calibrate=DATA.parents[1] / "export/sewd_export/speech",
+        )
 
 
 @pytest.fixture
 def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports of the CTC checkpoint take its model as it was traced before."""
 
-    def write_models(_: Any, folder: Path, precisions: Any) -> dict[str, dict[str, int]]:
+    def write_models(_: Any, folder: Path, precisions: Any, **__: Any) -> dict[str, dict[str, int]]:
         entries = exported.manifest.precisions
         for name in precisions:
             shutil.copy(exported.path / entries[name].file, folder)

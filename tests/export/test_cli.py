@@ -154,6 +154,7 @@ def test_ctrl_c_is_130_and_leaves_nothing(
         ["--nonsense"],
         ["a", "b"],
         ["--verify", "a", "-o", "b"],
+        ["--int8", "--calibrate", "a"],
         ["--int8", "--evaluate", "a"],
         ["--int8", "--max-wer-increase", "1"],
         ["--int8", "--max-wer-increase", "-1", "--evaluate", "a"],

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import soundfile
 from transformers import SEWDForSequenceClassification, SEWDModel
@@ -103,7 +104,7 @@ def test_float16_comes_with_float32_and_evidence_of_its_own(
     exported: Exported, exported_half: Exported
 ) -> None:
     manifest = exported_half.manifest
-    assert list(manifest.precisions) == ["fp32", "fp16"]
+    assert list(manifest.precisions) == ["fp32", "fp16", "int8-static"]
     assert manifest.files["model.fp32.onnx"] == exported.manifest.files["model.fp32.onnx"]
     half, single = manifest.precisions["fp16"], manifest.precisions["fp32"]
     assert (half.opset, half.domains, half.tolerance) == (20, (), PRECISIONS["fp16"].tolerance)
@@ -112,11 +113,29 @@ def test_float16_comes_with_float32_and_evidence_of_its_own(
     assert half.parity.batch_error <= half.tolerance.batch_error
     assert half.parity.label_agreement is not None
     assert half.parity.label_agreement > 0.99
-    assert exported_half.report.count(" against the original\n") == 2
+    assert exported_half.report.count(" against the original\n") == 3
     with pytest.warns(PrecisionWarning):
         recognizer = sewd_runtime.load(exported_half.path, precision="fp16")
     assert isinstance(recognizer, sewd_runtime.Recognizer)
     assert all(np.isfinite(logits).all() for logits in recognizer.logits(recordings(16_000)))
+
+
+def test_8_bits_are_calibrated_on_recordings(exported_half: Exported) -> None:
+    entry = exported_half.manifest.precisions["int8-static"]
+    assert (entry.opset, entry.domains) == (20, ())
+    assert entry.parity.relative <= entry.tolerance.relative
+    names = [node.name for node in ir.load(exported_half.path / entry.file).graph]
+    assert any(str(name).endswith("intermediate/MatMul/even") for name in names)
+    recognizer = sewd_runtime.load(exported_half.path, precision="int8-static")
+    assert all(np.isfinite(logits).all() for logits in recognizer.logits(recordings(16_000)))
+
+
+def test_calibration_is_for_precisions_with_ranges(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="calibrate is for int8-static"):
+        export(tiny, tmp_path / "bundle", precisions=("int8",), calibrate=tmp_path)
+    with pytest.raises(ExportError, match="no recordings"):
+        export(tiny, tmp_path / "bundle", precisions=("int8-static",), calibrate=tmp_path)
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_classifier_makes_the_round_trip(exported_classifier: Exported) -> None:

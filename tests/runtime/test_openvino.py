@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sewd_runtime import load
-from sewd_runtime.backends import _openvino
+from sewd_runtime.backends import Options, _openvino
 from sewd_runtime.backends._openvino import padded_length
 from sewd_runtime.bundle import Bundle, open_bundle
 from sewd_runtime.cli import main
@@ -29,6 +29,7 @@ if (
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
 
 CLASSIFIER = Path(__file__).parents[1] / "data" / "tiny-classifier"
+ENGINES = {"fp32": "engine", "bf16": "bf16", "int8-static": "static", "int8-static+bf16": "static_bf16"}
 LENGTHS = (400, 401, 479, 480, 719, 960, 1_040, 5_001, 15_999, 16_001, 30_000)
 
 
@@ -44,8 +45,22 @@ def engine(bundle: Bundle) -> Engine:
 
 @pytest.fixture(scope="module")
 def bf16(bundle: Bundle) -> Engine:
+    return open_bf16(bundle, "bf16")
+
+
+@pytest.fixture(scope="module")
+def static(bundle: Bundle) -> Engine:
+    return Engine.open(bundle, provider="openvino", precision="int8-static", threads=1)
+
+
+@pytest.fixture(scope="module")
+def static_bf16(bundle: Bundle) -> Engine:
+    return open_bf16(bundle, "int8-static+bf16")
+
+
+def open_bf16(bundle: Bundle, precision: str) -> Engine:
     try:
-        return Engine.open(bundle, provider="openvino", precision="bf16", threads=1)
+        return Engine.open(bundle, provider="openvino", precision=precision, threads=1)
     except PrecisionError as error:
         pytest.skip(str(error))
 
@@ -73,19 +88,19 @@ def check(engine: Engine, found: list[np.ndarray], expected: list[np.ndarray]) -
         assert np.linalg.norm(difference) <= allowed.relative * np.linalg.norm(reference)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8-static", "int8-static+bf16"])
 def test_every_length_gives_what_onnxruntime_gives(
     precision: str, request: pytest.FixtureRequest, utterances: list[np.ndarray], expected: list[np.ndarray]
 ) -> None:
-    engine = request.getfixturevalue("engine" if precision == "fp32" else "bf16")
+    engine = request.getfixturevalue(ENGINES[precision])
     check(engine, [engine.run_frames([samples])[0] for samples in utterances], expected)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8-static", "int8-static+bf16"])
 def test_a_batch_equals_its_items(
     precision: str, request: pytest.FixtureRequest, utterances: list[np.ndarray]
 ) -> None:
-    engine = request.getfixturevalue("engine" if precision == "fp32" else "bf16")
+    engine = request.getfixturevalue(ENGINES[precision])
     allowed = find_variant(engine.manifest, "openvino", precision).tolerance.batch_error
     output, lengths = engine.session.run(*pad(utterances))
     assert output.shape[1] == lengths.max()
@@ -120,6 +135,24 @@ def test_fp32_and_bf16_are_computed_as_named(engine: Engine, bf16: Engine) -> No
     samples = [np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)]
     difference = np.abs(engine.run_frames(samples)[0] - bf16.run_frames(samples)[0]).max()
     assert difference > find_variant(engine.manifest, "openvino", "fp32").tolerance.max_abs
+
+
+@pytest.mark.parametrize("compute", ["f32", "bf16"])
+def test_products_with_constant_scales_run_in_8_bits(
+    compute: str, bundle: Bundle, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("static" if compute == "f32" else "static_bf16")  # skips where there is no bf16
+    options = Options(device="CPU", compute=compute, threads=1)
+    model = _openvino.open_model(bundle.path_of("model.int8-static.onnx"), options)
+    compiled = model._compiled.get_runtime_model()
+    executed = [
+        {key: str(value.value) for key, value in op.get_rt_info().items()} for op in compiled.get_ops()
+    ]
+    products = [op for op in executed if op.get("layerType") in ("FullyConnected", "MatMul")]
+    rounded = [op for op in products if "/product" in op["originalLayersNames"]]
+    assert len(rounded) >= 11
+    assert {op["runtimePrecision"] for op in rounded} <= {"i8", "u8"}
+    assert not [op for op in executed if op.get("layerType") == "FakeQuantize"]
 
 
 def test_a_processor_without_bf16_is_told_so(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

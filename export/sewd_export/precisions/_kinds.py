@@ -12,6 +12,7 @@ MOVES = frozenset(
         *("Squeeze", "Transpose", "Unsqueeze", "Where"),
     }
 )
+NORMALISING = frozenset({"LayerNormalization", "Softmax"})
 _ACTIVATION_MODULE = ".activation"  # ends the name of each, whatever it is made of
 
 
@@ -36,4 +37,37 @@ def output_products(graph: ir.Graph) -> set[ir.Node]:
             found.add(node)
         elif node is not None and node.op_type in MOVES | {"Add"}:
             values += data(node)
+    return found
+
+
+def activation_of(value: ir.Value) -> ir.Node | None:
+    """Return the activation that a value comes out of, moved or not: few of these go far below zero."""
+    node = value.producer()
+    while node is not None and node.op_type in MOVES and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    return node if node is not None and is_activation(node) else None
+
+
+def exposed_products(graph: ir.Graph) -> set[ir.Node]:
+    """Return the products with no norm between them and an output: their rounding is seen as it is."""
+    found: set[ir.Node] = set()
+    values = {value for value in graph.outputs if value.dtype == ir.DataType.FLOAT}
+    seen = set(values)
+    while values:
+        node = values.pop().producer()
+        if node is None or node.op_type in NORMALISING:
+            continue
+        if node.op_type in PRODUCTS:
+            found.add(node)
+        values |= set(data(node)) - seen
+        seen |= values
+    return found
+
+
+def unbounded(graph: ir.Graph) -> set[ir.Value]:
+    """Return what the samples reach without passing a norm: any size occurs there. The graph is sorted."""
+    found = {value for value in graph.inputs if value.dtype == ir.DataType.FLOAT}
+    for node in graph:
+        if not found.isdisjoint(data(node)) and node.op_type not in NORMALISING:
+            found.update(value for value in node.outputs if value.dtype == ir.DataType.FLOAT)
     return found

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sewd_export.precisions._constants import constant
-from sewd_export.precisions._kinds import MOVES, is_activation, output_products
+from sewd_export.precisions._kinds import activation_of, output_products
+from sewd_export.precisions._nodes import NodeWriter
 
 _OPSET = 21  # the first whose QuantizeLinear takes a scale for each block
-_LEVELS = 127
+LEVELS = 127
 _STEPS = 255  # of an input, uint8: int8 has no fast kernel on x86-64
 _MIDDLE = 128
 _ALIGNMENT = 4  # 8-bit products are summed in fours
-_SMALLEST = 1e-20  # added to each peak, so that a row of zeros stays one; lost in the rounding of others
-_MIN_DEPTH = 32  # a shallower product is all input and output: nothing to gain
+SMALLEST = 1e-20  # added to each peak, so that a row of zeros stays one; lost in the rounding of others
+MIN_DEPTH = 32  # a shallower product is all input and output: nothing to gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +72,13 @@ class QuantizeRows(ir.passes.InPlacePass):
             return False
         weight = node.inputs[1]
         assert weight is not None
-        tensor = _source(weight)[0].const_value
+        tensor = source_of(weight)[0].const_value
         if tensor is None or tensor.dtype != ir.DataType.FLOAT:
             return False
-        return len(tensor.shape) > 1 and _constant(weight).shape[-2] >= _MIN_DEPTH
+        return len(tensor.shape) > 1 and content_of(weight).shape[-2] >= MIN_DEPTH
 
 
-def _is_activated(value: ir.Value) -> bool:
-    """Tell whether a value comes out of an activation, moved or not: few of these go far below zero."""
-    node = value.producer()
-    while node is not None and node.op_type in MOVES and node.inputs[0] is not None:
-        node = node.inputs[0].producer()
-    return node is not None and is_activation(node)
-
-
-def _source(weight: ir.Value) -> tuple[ir.Value, ir.Node | None]:
+def source_of(weight: ir.Value) -> tuple[ir.Value, ir.Node | None]:
     """Return the value a weight is cut from, and the Slice that cuts its columns where there is one."""
     cut = weight.producer()
     if cut is None or cut.op_type != "Slice" or cut.inputs[0] is None:
@@ -95,9 +86,9 @@ def _source(weight: ir.Value) -> tuple[ir.Value, ir.Node | None]:
     return cut.inputs[0], cut
 
 
-def _constant(weight: ir.Value) -> NDArray[np.float32]:
+def content_of(weight: ir.Value) -> NDArray[np.float32]:
     """Return the numbers of a weight, whole even where its columns are cut: `(..., in, out)` float32."""
-    tensor = _source(weight)[0].const_value
+    tensor = source_of(weight)[0].const_value
     assert tensor is not None
     return np.asarray(tensor.numpy(), dtype=np.float32)
 
@@ -108,7 +99,7 @@ def quantize_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDA
     Returns it and the scales of its columns, `(..., 1, out)` float32.
     """
     peak = np.abs(weight).max(-2, keepdims=True)
-    scale = np.where(peak == 0, 1.0, peak / _LEVELS).astype(np.float32)
+    scale = np.where(peak == 0, 1.0, peak / LEVELS).astype(np.float32)
     return np.rint(weight / scale).astype(np.int8), scale
 
 
@@ -119,7 +110,7 @@ def append_zero_rows(values: NDArray[np.int8]) -> NDArray[np.int8]:
     as a zero point of each row would; the operator takes but one for all rows.
     """
     sums = values.sum(-2, dtype=np.int64, keepdims=True)
-    count = -(-int(np.abs(sums).max(initial=1)) // _LEVELS)
+    count = -(-int(np.abs(sums).max(initial=1)) // LEVELS)
     count = max(count + -count % _ALIGNMENT, _ALIGNMENT)
     place = np.arange(count)[:, None]
     share = (np.abs(sums) + place) // count * -np.sign(sums)
@@ -130,20 +121,21 @@ class _Writer:
     """The nodes that take a product's place, and the rows that several products share."""
 
     def __init__(self, graph: ir.Graph) -> None:
-        self._graph = graph
+        self._nodes = NodeWriter(graph)
+        self._add, self._constant = self._nodes.add, self._nodes.constant
         self._rows: dict[ir.Value, _Rows] = {}
         self._last = self._constant("int8/last_axis", np.array([-1]))
         self._middle = self._constant("int8/middle", np.array(_MIDDLE, np.uint8))
         self._one = self._constant("int8/one", np.array(1, np.float32))
-        self._smallest = self._constant("int8/smallest", np.array(_SMALLEST, np.float32))
+        self._smallest = self._constant("int8/smallest", np.array(SMALLEST, np.float32))
 
     def rewrite(self, product: ir.Node) -> None:
         """Put the quantized product in the place of a float one."""
         x, weight = product.inputs
         assert x is not None and weight is not None
         if x not in self._rows:
-            quantize = self._quantize_one_sided if _is_activated(x) else self._quantize_symmetric
-            self._rows[x] = quantize(product, x, _constant(weight).shape[-2])
+            quantize = self._quantize_one_sided if activation_of(x) is not None else self._quantize_symmetric
+            self._rows[x] = quantize(product, x, content_of(weight).shape[-2])
         rows = self._rows[x]
         columns, scale, extra = self._columns(product, weight, has_zero_rows=rows.zero_point is not None)
         values: ir.Value = rows.values
@@ -155,10 +147,7 @@ class _Writer:
             middle = None
         inputs = [values, columns, self._one, scale, middle]
         whole = self._add(product, "product", "MatMulIntegerToFloat", inputs, domain="com.microsoft")
-        result = self._add(product, "result", "Mul", [whole, rows.scale])
-        result.type = product.outputs[0].type
-        product.outputs[0].replace_all_uses_with(result, replace_graph_outputs=True)
-        self._graph.remove(product, safe=True)
+        self._nodes.replace(product, self._add(product, "result", "Mul", [whole, rows.scale]))
 
     def _quantize_symmetric(self, product: ir.Node, x: ir.Value, depth: int) -> _Rows:
         """Quantize rows that reach as far below zero as above, in front of the first product to read them."""
@@ -193,8 +182,8 @@ class _Writer:
     ) -> tuple[ir.Value, ir.Value, int]:
         """Return the quantized weight, the scale of its columns, both cut as it is, and how many rows it has
         for zero points."""
-        source, cut = _source(weight)
-        values, scale = quantize_columns(_constant(weight))
+        source, cut = source_of(weight)
+        values, scale = quantize_columns(content_of(weight))
         extended = append_zero_rows(values) if has_zero_rows else values
         if values.ndim == 2:
             scale = scale[0]
@@ -204,24 +193,3 @@ class _Writer:
             columns = self._add(product, "columns", "Slice", [columns, *cut.inputs[1:]])
             scales = self._add(product, "column_scale", "Slice", [scales, *cut.inputs[1:]])
         return columns, scales, extended.shape[-2] - values.shape[-2]
-
-    def _add(
-        self,
-        product: ir.Node,
-        purpose: str,
-        op_type: str,
-        inputs: Sequence[ir.Value | None],
-        attributes: Mapping[str, int] | None = None,
-        *,
-        domain: str = "",
-    ) -> ir.Value:
-        """Add a node in front of a product, called after it and its purpose."""
-        node = ir.node(op_type, inputs, attributes, domain=domain, name=f"{product.name}/{purpose}")
-        node.outputs[0].name = node.name
-        self._graph.insert_before(product, node)
-        return node.outputs[0]
-
-    def _constant(self, name: str, content: NDArray[Any]) -> ir.Value:
-        if name not in self._graph.initializers:
-            self._graph.register_initializer(constant(name, content))
-        return self._graph.initializers[name]

@@ -20,13 +20,20 @@ from numpy.typing import NDArray
 
 from sewd_export.errors import TraceError
 from sewd_export.precisions._constants import constant
-from sewd_export.precisions._kinds import ACTIVATIONS, MOVES, PRODUCTS, data, is_activation, output_products
+from sewd_export.precisions._kinds import (
+    ACTIVATIONS,
+    MOVES,
+    PRODUCTS,
+    data,
+    is_activation,
+    output_products,
+    unbounded,
+)
 from sewd_export.precisions.scale_scores import ScaleScores
 
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 _LARGEST = 65504.0
 _LARGEST_KEPT = 6e4  # where nothing else bounds a value; leaves room for a bias
-_NORMALISING = frozenset({"LayerNormalization", "Softmax"})
 
 
 def convert(model: ir.Model) -> ir.Model:
@@ -64,7 +71,7 @@ class ConvertToFloat16(ir.passes.InPlacePass):
         if any(value.dtype == _HALF for value in (*values, *graph.initializers.values())):
             return ir.passes.PassResult(model, modified=False)
         chosen = float16_nodes(graph)
-        rewriting = _Rewriting(graph=graph, unbounded=_unbounded(graph))
+        rewriting = _Rewriting(graph=graph, unbounded=unbounded(graph))
         nodes = list(graph)
         for node in nodes:
             rewriting.retype(node, _HALF if node in chosen else _FLOAT)
@@ -116,15 +123,6 @@ def _waveform(graph: ir.Graph) -> set[ir.Value]:
     found = {value for value in graph.inputs if value.dtype == _FLOAT}
     for node in graph:
         if not found.isdisjoint(data(node)) and not is_activation(node):
-            found.update(value for value in node.outputs if value.dtype == _FLOAT)
-    return found
-
-
-def _unbounded(graph: ir.Graph) -> set[ir.Value]:
-    """Return what the samples reach without passing a layer norm or a softmax."""
-    found = {value for value in graph.inputs if value.dtype == _FLOAT}
-    for node in graph:
-        if not found.isdisjoint(data(node)) and node.op_type not in _NORMALISING:
             found.update(value for value in node.outputs if value.dtype == _FLOAT)
     return found
 
