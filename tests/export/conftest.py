@@ -110,13 +110,14 @@ def exported_half(exported: Exported, tiny: Path, tmp_path_factory: pytest.TempP
 def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports of the CTC checkpoint take its model as it was traced before."""
 
-    def write_models(_: Any, folder: Path, precisions: Any, **__: Any) -> dict[str, dict[str, int]]:
+    def write_models(_: Any, folder: Path, precisions: Any, **__: Any) -> tuple[Any, None]:
         entries = exported.manifest.precisions
         for name in precisions:
             shutil.copy(exported.path / entries[name].file, folder)
-        return {
+        opsets = {
             name: {"": entries[name].opset, **dict.fromkeys(entries[name].domains, 1)} for name in precisions
         }
+        return opsets, None
 
     monkeypatch.setattr(exporter, "_write_models", write_models)
 

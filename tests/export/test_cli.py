@@ -140,7 +140,7 @@ def test_an_error_of_many_lines_is_printed_on_one(run: Run, monkeypatch: pytest.
 def test_ctrl_c_is_130_and_leaves_nothing(
     run: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(exporter, "_write_models", interrupt)
