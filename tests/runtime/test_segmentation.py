@@ -112,7 +112,7 @@ def test_audio_in_blocks_is_the_audio(rate_hz: int, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="module")
 def digits() -> Recognizer:
-    model = load(precision="int8", threads=1)
+    model = load(threads=1)
     assert isinstance(model, Recognizer)
     return model
 
@@ -141,7 +141,7 @@ def test_a_long_file_says_what_its_parts_say_and_when(
     alone = [digits.transcribe(clip) for clip in clips] * 3
     words = [(word, at) for transcript, at in zip(alone, offsets, strict=False) for word in transcript.words]
     different = [(a.text, b.text) for a, (b, _) in zip(found.words, words, strict=True) if a.text != b.text]
-    assert len(different) <= len(words) // 20  # a region is not the clip to the sample
+    assert len(different) <= len(words) // 10  # a region is not the clip to the sample
     starts = [at + word.start_s for word, at in words]
     np.testing.assert_allclose([word.start_s for word in found.words], starts, atol=0.06)
 
