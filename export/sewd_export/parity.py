@@ -6,6 +6,7 @@ original feature extractor.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +186,8 @@ class Reference:
             max_abs=_max_abs(found, expected),
             movement=answer.movement,
             peak=float(np.abs(expected).max(initial=0)),
-            relative=distance / norm if norm else (0.0 if distance == 0 else float("inf")),
+            # An answer of zeros, as random weights without biases give for silence, has no scale but one.
+            relative=distance / (norm or math.sqrt(expected.size)) if distance else 0.0,
             label_agreement=_label_agreement(found, expected) if has_labels else None,
             **self._compare_texts(answer, found),
         )

@@ -256,3 +256,20 @@ def test_using_it_reports_nothing_and_leaves_nothing(tiny_bundle: Path, tmp_path
     assert done.stdout == "[] 1\n[]\n"
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_keep_their_names_where_compiling_drops_their_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head without bias adds zeros, and the compiled output answers to the product's name as well."""
+    ov = _openvino._import_openvino()
+    ops = ov.opset8
+    values = ops.parameter([-1, -1], ov.Type.f32, name="input_values")
+    product = ops.relu(ops.unsqueeze(values, np.array([2])))
+    product.output(0).set_names({"a head"})
+    logits = ops.add(product, np.zeros(1, np.float32))
+    logits.output(0).set_names({"logits"})
+    model = ov.Model([logits], [values])
+    monkeypatch.setattr(_openvino, "_read_onnx", lambda _: model)
+    opened = _openvino.open_model(
+        Path("model.onnx"), Options(device="CPU", settings={}, compute="f32", threads=1)
+    )
+    assert [tensor.name for tensor in opened.outputs] == ["logits"]

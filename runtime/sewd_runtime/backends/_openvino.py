@@ -104,8 +104,8 @@ def open_model(path: Path, options: Options) -> OpenVinoModel:
     compiled = core.compile_model(model, options.device, _config(options))
     _check_granted(compiled, options)
     return OpenVinoModel(
-        inputs=tuple(_tensor(port) for port in compiled.inputs),
-        outputs=tuple(_tensor(port) for port in compiled.outputs),
+        inputs=tuple(_tensor(port) for port in model.inputs),
+        outputs=tuple(_tensor(port) for port in model.outputs),  # compiled ones may answer to others' names
         compute=options.compute,
         _compiled=compiled,
     )
