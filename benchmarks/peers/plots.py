@@ -17,6 +17,7 @@ from peers.prepare import ROOT
 from peers.report import ACCURACY, CLIP_S, SPEED
 
 LATENCY, TRADE = "peers_latency.svg", "peers_error.svg"
+_BASELINE = "transformers"
 _FLOOR = 1e-8  # where an error of zero is drawn
 
 
@@ -65,11 +66,12 @@ def draw_trade(content: Mapping[str, Any]) -> Any:
     figure, panel = pyplot.subplots(figsize=(8, 4.6))
     threads = content["settings"]["threads"][0]
     for row, style in _rows(content):
-        wanted = {"variant": row["name"], "against": "transformers", "threads": threads, "clip_s": CLIP_S}
+        wanted = {"variant": row["name"], "against": _BASELINE, "threads": threads, "clip_s": CLIP_S}
         found = results.find(content["ratios"], **wanted)
-        if found is not None:
+        times = 1.0 if row["name"] == _BASELINE else found and found["median"]
+        if times is not None:
             error = max(row["errors"]["relative_error"], _FLOOR)
-            panel.plot(error, found["median"], linestyle="", markersize=6, **style)
+            panel.plot(error, times, linestyle="", markersize=6, **style)
     panel.set(
         xscale="log",
         xlabel="relative error of the logits",
