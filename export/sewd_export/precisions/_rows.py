@@ -18,7 +18,7 @@ _STEPS = 255  # of an input, uint8: int8 has no fast kernel on x86-64
 _MIDDLE = 128
 _ALIGNMENT = 4  # 8-bit products are summed in fours
 SMALLEST = 1e-20  # added to each peak, so that a row of zeros stays one; lost in the rounding of others
-MIN_DEPTH = 32  # a shallower product is all input and output: nothing to gain
+_MIN_DEPTH = 32  # a shallower product is all input and output: nothing to gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,20 @@ class QuantizeRows(ir.passes.InPlacePass):
     def products(self, model: ir.Model) -> list[ir.Node]:
         """Return the products that `call` rewrites."""
         last = output_products(model.graph)
-        return [node for node in model.graph if node not in last and self._fires(node)]
+        nodes = [node for node in model.graph if node not in last and node.name not in self._keep]
+        return [node for node in nodes if gains(node)]
 
-    def _fires(self, node: ir.Node) -> bool:
-        if node.op_type != "MatMul" or node.name in self._keep:
-            return False
-        weight = node.inputs[1]
-        assert weight is not None
-        tensor = source_of(weight)[0].const_value
-        if tensor is None or tensor.dtype != ir.DataType.FLOAT:
-            return False
-        return len(tensor.shape) > 1 and content_of(weight).shape[-2] >= MIN_DEPTH
+
+def gains(product: ir.Node) -> bool:
+    """Tell whether a node is a product with a constant float matrix, whole or cut, deep enough to gain."""
+    if product.op_type != "MatMul":
+        return False
+    weight = product.inputs[1]
+    assert weight is not None
+    tensor = source_of(weight)[0].const_value
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT:
+        return False
+    return len(tensor.shape) > 1 and content_of(weight).shape[-2] >= _MIN_DEPTH
 
 
 def source_of(weight: ir.Value) -> tuple[ir.Value, ir.Node | None]:

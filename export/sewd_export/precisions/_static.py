@@ -13,9 +13,9 @@ from sewd_export.precisions._kinds import activation_of, exposed_products, unbou
 from sewd_export.precisions._nodes import NodeWriter
 from sewd_export.precisions._rows import (
     LEVELS,
-    MIN_DEPTH,
     SMALLEST,
     content_of,
+    gains,
     quantize_columns,
     source_of,
 )
@@ -76,17 +76,8 @@ class QuantizeWithConstants(ir.passes.InPlacePass):
     def products(self, model: ir.Model) -> list[ir.Node]:
         """Return the products that `call` rewrites."""
         exposed = exposed_products(model.graph)
-        return [node for node in model.graph if node not in exposed and self._fires(node)]
-
-    def _fires(self, node: ir.Node) -> bool:
-        if node.op_type != "MatMul" or node.name in self._keep:
-            return False
-        weight = node.inputs[1]
-        assert weight is not None
-        tensor = source_of(weight)[0].const_value
-        if tensor is None or tensor.dtype != ir.DataType.FLOAT:
-            return False
-        return len(tensor.shape) > 1 and content_of(weight).shape[-2] >= MIN_DEPTH
+        nodes = [node for node in model.graph if node not in exposed and node.name not in self._keep]
+        return [node for node in nodes if gains(node)]
 
 
 def calibrated_inputs(model: ir.Model) -> list[ir.Value]:
