@@ -11,7 +11,10 @@ from sewd_runtime.errors import SewdError
 if TYPE_CHECKING:
     from sewd_runtime.audio import read_audio
     from sewd_runtime.bundle import Manifest
-    from sewd_runtime.recognizer import Classifier, Encoder, Recognizer, load
+    from sewd_runtime.classifier import Classifier
+    from sewd_runtime.encoder import Encoder
+    from sewd_runtime.loading import load
+    from sewd_runtime.recognizer import Recognizer
     from sewd_runtime.transcript import Classification, Segment, Transcript, Word
 
 __version__ = "0.1.0"
@@ -33,14 +36,14 @@ __all__ = [
 
 _HOMES = {
     "Classification": "transcript",
-    "Classifier": "recognizer",
-    "Encoder": "recognizer",
+    "Classifier": "classifier",
+    "Encoder": "encoder",
     "Manifest": "bundle",
     "Recognizer": "recognizer",
     "Segment": "transcript",
     "Transcript": "transcript",
     "Word": "transcript",
-    "load": "recognizer",
+    "load": "loading",
     "read_audio": "audio",
 }
 

@@ -13,13 +13,13 @@ from sewd_runtime.vocabulary import Vocabulary
 class Word:
     """One word: when it is spoken, in seconds, and how sure the model is.
 
-    probability: geometric mean of the word's characters, each of which is that of its frames.
+    confidence: geometric mean of its characters' posteriors, each of which is that of its frames.
     """
 
     text: str
     start_s: float
     end_s: float
-    probability: float
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def _words(
                 text=text,
                 start_s=clock.seconds(hypothesis.starts[first]),
                 end_s=min(clock.seconds(hypothesis.ends[last - 1]), duration_s),
-                probability=math.exp(sum(log_probs) / len(log_probs)),
+                confidence=math.exp(sum(log_probs) / len(log_probs)),
             )
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_runtime import cli, load
+from sewd_runtime import load
+from sewd_runtime.classifier import Classifier
 from sewd_runtime.cli import main
+from sewd_runtime.commands import _files, _shared
 from sewd_runtime.engine import Engine
 from sewd_runtime.errors import InferenceError
-from sewd_runtime.recognizer import Classifier, Recognizer
+from sewd_runtime.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -70,7 +72,7 @@ def test_json_is_an_object_a_line(tiny_bundle: Path, noises: list[str], capsys: 
     for result in results:
         assert list(result) == ["file", "text", "duration_s", "words"]
         for word in result["words"]:
-            assert list(word) == ["text", "start_s", "end_s", "probability"]
+            assert list(word) == ["text", "start_s", "end_s", "confidence"]
             assert 0 <= word["start_s"] < word["end_s"] <= result["duration_s"]
 
 
@@ -93,7 +95,7 @@ def test_files_are_read_in_groups(
     assert transcribe(tiny_bundle, *noises) == 0
     expected = capsys.readouterr().out
     for name, value in (("_GROUP_FILES", 2), ("_GROUP_SAMPLES", 8_000)):
-        monkeypatch.setattr(cli, name, value)
+        monkeypatch.setattr(_files, name, value)
         assert transcribe(tiny_bundle, *noises) == 0
         assert capsys.readouterr().out == expected
 
@@ -178,7 +180,7 @@ def test_classify(
 ) -> None:
     engine = numpy_engine("classification")
     classifier = Classifier(engine=engine, labels=tuple(f"L{index}" for index in range(32)))
-    monkeypatch.setattr(cli, "load", lambda *_, **__: classifier)
+    monkeypatch.setattr(_shared, "load", lambda *_, **__: classifier)
     soundfile.write(tmp_path / "click.wav", np.zeros(100), 16_000)
     assert main(["classify", "--format", "json", *noises, str(tmp_path / "click.wav")]) == 1
     captured = capsys.readouterr()

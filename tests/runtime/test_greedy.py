@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from itertools import groupby, product
+from itertools import groupby, pairwise, product
 
 import numpy as np
 import pytest
 
-from sewd_runtime.decode import DECODERS, Hypothesis, greedy, log_softmax
+from sewd_runtime.decode import DECODERS, Greedy, Hypothesis, greedy, log_softmax
+from sewd_runtime.manifest import CtcEntry
+from sewd_runtime.vocabulary import Vocabulary
 
 BLANK = 2
 VOCAB = 5
@@ -16,6 +18,16 @@ def emission(labels: list[int], seed: int = 0, vocab: int = VOCAB) -> np.ndarray
     logits = np.random.default_rng(seed).uniform(-1, 1, (len(labels), vocab)).astype(np.float32)
     logits[np.arange(len(labels)), labels] += 3
     return log_softmax(logits)
+
+
+@pytest.fixture(scope="module")
+def letters() -> Vocabulary:
+    """Four tokens around the blank."""
+    tokens = {"a": 0, "b": 1, "<pad>": BLANK, "c": 3, "|": 4}
+    ctc = CtcEntry(
+        blank_id=BLANK, unknown_token=None, word_delimiter="|", do_lower_case=False, clean_up_spaces=False
+    )
+    return Vocabulary.from_manifest(tokens, ctc, VOCAB)
 
 
 def alone(log_probs: np.ndarray, blank_id: int = BLANK) -> Hypothesis:
@@ -159,7 +171,7 @@ def test_everything_is_a_plain_python_number() -> None:
 
 
 def test_the_registry_holds_it() -> None:
-    assert dict(DECODERS) == {"greedy": greedy}
+    assert DECODERS["greedy"] is Greedy
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -180,3 +192,26 @@ def test_log_softmax_agrees_with_float64() -> None:
 
 def test_log_softmax_of_no_frames() -> None:
     assert log_softmax(np.zeros((2, 0, 3), np.float32)).shape == (2, 0, 3)
+
+
+def parts(rng: np.random.Generator, frames: int) -> list[slice]:
+    """Cut so many frames anywhere, also into parts of none."""
+    edges = [0, *sorted(rng.integers(0, frames + 1, rng.integers(0, 6)).tolist()), frames]
+    return [slice(first, last) for first, last in pairwise(edges)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_where_frames_are_parted_never_matters_and_what_is_settled_stays(
+    seed: int, letters: Vocabulary
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(rng.integers(0, 4, 30), rng.integers(1, 4, 30))
+    log_probs = emission(labels.tolist())
+    state, settled = Greedy().start(letters), ()
+    for part in parts(rng, len(log_probs)):
+        state.advance(log_probs[part])
+        [offline] = Greedy().decode(log_probs[None, : part.stop], np.array([part.stop]), letters)
+        assert state.best() == offline
+        assert state.best().token_ids[: len(settled)] == settled
+        settled = offline.token_ids[: state.settled()]
+        assert len(settled) >= len(offline.token_ids) - 1

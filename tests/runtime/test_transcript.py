@@ -47,8 +47,8 @@ def test_words_and_their_times() -> None:
     first, second = result.words
     assert (first.text, first.start_s, first.end_s) == ("AB", 0.0, 0.08)
     assert (second.text, second.start_s, second.end_s) == ("B", 0.12, 0.16)
-    assert first.probability == pytest.approx(math.sqrt(1 / 2 * 1 / 3))
-    assert second.probability == pytest.approx(1 / 5)
+    assert first.confidence == pytest.approx(math.sqrt(1 / 2 * 1 / 3))
+    assert second.confidence == pytest.approx(1 / 5)
     [segment] = result.segments
     assert (segment.text, segment.start_s, segment.end_s) == ("AB B", 0.0, 0.16)
 
@@ -73,4 +73,4 @@ def test_words_are_the_text_in_order(ids: list[int]) -> None:
     assert [word.text for word in result.words] == result.text.split()
     times = [time for word in result.words for time in (word.start_s, word.end_s)]
     assert times == sorted(times)
-    assert all(0 < word.probability <= 1 for word in result.words)
+    assert all(0 < word.confidence <= 1 for word in result.words)

@@ -7,10 +7,12 @@ import numpy as np
 
 from sewd_runtime._types import Samples
 from sewd_runtime.bundle import Bundle
+from sewd_runtime.classifier import Classifier
+from sewd_runtime.encoder import Encoder
 from sewd_runtime.errors import AudioTooShortError
 from sewd_runtime.golden import read_golden
 from sewd_runtime.machine import available_cores
-from sewd_runtime.recognizer import Classifier, Encoder, Recognizer
+from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.session import pad
 
 Model = Recognizer | Classifier | Encoder

@@ -8,21 +8,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-EPILOG = """\
+from sewd_runtime.commands._shared import EXIT_CODES, WHICH_MODEL, parse_count
+
+HELP = "Measure a bundle's speed and memory on this machine."
+EPILOG = (
+    """\
 output:
   A table on stdout; with --json - the JSON goes there and the table to stderr.
 Close what else runs: the spread, from the fastest round to p90 over the median, shows what disturbed.
 
 """
+    + EXIT_CODES
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what ``sewd bench`` takes beyond its bundle."""
+    """Add what the command takes."""
+    parser.add_argument("model", nargs="?", metavar="BUNDLE", help=WHICH_MODEL)
     parser.add_argument("--precision", metavar="P", help="(default: fp32 where there is one)")
     parser.add_argument("--provider", metavar="NAME", default="cpu", help="(default: cpu)")
     parser.add_argument(
         "--threads",
-        type=_listed(_count),
+        type=_listed(parse_count),
         metavar="N,...",
         default=(),
         help="(default: 1, 2, 4 ... all cores)",
@@ -36,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batches",
-        type=_listed(_count),
+        type=_listed(parse_count),
         metavar="N,...",
         default=(1, 2, 4, 8, 16),
         help="clips in a batch (default: 1,2,4,8,16)",
     )
-    parser.add_argument("--rounds", type=_count, metavar="N", default=10, help="(default: 10)")
+    parser.add_argument("--rounds", type=parse_count, metavar="N", default=10, help="(default: 10)")
     parser.add_argument("--json", type=_output, metavar="FILE", help="write all figures there; - for stdout")
     parser.add_argument("--plot", type=_output, metavar="FILE.png", help="draw them there; needs sewd[plot]")
 
@@ -79,12 +86,6 @@ def _listed(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
         return tuple(sorted({parse(part) for part in text.split(",")}))
 
     return parse_all
-
-
-def _count(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count of at least 1")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

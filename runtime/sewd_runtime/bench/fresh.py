@@ -81,9 +81,9 @@ def main() -> None:
     moments = [time.perf_counter()]
     for name in content["engines"]:
         import_module(name)
-    recognizer = import_module("sewd_runtime.recognizer")
+    loading = import_module("sewd_runtime.loading")
     moments.append(time.perf_counter())
-    model = recognizer.load(
+    model = loading.load(
         request.model, precision=request.precision, provider=request.provider, threads=request.threads
     )
     moments.append(time.perf_counter())

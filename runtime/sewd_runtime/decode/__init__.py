@@ -1,17 +1,15 @@
-"""From log-probabilities to hypotheses: one function per decoder, one row per function."""
+"""From log-probabilities to hypotheses: one decoder a module, one row of ``DECODERS`` each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from sewd_runtime.decode._types import Decoder, Hypothesis
-from sewd_runtime.decode.greedy import greedy
+from sewd_runtime.decode._types import Decoder, DecoderState, Hypothesis
+from sewd_runtime.decode.greedy import Greedy, greedy
 from sewd_runtime.decode.softmax import log_softmax
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = ["DECODERS", "Decoder", "DecoderState", "Greedy", "Hypothesis", "greedy", "log_softmax"]
 
-__all__ = ["DECODERS", "Decoder", "Hypothesis", "greedy", "log_softmax"]
-
-DECODERS: Mapping[str, Decoder] = MappingProxyType({"greedy": greedy})
+DECODERS: Mapping[str, type[Decoder]] = MappingProxyType({"greedy": Greedy})
+"""Name on the command line → options."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from sewd_runtime.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +28,50 @@ class Hypothesis:
     ends: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
 
+    def later(self, frames: int) -> Hypothesis:
+        """Return the same tokens so many frames later."""
+        return replace(
+            self,
+            starts=tuple(start + frames for start in self.starts),
+            ends=tuple(end + frames for end in self.ends),
+        )
+
 
 class Decoder(Protocol):
-    """A way to choose the path."""
+    """A way to choose tokens: a frozen dataclass of its options, a row of ``DECODERS``."""
 
-    def __call__(
+    def decode(
         self,
         log_probs: npt.NDArray[np.float32],
         lengths: npt.NDArray[np.int64],
-        blank_id: int,
-        *,
-        canonical_ids: Sequence[int] | None = None,
-    ) -> list[Hypothesis]:
-        """Return one hypothesis per item.
+        vocabulary: Vocabulary,
+    ) -> Sequence[Hypothesis]:
+        """Return the best hypothesis of every item.
 
         log_probs: (batch, frames, vocab) float32.
         lengths: (batch,) int64, frames of each item; what lies past them never matters.
-        canonical_ids: (vocab,), the id that each counts as (``Vocabulary.canonical_ids``); None: itself.
         """
+        ...
+
+    def start(self, vocabulary: Vocabulary) -> DecoderState:
+        """Return the state before the first frame of an utterance that arrives in parts."""
+        ...
+
+
+class DecoderState(Protocol):
+    """What a decoder knows of an utterance so far.
+
+    Law: however the frames are parted, ``best`` is what ``Decoder.decode`` gives for all of them at once.
+    """
+
+    def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
+        """Take the next frames, (frames, vocab) float32; no frames are allowed."""
+        ...
+
+    def best(self) -> Hypothesis:
+        """Return the best hypothesis as if the utterance ended here; frames count from its start."""
+        ...
+
+    def settled(self) -> int:
+        """Count the first tokens of ``best`` that no further frame can change; it never falls."""
         ...

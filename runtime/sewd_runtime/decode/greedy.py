@@ -3,12 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from sewd_runtime.decode._types import Hypothesis
+from sewd_runtime.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greedy:
+    """The best label of every frame."""
+
+    def decode(
+        self,
+        log_probs: npt.NDArray[np.float32],
+        lengths: npt.NDArray[np.int64],
+        vocabulary: Vocabulary,
+    ) -> list[Hypothesis]:
+        """Return the best path of every item; log_probs: (batch, frames, vocab), lengths: (batch,) frames."""
+        return greedy(log_probs, lengths, vocabulary.blank_id, canonical_ids=vocabulary.canonical_ids)
+
+    def start(self, vocabulary: Vocabulary) -> GreedyState:
+        """Return the state before the first frame of an utterance that arrives in parts."""
+        return GreedyState(vocabulary)
+
+
+class GreedyState:
+    """The best path so far. Only its last token can still change, by growing longer."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._past = Hypothesis()
+        self._open = np.zeros((0, len(vocabulary.canonical_ids)), np.float32)  # frames of the last token
+        self._num_frames = 0  # that ``_open`` begins at
+
+    def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
+        """Take the next frames, (frames, vocab) float32."""
+        frames = np.concatenate([self._open, log_probs])
+        found = self._decode(frames)
+        runs_on = bool(found.ends) and found.ends[-1] == self._num_frames + len(frames)
+        closed = len(found.token_ids) - runs_on
+        self._past = _joined(self._past, _part(found, closed))
+        begin = found.starts[-1] if runs_on else self._num_frames + len(frames)
+        self._open = frames[begin - self._num_frames :]
+        self._num_frames = begin
+
+    def best(self) -> Hypothesis:
+        """Return the best path of all frames so far."""
+        return _joined(self._past, self._decode(self._open))
+
+    def settled(self) -> int:
+        """Count the tokens that no further frame can change."""
+        return len(self._past.token_ids)
+
+    def _decode(self, frames: npt.NDArray[np.float32]) -> Hypothesis:
+        [found] = Greedy().decode(frames[None], np.array([len(frames)]), self._vocabulary)
+        return found.later(self._num_frames)
+
+
+def _part(hypothesis: Hypothesis, count: int) -> Hypothesis:
+    return Hypothesis(**{name: getattr(hypothesis, name)[:count] for name in hypothesis.__slots__})
+
+
+def _joined(first: Hypothesis, second: Hypothesis) -> Hypothesis:
+    return Hypothesis(**{name: getattr(first, name) + getattr(second, name) for name in first.__slots__})
 
 
 def greedy(

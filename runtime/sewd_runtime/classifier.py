@@ -1,0 +1,66 @@
+"""Speech to one label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sewd_runtime._types import AudioSource, Output, Samples
+from sewd_runtime.bundle import Manifest
+from sewd_runtime.decode import log_softmax
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import AudioTooShortError
+from sewd_runtime.transcript import Classification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """A model that gives one label to a whole recording."""
+
+    engine: Engine
+    labels: tuple[str, ...]
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.engine.manifest
+
+    def classify(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Classification:
+        """Classify one recording, a path, bytes, binary file or array as in ``read_audio``.
+
+        sample_rate_hz: the rate of an array, the model's if None. Raises AudioError (AudioTooShortError among
+        them), InferenceError, and OSError for a path that cannot be opened.
+        """
+        return self.classify_batch([audio], sample_rate_hz=sample_rate_hz)[0]
+
+    def classify_batch(
+        self, audios: Sequence[AudioSource], *, sample_rate_hz: int | None = None
+    ) -> list[Classification]:
+        """Classify several recordings, the results in their order and the same as one by one."""
+        results = []
+        for logits in self.logits([self.engine.read(audio, sample_rate_hz) for audio in audios]):
+            probabilities = np.exp(log_softmax(logits))
+            order = np.argsort(-probabilities, kind="stable")
+            results.append(
+                Classification(
+                    labels=tuple(self.labels[index] for index in order),
+                    probabilities=tuple(float(probabilities[index]) for index in order),
+                )
+            )
+        return results
+
+    def logits(self, recordings: Sequence[Samples]) -> list[Output]:
+        """Return the logits of each recording, ``(classes,)`` float32; raises AudioTooShortError.
+
+        recordings: each (samples,) float32 at the model's rate.
+        """
+        for place, samples in enumerate(recordings):
+            if self.engine.is_too_short(samples):
+                item = f"item {place}: " if len(recordings) > 1 else ""
+                needed = self.manifest.min_samples
+                raise AudioTooShortError(f"{item}{len(samples)} samples are too few, it takes {needed}")
+        results: list[Output] = [np.zeros(0, np.float32) for _ in recordings]
+        for indices, output, _ in self.engine.run_batches(recordings):
+            for index, item in zip(indices, output, strict=True):
+                results[index] = item.copy()
+        return results

@@ -1,0 +1,109 @@
+"""Many files through one model: read in groups, a result or an error for each, in order."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from sewd_runtime._types import AudioSource
+from sewd_runtime.commands._shared import DONE, SOME_FAILED, complain
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import SewdError
+from sewd_runtime.progress import show_progress
+
+Result = TypeVar("Result")
+Reader: TypeAlias = "Callable[[str], AudioSource | Exception]"
+
+OUTPUT = """\
+output:
+  text  one file: its result alone; several: one line each, "FILE: result"
+  json  one object a line, for one file too
+Errors go to stderr, one line each, "sewd: FILE: message".
+
+"""
+
+_GROUP_SAMPLES = 10_000_000
+"""Read before they are run: enough to find recordings of like length, little enough to hold."""
+
+_GROUP_FILES = 64
+
+
+def add_files(command: argparse.ArgumentParser) -> None:
+    """Add the recordings and the format of what is written about them."""
+    command.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
+    command.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+
+
+def run_files(
+    options: argparse.Namespace,
+    read: Reader,
+    run: Callable[[Sequence[AudioSource]], list[Result]],
+    as_text: Callable[[Result], str],
+    as_json: Callable[[Result], dict[str, Any]],
+) -> int:
+    """Run all files, write each result as soon as it is there, complain about each failure, go on."""
+    code = DONE
+    results = _results(options.files, read, run)
+    for name, result in show_progress(results, total=len(options.files)):
+        if isinstance(result, Exception):
+            code = SOME_FAILED
+            complain(result, name)
+        elif options.format == "json":
+            print(json.dumps({"file": name, **as_json(result)}, ensure_ascii=False), flush=True)
+        else:
+            print(as_text(result) if len(options.files) == 1 else f"{name}: {as_text(result)}", flush=True)
+    return code
+
+
+def _results(
+    names: Sequence[str], read: Reader, run: Callable[[Sequence[AudioSource]], list[Result]]
+) -> Iterator[tuple[str, Result | Exception]]:
+    """Yield the result or the error of every file, in order, never holding more than a group's audio."""
+    for group in _read_groups(names, read):
+        recordings = [content for _, content in group if not isinstance(content, Exception)]
+        results = _run_group(recordings, run)
+        for name, content in group:
+            yield name, content if isinstance(content, Exception) else next(results)
+
+
+def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, AudioSource | Exception]]]:
+    group: list[tuple[str, AudioSource | Exception]] = []
+    num_samples = 0
+    for name in names:
+        content = read(name)
+        group.append((name, content))
+        num_samples += len(content) if isinstance(content, np.ndarray) else 0
+        if num_samples >= _GROUP_SAMPLES or len(group) >= _GROUP_FILES:
+            yield group
+            group, num_samples = [], 0
+    if group:
+        yield group
+
+
+def read_short(name: str, *, engine: Engine, longest: int) -> AudioSource | Exception:
+    """Return a file's samples; where there are more than ``longest``, what they can be read from later."""
+    try:
+        source = sys.stdin.buffer.read() if name == "-" else name
+        samples = engine.peek(source, None, longest=longest)
+    except (SewdError, OSError) as error:
+        return error
+    return source if samples is None else samples
+
+
+def _run_group(
+    recordings: Sequence[AudioSource], run: Callable[[Sequence[AudioSource]], list[Result]]
+) -> Iterator[Result | Exception]:
+    try:
+        yield from run(recordings)
+    except (SewdError, OSError) as error:
+        if len(recordings) == 1:
+            yield error
+            return
+        # One of them is at fault, or they are too much together.
+        for recording in recordings:
+            yield from _run_group([recording], run)

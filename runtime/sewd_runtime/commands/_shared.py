@@ -1,0 +1,89 @@
+"""What commands share: exit codes, the choice of a model, how errors are told."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sewd_runtime.classifier import Classifier
+from sewd_runtime.encoder import Encoder
+from sewd_runtime.errors import PrecisionWarning
+from sewd_runtime.loading import load
+from sewd_runtime.providers import PROVIDERS
+from sewd_runtime.recognizer import Recognizer
+
+DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+
+EXIT_CODES = """\
+exit codes:
+  0    all done
+  1    some input could not be read or run; the rest was done (inspect: a check failed)
+  2    wrong usage
+  3    the bundle, its precision, the provider or an extra package cannot be used
+  130  interrupted
+  141  the reader of the output went away
+"""
+
+WHICH_MODEL = "bundle folder or embedded model (default: digits)"
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add ``--model`` and how it is to run."""
+    command.add_argument("--model", metavar="BUNDLE", help=WHICH_MODEL)
+    add_choice(command)
+
+
+def add_choice(command: argparse.ArgumentParser, *, every_precision: bool = False) -> None:
+    """Add ``--precision``, ``--provider`` and ``--threads``."""
+    default = "all that the provider runs" if every_precision else "fp32 where there is one"
+    auto = "" if every_precision else "; auto: the fastest here, measured once"
+    command.add_argument("--precision", metavar="P", help=f"of the model's{auto} (default: {default})")
+    providers = ", ".join(PROVIDERS)
+    command.add_argument(
+        "--provider", metavar="NAME", default="cpu", help=f"{providers}{auto} (default: cpu)"
+    )
+    command.add_argument("--threads", type=parse_count, metavar="N", help="(default: one for each core)")
+
+
+def parse_count(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count of at least 1")
+    return int(text)
+
+
+def load_model(options: argparse.Namespace) -> Recognizer | Classifier | Encoder:
+    """Load the model, on standard error what ``auto`` chose and what the choice is warned of, a line each."""
+    with _logged(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PrecisionWarning)  # not only once a place
+        model = load(
+            options.model, precision=options.precision, provider=options.provider, threads=options.threads
+        )
+    for warning in caught:
+        print(f"sewd: {' '.join(str(warning.message).split())}", file=sys.stderr, flush=True)
+    return model
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    log, handler = logging.getLogger("sewd"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("sewd: %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+
+
+def complain(error: Exception, name: str = "") -> None:
+    """Write one line about an error, and the input it is about, on standard error."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    message = " ".join(reason.split()).removeprefix(f"{name}: ")
+    print(f"sewd: {name}: {message}" if name else f"sewd: {message}", file=sys.stderr, flush=True)

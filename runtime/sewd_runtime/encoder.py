@@ -1,0 +1,41 @@
+"""Speech to hidden states."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sewd_runtime._types import AudioSource, Output, Samples
+from sewd_runtime.bundle import Manifest
+from sewd_runtime.engine import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """A model without a head: speech to hidden states."""
+
+    engine: Engine
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.engine.manifest
+
+    def encode(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Output:
+        """Encode one recording, a path, bytes, binary file or array as in ``read_audio``.
+
+        Returns ``(frames, hidden)`` float32, no frames where the audio is too short.
+        Raises AudioError, InferenceError, and OSError for a path that cannot be opened.
+        """
+        return self.encode_batch([audio], sample_rate_hz=sample_rate_hz)[0]
+
+    def encode_batch(
+        self, audios: Sequence[AudioSource], *, sample_rate_hz: int | None = None
+    ) -> list[Output]:
+        """Encode several recordings, the results in their order and the same as one by one."""
+        return self.hidden_states([self.engine.read(audio, sample_rate_hz) for audio in audios])
+
+    def hidden_states(self, recordings: Sequence[Samples]) -> list[Output]:
+        """Return the hidden states of each recording, ``(frames, hidden)`` float32.
+
+        recordings: each (samples,) float32 at the model's rate.
+        """
+        return self.engine.run_frames(recordings)

@@ -1,0 +1,76 @@
+"""``load``: a bundle as what its task says."""
+
+import os
+import warnings
+from typing import Any
+
+from sewd_runtime._schema import build, parse_json
+from sewd_runtime.auto import AUTO, open_fastest
+from sewd_runtime.bundle import LABELS_NAME, VOCAB_NAME, Bundle, find_bundle, open_bundle
+from sewd_runtime.classifier import Classifier
+from sewd_runtime.encoder import Encoder
+from sewd_runtime.engine import Engine
+from sewd_runtime.errors import BundleError, PrecisionWarning, VocabularyError
+from sewd_runtime.providers import PROVIDERS
+from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.vocabulary import Vocabulary
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    precision: str | None = None,
+    provider: str = "cpu",
+    threads: int | None = None,
+) -> Recognizer | Classifier | Encoder:
+    """Load a bundle as what its task says: a Recognizer, a Classifier or an Encoder.
+
+    path: the folder, or the name of an embedded model; None is the embedded digits model.
+    precision: None takes fp32 where the bundle has it.
+    provider: a row of PROVIDERS.
+    threads: for one run; None leaves it to the provider's library.
+    Where provider or precision is "auto", the fastest that this leaves open is measured, once on a machine,
+    and logged at level INFO of the logger "sewd".
+    Raises BundleError, PrecisionError, ProviderError, VocabularyError. Warns with PrecisionWarning where the
+    provider has a remark on the precision.
+    """
+    choose = open_fastest if AUTO in (provider, precision) else Engine.open
+    bundle = open_bundle(find_bundle(path))
+    engine = choose(bundle, precision=precision, provider=provider, threads=threads)
+    remark = PROVIDERS[engine.session.provider].remarks.get(engine.precision)
+    if remark is not None:
+        message = f"{engine.precision} on {engine.session.provider}: {remark}"
+        warnings.warn(message, PrecisionWarning, stacklevel=2)
+    return _wrap(engine)
+
+
+def _wrap(engine: Engine) -> Recognizer | Classifier | Encoder:
+    if engine.manifest.task == "ctc":
+        return Recognizer(engine=engine, vocabulary=_read_vocabulary(engine.bundle))
+    if engine.manifest.task == "classification":
+        return Classifier(engine=engine, labels=_read_labels(engine.bundle))
+    return Encoder(engine=engine)
+
+
+def _read_vocabulary(bundle: Bundle) -> Vocabulary:
+    manifest = bundle.manifest
+    assert manifest.ctc is not None  # the manifest was checked
+    tokens: dict[str, int] = _read_json(bundle, VOCAB_NAME, dict[str, int])
+    return Vocabulary.from_manifest(tokens, manifest.ctc, manifest.num_outputs)
+
+
+def _read_labels(bundle: Bundle) -> tuple[str, ...]:
+    labels: tuple[str, ...] = _read_json(bundle, LABELS_NAME, tuple[str, ...])
+    if len(labels) != bundle.manifest.num_outputs:
+        raise VocabularyError(
+            f"{bundle.path / LABELS_NAME}: {len(labels)} labels for {bundle.manifest.num_outputs} classes"
+        )
+    return labels
+
+
+def _read_json(bundle: Bundle, name: str, kind: Any) -> Any:
+    text, where = bundle.read_text(name), str(bundle.path / name)
+    try:
+        return build(kind, parse_json(text, where=where), where=where)
+    except BundleError as error:
+        raise VocabularyError(str(error)) from error
