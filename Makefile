@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 BUNDLE ?= build/digits
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -23,6 +23,10 @@ bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed
 	PYTHONPATH=benchmarks $(BIN)/python -m peers $(BENCH)
 	PYTHONPATH=benchmarks .venv-openvino/bin/python -m peers.plots
 	PYTHONPATH=benchmarks $(BIN)/python -m peers.report --write
+
+# docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.
+accuracy: $(VENV)/.installed
+	PYTHONPATH=benchmarks:benchmarks/reference $(BIN)/python -m accuracy $(ACCURACY)
 
 # torch first and by its pinned version, so that pip does not choose a build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -1,0 +1,62 @@
+"""`python -m accuracy [SECTION ...]`: measure sections, then write docs/accuracy.md from all there are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from accuracy.sections import ROOT, Section
+from peers import machine
+
+SECTIONS: Mapping[str, Section] = {section.name: section for section in ()}
+"""In the order of the document."""
+
+HEAD = """\
+# Accuracy
+
+Written by `make accuracy` from `benchmarks/results/accuracy_*.json`.
+The model is the embedded digits model in float32, one thread, unless a line says otherwise.
+"""
+
+
+def document(results: Path) -> Iterator[str]:
+    """Yield the lines of docs/accuracy.md: every section that was measured, and how to measure it again."""
+    yield HEAD
+    for section in SECTIONS.values():
+        path = results / f"accuracy_{section.name}.json"
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            yield f"## {section.title}\n"
+            yield f"`make accuracy ACCURACY={section.name}`\n"
+            yield from section.lines(content["figures"])
+            yield ""
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m accuracy", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="of " + ", ".join(SECTIONS))
+    parser.add_argument("--speech", type=Path, default=ROOT.parent / "shared/speech")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
+    parser.add_argument("--document", type=Path, default=ROOT / "docs/accuracy.md")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.sections if name not in SECTIONS]
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: choose from {', '.join(SECTIONS)}")
+    for name in arguments.sections or SECTIONS:
+        figures = SECTIONS[name].measure(arguments.speech)
+        path = arguments.results / f"accuracy_{name}.json"
+        _write_json(path, {"section": name, "machine": machine.describe(), "figures": figures})
+        print(f"wrote {path}", flush=True)
+    arguments.document.write_text("\n".join(document(arguments.results)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
