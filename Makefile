@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 BUNDLE ?= build/digits
+# The tests of a file share what is slow to make.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test check bench accuracy clean
 
@@ -12,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/sewd transcribe --model $(BUNDLE) export/sewd_export/speech/*.flac
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(VENV)/.installed
 	scripts/check
