@@ -40,4 +40,6 @@ def _as_text(transcript: Transcript) -> str:
 
 def _as_json(transcript: Transcript) -> dict[str, Any]:
     words = [asdict(word) for word in transcript.words]
+    for word in words:
+        del word["characters"]  # not asked for
     return {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
