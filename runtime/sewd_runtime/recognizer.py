@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sewd_runtime._types import AudioSource, Output, Samples
+from sewd_runtime.boundaries import find_quiet, fit_transcript
 from sewd_runtime.bundle import Manifest
-from sewd_runtime.decode import Decoder, Greedy, Hypothesis, log_softmax
+from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_softmax
+from sewd_runtime.emission import emission_of
 from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock
 from sewd_runtime.segmentation import SEGMENTATION, Segmentation, find_regions
@@ -34,16 +36,21 @@ class Recognizer:
         sample_rate_hz: int | None = None,
         decoder: Decoder = _GREEDY,
         segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
     ) -> Transcript:
         """Transcribe one recording, a path, bytes, binary file or array as in ``read_audio``.
 
         sample_rate_hz: the rate of an array, the model's if None. decoder: how tokens are chosen.
         segmentation: of a recording too long to run whole; a path is read in blocks, so any length takes the
-        same memory. Audio too short for one frame gives an empty transcript. Raises AudioError,
-        InferenceError, and OSError for a path that cannot be opened.
+        same memory. characters: of every word too. Audio too short for one frame gives an empty transcript.
+        Raises AudioError, InferenceError, and OSError for a path that cannot be opened.
         """
         [transcript] = self.transcribe_batch(
-            [audio], sample_rate_hz=sample_rate_hz, decoder=decoder, segmentation=segmentation
+            [audio],
+            sample_rate_hz=sample_rate_hz,
+            decoder=decoder,
+            segmentation=segmentation,
+            characters=characters,
         )
         return transcript
 
@@ -54,31 +61,69 @@ class Recognizer:
         sample_rate_hz: int | None = None,
         decoder: Decoder = _GREEDY,
         segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
     ) -> list[Transcript]:
         """Transcribe several recordings, the results in their order and the same as one by one."""
         longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
         sources = [self.engine.hold(audio, sample_rate_hz) for audio in audios]
         found = [self.engine.peek(*source, longest=longest) for source in sources]
-        whole = iter(self._transcribe_whole([samples for samples in found if samples is not None], decoder))
+        short = [samples for samples in found if samples is not None]
+        whole = iter(self._transcribe_whole(short, decoder, characters))
         return [
-            self._transcribe_long(*source, decoder, segmentation) if samples is None else next(whole)
+            self._transcribe_long(*source, decoder, segmentation, characters)
+            if samples is None
+            else next(whole)
             for source, samples in zip(sources, found, strict=True)
         ]
 
-    def _transcribe_whole(self, recordings: Sequence[Samples], decoder: Decoder) -> list[Transcript]:
-        manifest, vocabulary = self.manifest, self.vocabulary
+    def align(
+        self,
+        audio: AudioSource,
+        text: str,
+        *,
+        sample_rate_hz: int | None = None,
+        segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
+    ) -> Transcript:
+        """Return when each word of a known text is spoken; the text must be all that is said.
+
+        As ``transcribe`` otherwise, and of any length: what is held grows with the text and the square root
+        of the audio's length, besides the log-probabilities. Raises TextError for what the model cannot
+        write, AlignmentError for a text too long for the audio.
+        """
+        token_ids = self.vocabulary.encode(text)
+        blank_id = self.vocabulary.blank_id
+        emission = emission_of(
+            self.engine, audio, sample_rate_hz, segmentation=segmentation, blank_id=blank_id
+        )
+        path = align_tokens(
+            emission.log_probs, token_ids, blank_id=blank_id, canonical_ids=self.vocabulary.canonical_ids
+        )
+        transcript = self._written(path, emission.duration_s, characters)
+        return fit_transcript(transcript, emission.quiet)
+
+    def _written(self, hypothesis: Hypothesis, duration_s: float, characters: bool) -> Transcript:
+        clock = FrameClock(stride=self.manifest.stride, sample_rate_hz=self.manifest.sample_rate_hz)
+        return Transcript.from_hypothesis(
+            hypothesis,
+            vocabulary=self.vocabulary,
+            clock=clock,
+            duration_s=duration_s,
+            characters=characters,
+        )
+
+    def _transcribe_whole(
+        self, recordings: Sequence[Samples], decoder: Decoder, characters: bool
+    ) -> list[Transcript]:
+        rate_hz, vocabulary = self.manifest.sample_rate_hz, self.vocabulary
         hypotheses = [Hypothesis() for _ in recordings]
         for indices, logits, lengths in self.engine.run_batches(recordings):
             decoded = decoder.decode(log_softmax(logits), lengths, vocabulary)
             for index, hypothesis in zip(indices, decoded, strict=True):
                 hypotheses[index] = hypothesis
-        clock = FrameClock(stride=manifest.stride, sample_rate_hz=manifest.sample_rate_hz)
         return [
-            Transcript.from_hypothesis(
-                hypothesis,
-                vocabulary=vocabulary,
-                clock=clock,
-                duration_s=len(samples) / manifest.sample_rate_hz,
+            fit_transcript(
+                self._written(hypothesis, len(samples) / rate_hz, characters), find_quiet(samples, rate_hz)
             )
             for hypothesis, samples in zip(hypotheses, recordings, strict=True)
         ]
@@ -89,6 +134,7 @@ class Recognizer:
         sample_rate_hz: int | None,
         decoder: Decoder,
         segmentation: Segmentation,
+        characters: bool,
     ) -> Transcript:
         rate_hz, num_samples = self.manifest.sample_rate_hz, 0
 
@@ -100,7 +146,7 @@ class Recognizer:
 
         segments: list[Segment] = []
         for region in find_regions(counted(), segmentation, sample_rate_hz=rate_hz):
-            [transcript] = self._transcribe_whole([region.samples], decoder)
+            [transcript] = self._transcribe_whole([region.samples], decoder, characters)
             segments += [segment.later(region.begin / rate_hz) for segment in transcript.segments]
         return Transcript(
             text=(" " if self.vocabulary.word_delimiter_id is not None else "").join(

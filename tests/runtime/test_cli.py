@@ -105,10 +105,10 @@ def test_a_failing_run_stops_no_other(
 ) -> None:
     run = Recognizer.transcribe_batch
 
-    def fail_on_long(self: Recognizer, audios: Any) -> Any:
+    def fail_on_long(self: Recognizer, audios: Any, **options: Any) -> Any:
         if any(len(samples) == 30_000 for samples in audios):
             raise InferenceError("out of\nmemory")
-        return run(self, audios)
+        return run(self, audios, **options)
 
     monkeypatch.setattr(Recognizer, "transcribe_batch", fail_on_long)
     assert transcribe(tiny_bundle, *noises) == 1
@@ -140,7 +140,7 @@ def test_wrong_usage(arguments: list[str], capsys: Capture) -> None:
     assert capsys.readouterr().err.startswith("usage: sewd")
 
 
-@pytest.mark.parametrize("command", [[], ["transcribe"], ["classify"], ["inspect"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["transcribe"], ["align"], ["classify"], ["inspect"], ["bench"]])
 def test_help_states_the_exit_codes(command: list[str], capsys: Capture) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([*command, "--help"])

@@ -18,6 +18,7 @@ from sewd_runtime.progress import show_progress
 
 Result = TypeVar("Result")
 Reader: TypeAlias = "Callable[[str], AudioSource | Exception]"
+Writer: TypeAlias = "Callable[[str, Result], None]"
 
 OUTPUT = """\
 output:
@@ -27,37 +28,57 @@ Errors go to stderr, one line each, "sewd: FILE: message".
 
 """
 
+KINDS = "WAV, FLAC, OGG or MP3; - for stdin"
+
 _GROUP_SAMPLES = 10_000_000
 """Read before they are run: enough to find recordings of like length, little enough to hold."""
 
 _GROUP_FILES = 64
 
 
-def add_files(command: argparse.ArgumentParser) -> None:
+def add_files(command: argparse.ArgumentParser, *, formats: Sequence[str] = ("text", "json")) -> None:
     """Add the recordings and the format of what is written about them."""
-    command.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
-    command.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    command.add_argument("files", nargs="+", metavar="FILE", help=KINDS)
+    command.add_argument("--format", choices=formats, default="text", help="(default: text)")
 
 
 def run_files(
     options: argparse.Namespace,
     read: Reader,
     run: Callable[[Sequence[AudioSource]], list[Result]],
-    as_text: Callable[[Result], str],
-    as_json: Callable[[Result], dict[str, Any]],
+    write: Writer[Result],
 ) -> int:
     """Run all files, write each result as soon as it is there, complain about each failure, go on."""
     code = DONE
     results = _results(options.files, read, run)
     for name, result in show_progress(results, total=len(options.files)):
-        if isinstance(result, Exception):
-            code = SOME_FAILED
-            complain(result, name)
-        elif options.format == "json":
+        if not isinstance(result, Exception):
+            try:
+                write(name, result)
+                continue
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                result, name = error, error.filename or name
+        code = SOME_FAILED
+        complain(result, name)
+    return code
+
+
+def printer(
+    options: argparse.Namespace,
+    as_text: Callable[[Result], str],
+    as_json: Callable[[Result], dict[str, Any]],
+) -> Writer[Result]:
+    """Return what prints a result in a line."""
+
+    def write(name: str, result: Result) -> None:
+        if options.format == "json":
             print(json.dumps({"file": name, **as_json(result)}, ensure_ascii=False), flush=True)
         else:
             print(as_text(result) if len(options.files) == 1 else f"{name}: {as_text(result)}", flush=True)
-    return code
+
+    return write
 
 
 def _results(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from functools import partial
-from typing import Any
 
-from sewd_runtime.commands._files import OUTPUT, add_files, read_short, run_files
-from sewd_runtime.commands._shared import EXIT_CODES, add_model, load_model
-from sewd_runtime.errors import TaskError
-from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.commands._files import add_files, read_short, run_files
+from sewd_runtime.commands._shared import EXIT_CODES, USAGE, add_model, complain, load_recognizer
+from sewd_runtime.commands._transcripts import OUTPUT, add_output, choose_writer, find_misuse
+from sewd_runtime.formats import FORMATS
 from sewd_runtime.segmentation import SEGMENTATION
-from sewd_runtime.transcript import Transcript
 
 HELP = "Write what is said in recordings."
 EPILOG = OUTPUT + EXIT_CODES
@@ -20,24 +17,18 @@ EPILOG = OUTPUT + EXIT_CODES
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    add_files(command)
+    add_files(command, formats=tuple(FORMATS))
+    add_output(command)
     add_model(command)
 
 
 def run(options: argparse.Namespace) -> int:
     """Transcribe the files and return the exit code."""
-    model = load_model(options)
-    if not isinstance(model, Recognizer):
-        raise TaskError(f"{model.engine.bundle.path}: is for {model.manifest.task}, transcribe needs ctc")
+    if misuse := find_misuse(options):
+        complain(ValueError(misuse))
+        return USAGE
+    model = load_recognizer(options, "transcribe")
     longest = round(SEGMENTATION.whole_s * model.manifest.sample_rate_hz)
     read = partial(read_short, engine=model.engine, longest=longest)
-    return run_files(options, read, model.transcribe_batch, _as_text, _as_json)
-
-
-def _as_text(transcript: Transcript) -> str:
-    return transcript.text
-
-
-def _as_json(transcript: Transcript) -> dict[str, Any]:
-    words = [asdict(word) for word in transcript.words]
-    return {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+    transcribe = partial(model.transcribe_batch, characters=options.characters)
+    return run_files(options, read, transcribe, choose_writer(options))
