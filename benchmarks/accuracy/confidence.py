@@ -21,9 +21,9 @@ Array = NDArray[np.float64]
 
 HEAD = """\
 A word's confidence is the geometric mean of its characters' posteriors: what the model believes, not how
-often it is right. Nothing corrects it, since that would have to be learned for each model. ECE is the expected
-calibration error over ten equal bins; area is how often a right word has more confidence than a wrong one.
-Inserted and exchanged words are wrong; a word left out has no confidence.
+often it is right. Nothing corrects it, since that would have to be learned for each model. ECE is the
+expected calibration error over ten equal bins; area is how often a right word has more confidence
+than a wrong one. Inserted and exchanged words are wrong; a word left out has no confidence.
 """
 OTHERS = """
 Other ways to make it of the posteriors, on strings of the 40 dev recordings, as ECE, area. Another one would
