@@ -20,10 +20,10 @@ EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 Array = NDArray[np.float64]
 
 HEAD = """\
-A word's confidence is the geometric mean of its characters' posteriors: what the model believes, not how often
-it is right. Nothing corrects it, since that would have to be learned for each model. ECE is the expected
-calibration error over ten equal bins; area is how often a right word has more confidence than a wrong one.
-Inserted and exchanged words are wrong; a word left out has no confidence.
+A word's confidence is the geometric mean of its characters' posteriors: what the model believes, not how
+often it is right. Nothing corrects it, since that would have to be learned for each model. ECE is the
+expected calibration error over ten equal bins; area is how often a right word has more confidence
+than a wrong one. Inserted and exchanged words are wrong; a word left out has no confidence.
 """
 OTHERS = """
 Other ways to make it of the posteriors, on strings of the 40 dev recordings, as ECE, area. Another one would

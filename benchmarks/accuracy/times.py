@@ -23,17 +23,18 @@ PAUSES_S = (0.05, 0.25)
 Span = tuple[float, float]
 
 HEAD = f"""\
-Recordings of single digits, the test split of four speakers, joined {SHUFFLES} times over, three to six at a time,
-with digital silence between them. The model heard other recordings of these speakers in training. The true
-time of a word is its recording's first and last 10 ms within 26 dB of its loudest. Errors in ms, start / end:
-the median and the 90th percentile of their magnitude, the signed median (below 0: early), and the share
+Recordings of single digits, the test split of four speakers, joined {SHUFFLES} times over, three to six at a
+time, with digital silence between them. The model heard other recordings of these speakers in training. The
+true time of a word is its recording's first and last 10 ms within 26 dB of its loudest. Errors in ms, start /
+end: the median and the 90th percentile of their magnitude, the signed median (below 0: early), and the share
 within {BAR_MS} ms, the bar for the median. Words that were not transcribed right have no time to compare.
 """
 FOOT = """
 The true times tell sound by energy, as ours do. Another truth for the first set are the edges of the files,
-which hold a little quiet on either side: against them the medians of `transcribed` are {:.0f} / {:.0f} ms. Where
-there is no pause between words, or noise about as loud as the faint of speech, energy tells little. Thresholds
-were chosen on recordings 5 to 8 of each digit and speaker (5 is dev; the model was trained on 6 to 8)."""
+which hold a little quiet on either side: against them the medians of `transcribed` are {:.0f} / {:.0f} ms.
+Where there is no pause between words, or noise about as loud as the faint of speech, energy tells little.
+The thresholds were chosen on recordings 5 to 8 of each digit and speaker (5 is dev; the model was trained on
+6 to 8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
