@@ -8,7 +8,8 @@ from sewd_runtime.bundle import Manifest
 from sewd_runtime.decode import Decoder, Greedy, Hypothesis, log_softmax
 from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock
-from sewd_runtime.segmentation import SEGMENTATION, Segmentation, find_regions
+from sewd_runtime.long_audio import Step, joined, transcribe_long
+from sewd_runtime.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.transcript import Segment, Transcript
 from sewd_runtime.vocabulary import Vocabulary
 
@@ -47,6 +48,27 @@ class Recognizer:
         )
         return transcript
 
+    def segments(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate_hz: int | None = None,
+        decoder: Decoder = _GREEDY,
+        segmentation: Segmentation = SEGMENTATION,
+    ) -> Iterator[Segment]:
+        """Yield the segments of ``transcribe`` in order, those of a long recording as soon as they are known.
+
+        About a minute of it runs together, so that is how far behind what was read a segment may be.
+        """
+        longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
+        source = self.engine.hold(audio, sample_rate_hz)
+        samples = self.engine.peek(*source, longest=longest)
+        if samples is not None:
+            yield from self._transcribe_whole([samples], decoder)[0].segments
+            return
+        for step in self._steps(*source, decoder, segmentation):
+            yield from step.segments
+
     def transcribe_batch(
         self,
         audios: Sequence[AudioSource],
@@ -83,6 +105,21 @@ class Recognizer:
             for hypothesis, samples in zip(hypotheses, recordings, strict=True)
         ]
 
+    def _steps(
+        self,
+        audio: AudioSource,
+        sample_rate_hz: int | None,
+        decoder: Decoder,
+        segmentation: Segmentation,
+    ) -> Iterator[Step]:
+        return transcribe_long(
+            self.engine.stream(audio, sample_rate_hz),
+            engine=self.engine,
+            vocabulary=self.vocabulary,
+            decoder=decoder,
+            segmentation=segmentation,
+        )
+
     def _transcribe_long(
         self,
         audio: AudioSource,
@@ -90,25 +127,10 @@ class Recognizer:
         decoder: Decoder,
         segmentation: Segmentation,
     ) -> Transcript:
-        rate_hz, num_samples = self.manifest.sample_rate_hz, 0
-
-        def counted() -> Iterator[Samples]:
-            nonlocal num_samples
-            for block in self.engine.stream(audio, sample_rate_hz):
-                num_samples += len(block)
-                yield block
-
-        segments: list[Segment] = []
-        for region in find_regions(counted(), segmentation, sample_rate_hz=rate_hz):
-            [transcript] = self._transcribe_whole([region.samples], decoder)
-            segments += [segment.later(region.begin / rate_hz) for segment in transcript.segments]
-        return Transcript(
-            text=(" " if self.vocabulary.word_delimiter_id is not None else "").join(
-                segment.text for segment in segments
-            ),
-            segments=tuple(segments),
-            duration_s=num_samples / rate_hz,
-        )
+        steps = list(self._steps(audio, sample_rate_hz, decoder, segmentation))
+        segments = [segment for step in steps for segment in step.segments]
+        duration_s = steps[-1].num_samples / self.manifest.sample_rate_hz
+        return joined(segments, vocabulary=self.vocabulary, duration_s=duration_s)
 
     def logits(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return the logits of each recording, ``(frames, vocab)`` float32; no frames where it is too short.
