@@ -91,6 +91,10 @@ class InferenceError(SewdError, RuntimeError):
     """The inference library fails while it runs the model."""
 
 
+class JournalError(SewdError, ValueError):
+    """What a broken run left is of another recording, model or choice of options, or is damaged."""
+
+
 class MissingPackageError(SewdError, ImportError):
     """An optional package is not installed."""
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from sewd_runtime.classifier import Classifier
-from sewd_runtime.commands._files import OUTPUT, add_files, read_short, run_files
+from sewd_runtime.commands._files import OUTPUT, add_files, printer, read_short, run_files
 from sewd_runtime.commands._shared import EXIT_CODES, add_model, load_model
 from sewd_runtime.errors import TaskError
 from sewd_runtime.transcript import Classification
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
             f"{model.engine.bundle.path}: is for {model.manifest.task}, classify needs classification"
         )
     read = partial(read_short, engine=model.engine, longest=sys.maxsize)
-    return run_files(options, read, model.classify_batch, _as_text, _as_json)
+    return run_files(options, read, model.classify_batch, printer(options, _as_text, _as_json))
 
 
 def _as_text(classification: Classification) -> str:
