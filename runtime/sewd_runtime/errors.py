@@ -1,6 +1,7 @@
 """Every error the runtime raises on purpose.
 
 SewdError
+├── AlignmentError             ValueError         a text cannot be what is said in the audio
 ├── AudioError                 ValueError         the audio cannot be used
 │   ├── AudioDecodeError                          not audio, truncated, unknown encoding
 │   ├── AudioValueError                           empty, NaN or infinite, wrong shape or type, missing rate
@@ -14,11 +15,13 @@ SewdError
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                the library refuses the model, or its interface differs
+├── CueLimitsError             ValueError         limits of subtitles that contradict one another
 ├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
 ├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
 ├── TaskError                  TypeError          the bundle is for another task
+├── TextError                  ValueError         a text holds what the model cannot write
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
 
 A message says what is wrong, where, and what to do.
@@ -33,6 +36,10 @@ class SewdError(Exception):
     def __str__(self) -> str:
         """Return the message as written (KeyError would print its repr)."""
         return str(self.args[0]) if self.args else self.__class__.__name__
+
+
+class AlignmentError(SewdError, ValueError):
+    """A text cannot be aligned with the audio: it is too long for it."""
 
 
 class AudioError(SewdError, ValueError):
@@ -87,6 +94,10 @@ class ModelError(BundleError):
     """The inference library refuses the model, or its inputs and outputs are not those of a bundle."""
 
 
+class CueLimitsError(SewdError, ValueError):
+    """The limits of subtitles contradict one another."""
+
+
 class InferenceError(SewdError, RuntimeError):
     """The inference library fails while it runs the model."""
 
@@ -109,6 +120,10 @@ class ProviderError(SewdError, RuntimeError):
 
 class TaskError(SewdError, TypeError):
     """The bundle is for another task."""
+
+
+class TextError(SewdError, ValueError):
+    """A text holds a character that the model cannot write."""
 
 
 class VocabularyError(SewdError, ValueError):

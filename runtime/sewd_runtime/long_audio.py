@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
 from sewd_runtime.batching import plan_batches
+from sewd_runtime.boundaries import find_quiet, fit_transcript
+from sewd_runtime.bundle import Manifest
 from sewd_runtime.decode import Decoder, Hypothesis, log_softmax
 from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock
@@ -41,6 +44,7 @@ def transcribe_long(
     vocabulary: Vocabulary,
     decoder: Decoder,
     segmentation: Segmentation,
+    characters: bool = False,
     done: Place = START,
 ) -> Iterator[Step]:
     """Yield steps to the end of a recording; what of it lies before ``done`` is read, and not run again.
@@ -48,7 +52,7 @@ def transcribe_long(
     blocks: the recording, in parts of any size, which never matters. Law: the steps after one whose ``done``
     is given are the same, bit by bit, as those that followed it.
     """
-    manifest, num_samples = engine.manifest, 0
+    num_samples = 0
 
     def counted() -> Iterator[Samples]:
         nonlocal num_samples
@@ -56,31 +60,50 @@ def transcribe_long(
             num_samples += len(block)
             yield block
 
-    plan = WindowPlan.of_seconds(
+    plan = plan_windows(engine.manifest, segmentation)
+    stitcher = Stitcher(vocabulary, plan, done)
+    for group in group_windows(counted(), engine.manifest, segmentation):
+        last = group[-1]
+        segments: tuple[Segment, ...] = ()
+        if last.after > done:  # else all of it was done before; a group is run whole, for the same batches
+            emissions = run_windows(group, engine)
+            pairs = zip(group, emissions, strict=True)
+            stretches = [stretch for window, found in pairs for stretch in stitcher.add(window, found)]
+            segments = tuple(_segments(stretches, engine.manifest, vocabulary, decoder, characters))
+        end = last.first.region + last.first.frame * plan.stride + len(last.samples)
+        yield Step(segments=segments, done=stitcher.done, num_samples=end)
+    yield Step(segments=(), done=stitcher.done, num_samples=num_samples)
+
+
+def plan_windows(manifest: Manifest, segmentation: Segmentation) -> WindowPlan:
+    """Return where a model's windows begin and end."""
+    return WindowPlan.of_seconds(
         segmentation.chunk_s,
         segmentation.context_s,
         receptive_field=manifest.receptive_field,
         stride=manifest.stride,
         sample_rate_hz=manifest.sample_rate_hz,
     )
-    stitcher = Stitcher(vocabulary, plan.size, done)
-    parts = find_regions(counted(), segmentation, sample_rate_hz=manifest.sample_rate_hz)
-    for group in _groups(cut_windows(parts, plan)):
-        segments: tuple[Segment, ...] = ()
-        if (
-            group[-1].after > done
-        ):  # else all of it was done before; a group is run whole, for the same batches
-            emissions = engine.run_frames([window.samples for window in group])
-            stretches = [
-                stretch
-                for window, logits in zip(group, emissions, strict=True)
-                for stretch in stitcher.add(window, log_softmax(logits))
-            ]
-            segments = tuple(_segments(stretches, engine, vocabulary, decoder))
-        last = group[-1]
-        end = last.first.region + last.first.frame * manifest.stride + len(last.samples)
-        yield Step(segments=segments, done=stitcher.done, num_samples=end)
-    yield Step(segments=(), done=stitcher.done, num_samples=num_samples)
+
+
+def group_windows(
+    blocks: Iterable[Samples], manifest: Manifest, segmentation: Segmentation
+) -> Iterator[list[Window]]:
+    """Yield the windows of a recording in order, those together that are run together."""
+    parts = find_regions(blocks, segmentation, sample_rate_hz=manifest.sample_rate_hz)
+    group: list[Window] = []
+    for window in cut_windows(parts, plan_windows(manifest, segmentation)):
+        group.append(window)
+        if sum(len(each.samples) for each in group) >= _GROUP_SAMPLES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def run_windows(group: Sequence[Window], engine: Engine) -> Iterator[NDArray[np.float32]]:
+    """Yield the log-probabilities of each window, (frames, vocab) float32."""
+    yield from map(log_softmax, engine.run_frames([window.samples for window in group]))
 
 
 def joined(segments: Sequence[Segment], *, vocabulary: Vocabulary, duration_s: float) -> Transcript:
@@ -90,37 +113,41 @@ def joined(segments: Sequence[Segment], *, vocabulary: Vocabulary, duration_s: f
     return Transcript(text=text, segments=tuple(segments), duration_s=duration_s)
 
 
-def _groups(windows: Iterable[Window]) -> Iterator[list[Window]]:
-    """Yield windows to be run together; which these are does not depend on what was done before."""
-    group: list[Window] = []
-    for window in windows:
-        group.append(window)
-        if sum(len(each.samples) for each in group) >= _GROUP_SAMPLES:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
 def _segments(
-    stretches: Sequence[Stretch], engine: Engine, vocabulary: Vocabulary, decoder: Decoder
+    stretches: Sequence[Stretch],
+    manifest: Manifest,
+    vocabulary: Vocabulary,
+    decoder: Decoder,
+    characters: bool,
 ) -> Iterator[Segment]:
-    """Yield a segment for each stretch that has words, decoded in batches of like length."""
-    manifest = engine.manifest
+    """Yield a segment for each stretch that has words."""
     clock = FrameClock(stride=manifest.stride, sample_rate_hz=manifest.sample_rate_hz)
+    hypotheses = _decode(stretches, manifest.stride, vocabulary, decoder)
+    for stretch, hypothesis in zip(stretches, hypotheses, strict=True):
+        transcript = Transcript.from_hypothesis(
+            hypothesis,
+            vocabulary=vocabulary,
+            clock=clock,
+            duration_s=len(stretch.samples) / manifest.sample_rate_hz,
+            characters=characters,
+        )
+        fitted = fit_transcript(transcript, find_quiet(stretch.samples, manifest.sample_rate_hz))
+        begin = stretch.first.region + stretch.first.frame * manifest.stride
+        yield from (segment.later(begin / manifest.sample_rate_hz) for segment in fitted.segments)
+
+
+def _decode(
+    stretches: Sequence[Stretch], stride: int, vocabulary: Vocabulary, decoder: Decoder
+) -> list[Hypothesis]:
+    """Return the best hypothesis of each stretch, decoded in batches of like length."""
     hypotheses = [Hypothesis() for _ in stretches]
     lengths = [len(stretch.log_probs) for stretch in stretches]
-    for indices in plan_batches([length * manifest.stride for length in lengths]):
-        batch = np.zeros((len(indices), lengths[indices[0]], manifest.num_outputs), np.float32)
+    for indices in plan_batches([length * stride for length in lengths]):
+        shape = (len(indices), lengths[indices[0]], len(vocabulary.canonical_ids))
+        batch = np.zeros(shape, np.float32)
         for item, index in zip(batch, indices, strict=True):
             item[: lengths[index]] = stretches[index].log_probs
         counts = np.array([lengths[index] for index in indices], dtype=np.int64)
         for index, hypothesis in zip(indices, decoder.decode(batch, counts, vocabulary), strict=True):
             hypotheses[index] = hypothesis
-    for stretch, hypothesis, length in zip(stretches, hypotheses, lengths, strict=True):
-        end_s = clock.seconds(stretch.first.frame + length)
-        transcript = Transcript.from_hypothesis(
-            hypothesis.later(stretch.first.frame), vocabulary=vocabulary, clock=clock, duration_s=end_s
-        )
-        for segment in transcript.segments:
-            yield segment.later(stretch.first.region / manifest.sample_rate_hz)
+    return hypotheses

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sewd_runtime._types import AudioSource, Output, Samples
+from sewd_runtime.boundaries import find_quiet, fit_transcript
 from sewd_runtime.bundle import Manifest
-from sewd_runtime.decode import Decoder, Greedy, Hypothesis, log_softmax
+from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_softmax
+from sewd_runtime.emission import emission_of
 from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock
 from sewd_runtime.long_audio import Step, joined, transcribe_long
@@ -35,16 +37,21 @@ class Recognizer:
         sample_rate_hz: int | None = None,
         decoder: Decoder = _GREEDY,
         segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
     ) -> Transcript:
         """Transcribe one recording, a path, bytes, binary file or array as in ``read_audio``.
 
         sample_rate_hz: the rate of an array, the model's if None. decoder: how tokens are chosen.
         segmentation: of a recording too long to run whole; a path is read in blocks, so any length takes the
-        same memory. Audio too short for one frame gives an empty transcript. Raises AudioError,
-        InferenceError, and OSError for a path that cannot be opened.
+        same memory. characters: of every word too. Audio too short for one frame gives an empty transcript.
+        Raises AudioError, InferenceError, and OSError for a path that cannot be opened.
         """
         [transcript] = self.transcribe_batch(
-            [audio], sample_rate_hz=sample_rate_hz, decoder=decoder, segmentation=segmentation
+            [audio],
+            sample_rate_hz=sample_rate_hz,
+            decoder=decoder,
+            segmentation=segmentation,
+            characters=characters,
         )
         return transcript
 
@@ -55,6 +62,7 @@ class Recognizer:
         sample_rate_hz: int | None = None,
         decoder: Decoder = _GREEDY,
         segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
     ) -> Iterator[Segment]:
         """Yield the segments of ``transcribe`` in order, those of a long recording as soon as they are known.
 
@@ -64,9 +72,9 @@ class Recognizer:
         source = self.engine.hold(audio, sample_rate_hz)
         samples = self.engine.peek(*source, longest=longest)
         if samples is not None:
-            yield from self._transcribe_whole([samples], decoder)[0].segments
+            yield from self._transcribe_whole([samples], decoder, characters)[0].segments
             return
-        for step in self._steps(*source, decoder, segmentation):
+        for step in self._steps(*source, decoder, segmentation, characters):
             yield from step.segments
 
     def transcribe_batch(
@@ -76,31 +84,69 @@ class Recognizer:
         sample_rate_hz: int | None = None,
         decoder: Decoder = _GREEDY,
         segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
     ) -> list[Transcript]:
         """Transcribe several recordings, the results in their order and the same as one by one."""
         longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
         sources = [self.engine.hold(audio, sample_rate_hz) for audio in audios]
         found = [self.engine.peek(*source, longest=longest) for source in sources]
-        whole = iter(self._transcribe_whole([samples for samples in found if samples is not None], decoder))
+        short = [samples for samples in found if samples is not None]
+        whole = iter(self._transcribe_whole(short, decoder, characters))
         return [
-            self._transcribe_long(*source, decoder, segmentation) if samples is None else next(whole)
+            self._transcribe_long(*source, decoder, segmentation, characters)
+            if samples is None
+            else next(whole)
             for source, samples in zip(sources, found, strict=True)
         ]
 
-    def _transcribe_whole(self, recordings: Sequence[Samples], decoder: Decoder) -> list[Transcript]:
-        manifest, vocabulary = self.manifest, self.vocabulary
+    def align(
+        self,
+        audio: AudioSource,
+        text: str,
+        *,
+        sample_rate_hz: int | None = None,
+        segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
+    ) -> Transcript:
+        """Return when each word of a known text is spoken; the text must be all that is said.
+
+        As ``transcribe`` otherwise, and of any length: what is held grows with the text and the square root
+        of the audio's length, besides the log-probabilities. Raises TextError for what the model cannot
+        write, AlignmentError for a text too long for the audio.
+        """
+        token_ids = self.vocabulary.encode(text)
+        blank_id = self.vocabulary.blank_id
+        emission = emission_of(
+            self.engine, audio, sample_rate_hz, segmentation=segmentation, blank_id=blank_id
+        )
+        path = align_tokens(
+            emission.log_probs, token_ids, blank_id=blank_id, canonical_ids=self.vocabulary.canonical_ids
+        )
+        transcript = self._written(path, emission.duration_s, characters)
+        return fit_transcript(transcript, emission.quiet)
+
+    def _written(self, hypothesis: Hypothesis, duration_s: float, characters: bool) -> Transcript:
+        clock = FrameClock(stride=self.manifest.stride, sample_rate_hz=self.manifest.sample_rate_hz)
+        return Transcript.from_hypothesis(
+            hypothesis,
+            vocabulary=self.vocabulary,
+            clock=clock,
+            duration_s=duration_s,
+            characters=characters,
+        )
+
+    def _transcribe_whole(
+        self, recordings: Sequence[Samples], decoder: Decoder, characters: bool
+    ) -> list[Transcript]:
+        rate_hz, vocabulary = self.manifest.sample_rate_hz, self.vocabulary
         hypotheses = [Hypothesis() for _ in recordings]
         for indices, logits, lengths in self.engine.run_batches(recordings):
             decoded = decoder.decode(log_softmax(logits), lengths, vocabulary)
             for index, hypothesis in zip(indices, decoded, strict=True):
                 hypotheses[index] = hypothesis
-        clock = FrameClock(stride=manifest.stride, sample_rate_hz=manifest.sample_rate_hz)
         return [
-            Transcript.from_hypothesis(
-                hypothesis,
-                vocabulary=vocabulary,
-                clock=clock,
-                duration_s=len(samples) / manifest.sample_rate_hz,
+            fit_transcript(
+                self._written(hypothesis, len(samples) / rate_hz, characters), find_quiet(samples, rate_hz)
             )
             for hypothesis, samples in zip(hypotheses, recordings, strict=True)
         ]
@@ -111,6 +157,7 @@ class Recognizer:
         sample_rate_hz: int | None,
         decoder: Decoder,
         segmentation: Segmentation,
+        characters: bool,
     ) -> Iterator[Step]:
         return transcribe_long(
             self.engine.stream(audio, sample_rate_hz),
@@ -118,6 +165,7 @@ class Recognizer:
             vocabulary=self.vocabulary,
             decoder=decoder,
             segmentation=segmentation,
+            characters=characters,
         )
 
     def _transcribe_long(
@@ -126,8 +174,9 @@ class Recognizer:
         sample_rate_hz: int | None,
         decoder: Decoder,
         segmentation: Segmentation,
+        characters: bool,
     ) -> Transcript:
-        steps = list(self._steps(audio, sample_rate_hz, decoder, segmentation))
+        steps = list(self._steps(audio, sample_rate_hz, decoder, segmentation, characters))
         segments = [segment for step in steps for segment in step.segments]
         duration_s = steps[-1].num_samples / self.manifest.sample_rate_hz
         return joined(segments, vocabulary=self.vocabulary, duration_s=duration_s)

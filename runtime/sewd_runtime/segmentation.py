@@ -15,7 +15,7 @@ _WINDOW_FRAMES = 1500
 
 _QUIETEST_DB = -80.0
 _QUIET_PERCENT, _LOUD_PERCENT = 5, 98
-_LOUD_SHARE = 0.25
+_LOUD_SHARE, _FADING_SHARE = 0.25, 0.125
 _LEAST_CONTRAST_DB = 10.0
 """Where the loud is no louder than this over the quiet, nothing can be told: all of it counts as speech."""
 
@@ -35,7 +35,7 @@ class Segmentation:
     whole_s: float = 60.0
     pause_s: float | None = 0.5
     margin_s: float = 0.25
-    chunk_s: float = 30.0
+    chunk_s: float = 20.0
     context_s: float = 2.0
 
     def __post_init__(self) -> None:
@@ -73,9 +73,10 @@ def find_regions(
     """Yield the regions of a recording in order, each in parts, as soon as they are known.
 
     blocks: the recording, in parts of any size, which never matters; no more than two half minutes are held.
-    What is further than the margin from anything loud is left out: silence costs nothing. Loud is
-    what lies more than a quarter of the way, in dB, from the quiet of its half minute (the 5th percentile of
-    its frames) to the loud of the loudest half minute so far (the 98th).
+    What is further than the margin from anything loud is left out: silence costs nothing. Loud is what lies
+    more than a quarter of the way, in dB, from the quiet of its half minute (the 5th percentile of its
+    frames) to the loud of the loudest half minute so far (the 98th), and around that what lies more than an
+    eighth (hysteresis: a word's faint beginning and end).
     """
     if segmentation.pause_s is None:
         for block in blocks:
@@ -158,7 +159,11 @@ class _Finder:
         self._loudest_db = max(self._loudest_db, float(loud))
         if self._loudest_db - quiet < _LEAST_CONTRAST_DB:
             return np.full(len(energy_db), fill_value=quiet > _QUIETEST_DB + _LEAST_CONTRAST_DB)
-        return np.asarray(energy_db > quiet + _LOUD_SHARE * (self._loudest_db - quiet))
+        above = (energy_db - quiet) / (self._loudest_db - quiet)
+        loud = np.zeros(len(above), np.bool_)
+        for begin, end in runs(above > _FADING_SHARE):
+            loud[begin:end] = (above[begin:end] > _LOUD_SHARE).any()
+        return loud
 
 
 def _energy_db(samples: Samples, frame: int) -> NDArray[np.float64]:

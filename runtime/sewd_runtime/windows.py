@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -91,9 +91,47 @@ class Window:
         """The place that the frames taken from it end at."""
         return Place(region=self.first.region, frame=self.end)
 
-    def taken(self, emission: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def taken(self, emission: npt.NDArray[np.float32], stride: int) -> Stretch:
         """Return the frames that are taken, of all (frames, vocab) that the model made of its samples."""
-        return emission[self.begin - self.first.frame : self.end - self.first.frame]
+        begin, end = self.begin - self.first.frame, self.end - self.first.frame
+        return Stretch(
+            log_probs=emission[begin:end],
+            samples=self.samples[begin * stride : None if self.is_last else end * stride],
+            first=replace(self.first, frame=self.begin),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of a region that is decoded by itself: all of it, or what lies between two words.
+
+    log_probs: (frames, vocab) float32. samples: (samples,) float32, from its first frame to the next stretch.
+    first: the place of its first frame.
+    """
+
+    log_probs: npt.NDArray[np.float32]
+    samples: Samples
+    first: Place
+
+    def before(self, frame: int, stride: int) -> Stretch:
+        """Return its first frames."""
+        return replace(self, log_probs=self.log_probs[:frame], samples=self.samples[: frame * stride])
+
+    def after(self, frame: int, stride: int) -> Stretch:
+        """Return all but its first frames."""
+        return Stretch(
+            log_probs=self.log_probs[frame:].copy(),  # a view would keep all of it
+            samples=self.samples[frame * stride :].copy(),
+            first=replace(self.first, frame=self.first.frame + frame),
+        )
+
+    def joined(self, following: Stretch) -> Stretch:
+        """Return both as one."""
+        return replace(
+            self,
+            log_probs=np.concatenate([self.log_probs, following.log_probs]),
+            samples=np.concatenate([self.samples, following.samples]),
+        )
 
 
 def cut_windows(parts: Iterable[Part], plan: WindowPlan) -> Iterator[Window]:
@@ -127,14 +165,6 @@ def _window(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """Frames that are decoded together, (frames, vocab) float32: a region, or a part of it between words."""
-
-    log_probs: npt.NDArray[np.float32]
-    first: Place
-
-
 class Stitcher:
     """Puts the windows' emissions together, and parts them between words where no region ends for long.
 
@@ -143,35 +173,31 @@ class Stitcher:
     off is taken up again there: a new Stitcher is given every window that ends behind it.
     """
 
-    def __init__(self, vocabulary: Vocabulary, longest: int, done: Place = START) -> None:
+    def __init__(self, vocabulary: Vocabulary, plan: WindowPlan, done: Place = START) -> None:
         self.done = done
         self._vocabulary = vocabulary
-        self._longest = longest
-        self._held: npt.NDArray[np.float32] | None = None
+        self._longest = plan.size
+        self._stride = plan.stride
+        self._held: Stretch | None = None
 
     def add(self, window: Window, log_probs: npt.NDArray[np.float32]) -> Iterator[Stretch]:
         """Take all that the model made of the next window, (frames, vocab); yield what can be decoded."""
         if window.after <= self.done:
             return
-        region = window.first.region
-        if region != self.done.region:
-            self.done = Place(region=region, frame=0)
-        taken = window.taken(log_probs)
-        if self._held is None:
-            self._held = taken[max(0, self.done.frame - window.begin) :]
+        taken = window.taken(log_probs, self._stride)
+        if self._held is not None:
+            held = self._held.joined(taken)
+        elif taken.first < self.done:
+            held = taken.after(self.done.frame - taken.first.frame, self._stride)
         else:
-            self._held = np.concatenate([self._held, taken])
-        while len(self._held) > self._longest and (end := self._end_of_word(self._held)):
-            yield self._part(self._held, end)
-            self._held = self._held[end:].copy()  # a view would keep all of it
+            held = taken
+        while len(held.log_probs) > self._longest and (end := self._end_of_word(held.log_probs)):
+            yield held.before(end, self._stride)
+            held = held.after(end, self._stride)
+        self.done, self._held = held.first, held
         if window.is_last:
-            yield self._part(self._held, len(self._held))
-            self._held = None
-
-    def _part(self, held: npt.NDArray[np.float32], end: int) -> Stretch:
-        stretch = Stretch(log_probs=held[:end], first=self.done)
-        self.done = Place(region=self.done.region, frame=self.done.frame + end)
-        return stretch
+            yield held
+            self.done, self._held = window.after, None
 
     def _end_of_word(self, held: npt.NDArray[np.float32]) -> int:
         """Find the middle of the longest stretch between two words; 0 where there is none yet.

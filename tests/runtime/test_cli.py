@@ -140,7 +140,7 @@ def test_wrong_usage(arguments: list[str], capsys: Capture) -> None:
     assert capsys.readouterr().err.startswith("usage: sewd")
 
 
-@pytest.mark.parametrize("command", [[], ["transcribe"], ["classify"], ["inspect"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["transcribe"], ["align"], ["classify"], ["inspect"], ["bench"]])
 def test_help_states_the_exit_codes(command: list[str], capsys: Capture) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([*command, "--help"])

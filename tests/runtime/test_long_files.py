@@ -134,7 +134,7 @@ def test_a_break_is_not_taken_up_or_thrown_away_unasked(
     ("flags", "complaint"),
     [
         (["--resume"], "--resume needs --output-dir"),
-        (["--output-dir", "out"], "several files are called talk"),
+        (["--output-dir", "out"], "would both be written to"),
     ],
 )
 def test_misuse_is_told(

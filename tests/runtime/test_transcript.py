@@ -27,7 +27,9 @@ def vocabulary(word_delimiter: str | None = "|") -> Vocabulary:
     return Vocabulary.from_manifest(TOKENS, ctc, len(TOKENS))
 
 
-def transcript(ids: list[int], duration_s: float = 60.0, word_delimiter: str | None = "|") -> Transcript:
+def transcript(
+    ids: list[int], duration_s: float = 60.0, word_delimiter: str | None = "|", characters: bool = False
+) -> Transcript:
     """Of a path in which token ``i`` takes frames ``2 i`` and ``2 i + 1`` with probability 1 / (i + 2)."""
     places = range(len(ids))
     hypothesis = Hypothesis(
@@ -37,7 +39,11 @@ def transcript(ids: list[int], duration_s: float = 60.0, word_delimiter: str | N
         log_probs=tuple(-math.log(place + 2) for place in places),
     )
     return Transcript.from_hypothesis(
-        hypothesis, vocabulary=vocabulary(word_delimiter), clock=CLOCK, duration_s=duration_s
+        hypothesis,
+        vocabulary=vocabulary(word_delimiter),
+        clock=CLOCK,
+        duration_s=duration_s,
+        characters=characters,
     )
 
 
@@ -74,3 +80,31 @@ def test_words_are_the_text_in_order(ids: list[int]) -> None:
     times = [time for word in result.words for time in (word.start_s, word.end_s)]
     assert times == sorted(times)
     assert all(0 < word.confidence <= 1 for word in result.words)
+
+
+@given(st.lists(st.integers(0, 3), max_size=30))
+def test_characters_are_the_word_in_order(ids: list[int]) -> None:
+    without, result = transcript(ids, duration_s=0.9), transcript(ids, duration_s=0.9, characters=True)
+    assert all(word.characters == () for word in without.words)
+    assert len(result.words) == len(without.words)
+    for word, plain in zip(result.words, without.words, strict=True):
+        assert (word.text, word.start_s, word.end_s) == (plain.text, plain.start_s, plain.end_s)
+        assert "".join(one.text for one in word.characters) == word.text
+        times = [time for one in word.characters for time in (one.start_s, one.end_s)]
+        assert times == sorted(times)
+        assert word.start_s <= times[0] and times[-1] <= word.end_s
+        posteriors = [math.log(one.confidence) for one in word.characters]
+        assert 0 not in ids or word.confidence <= 1
+        if 0 not in ids:
+            assert math.exp(sum(posteriors) / len(posteriors)) == pytest.approx(word.confidence)
+
+
+def test_later_moves_all_times_alike() -> None:
+    [segment] = transcript([2, 3, 1, 3], characters=True).segments
+    moved = segment.later(2.5)
+    parts = [segment, *segment.words, *(one for word in segment.words for one in word.characters)]
+    for old, new in zip(
+        parts, [moved, *moved.words, *(one for word in moved.words for one in word.characters)], strict=True
+    ):
+        assert (new.start_s, new.end_s) == (old.start_s + 2.5, old.end_s + 2.5)  # type: ignore[attr-defined]
+        assert new.text == old.text  # type: ignore[attr-defined]

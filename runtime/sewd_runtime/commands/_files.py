@@ -29,16 +29,18 @@ Errors go to stderr, one line each, "sewd: FILE: message".
 
 """
 
+KINDS = "WAV, FLAC, OGG or MP3; - for stdin"
+
 _GROUP_SAMPLES = 10_000_000
 """Read before they are run: enough to find recordings of like length, little enough to hold."""
 
 _GROUP_FILES = 64
 
 
-def add_files(command: argparse.ArgumentParser) -> None:
+def add_files(command: argparse.ArgumentParser, *, formats: Sequence[str] = ("text", "json")) -> None:
     """Add the recordings and the format of what is written about them."""
-    command.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
-    command.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    command.add_argument("files", nargs="+", metavar="FILE", help=KINDS)
+    command.add_argument("--format", choices=formats, default="text", help="(default: text)")
 
 
 def run_files(
@@ -89,6 +91,7 @@ def _results(
         results = _run_group(recordings, run)
         for name, content in group:
             yield name, content if isinstance(content, Exception) else next(results)
+        next(results, None)  # a run that was broken off says so after its result
 
 
 def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, AudioSource | Exception]]]:

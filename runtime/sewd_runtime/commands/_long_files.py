@@ -11,6 +11,7 @@ from sewd_runtime._types import AudioSource
 from sewd_runtime.audio import stated_duration_s
 from sewd_runtime.bundle import MANIFEST_NAME, sha256_of
 from sewd_runtime.commands._shared import complain
+from sewd_runtime.commands._transcripts import beside
 from sewd_runtime.decode import Decoder
 from sewd_runtime.journal import Journal, Task
 from sewd_runtime.long_audio import Step, joined, transcribe_long
@@ -19,6 +20,8 @@ from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.segmentation import Segmentation
 from sewd_runtime.transcript import Segment, Transcript
 from sewd_runtime.windows import START
+
+_JOURNAL = ".partial.jsonl"
 
 LONG_FILES = """\
 long files:
@@ -62,6 +65,7 @@ class LongFiles:
     recognizer: Recognizer
     decoder: Decoder
     segmentation: Segmentation
+    characters: bool
     journals: Path | None
     resume: bool
 
@@ -76,7 +80,7 @@ class LongFiles:
             return
         task = self._task(Path(source))
         start = Journal.resume if self.resume else Journal.start
-        journal = start(self._journal_path(source, self.journals), task)
+        journal = start(beside(self.journals, source, _JOURNAL), task)
         try:
             yield from self._run(source, journal)
         finally:
@@ -85,7 +89,7 @@ class LongFiles:
     def forget(self, name: str) -> None:
         """Delete the journal of a file, if there is one: its output is written."""
         if self.journals is not None:
-            self._journal_path(name, self.journals).unlink(missing_ok=True)
+            beside(self.journals, name, _JOURNAL).unlink(missing_ok=True)
 
     def _run(self, source: AudioSource, journal: Journal | None) -> Iterator[Transcript]:
         rate_hz, num_samples = self.recognizer.manifest.sample_rate_hz, 0
@@ -122,6 +126,7 @@ class LongFiles:
             vocabulary=self.recognizer.vocabulary,
             decoder=self.decoder,
             segmentation=self.segmentation,
+            characters=self.characters,
             done=START if last is None else last.done,
         )
         return show_position(
@@ -139,9 +144,5 @@ class LongFiles:
             precision=engine.precision,
             provider=engine.session.provider,
             library=engine.session.library,
-            options=f"{self.decoder} {self.segmentation}",
+            options=f"{self.decoder} {self.segmentation} characters={self.characters}",
         )
-
-    @staticmethod
-    def _journal_path(name: str, folder: Path) -> Path:
-        return folder / f"{Path(name).stem}.partial.jsonl"

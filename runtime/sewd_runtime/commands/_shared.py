@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
-from sewd_runtime.errors import PrecisionWarning
+from sewd_runtime.errors import PrecisionWarning, TaskError
 from sewd_runtime.loading import load
 from sewd_runtime.providers import PROVIDERS
 from sewd_runtime.recognizer import Recognizer
@@ -65,6 +65,14 @@ def load_model(options: argparse.Namespace) -> Recognizer | Classifier | Encoder
         )
     for warning in caught:
         print(f"sewd: {' '.join(str(warning.message).split())}", file=sys.stderr, flush=True)
+    return model
+
+
+def load_recognizer(options: argparse.Namespace, command: str) -> Recognizer:
+    """As ``load_model``; raises TaskError for a model that ``command`` cannot use."""
+    model = load_model(options)
+    if not isinstance(model, Recognizer):
+        raise TaskError(f"{model.engine.bundle.path}: is for {model.manifest.task}, {command} needs ctc")
     return model
 
 

@@ -1,56 +1,88 @@
-"""How ``sewd transcribe`` writes: to the terminal, or a file for each recording."""
+"""Transcripts as the commands write them: on standard output, or a file for each recording."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sewd_runtime.commands._files import Writer, printer
+from sewd_runtime.formats import FORMATS, Format, as_dict
 from sewd_runtime.transcript import Transcript
 
-_SUFFIXES = {"text": ".txt", "json": ".json"}
+OUTPUT = """\
+output:
+  text  one file: its result alone; several: one line each, "FILE: result"
+  json  one object a line, for one file too
+  srt, vtt, tsv  subtitles (SubRip, WebVTT) or a table of them, one FILE or with --output-dir
+  --output-dir DIR  writes DIR/NAME.srt (.txt, .json ...) for FILE NAME.wav and nothing else
+Errors go to stderr, one line each, "sewd: FILE: message".
+
+"""
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
-    """Add where to write."""
-    command.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="write NAME.txt or NAME.json there, for each file"
-    )
+    """Add what is told of a transcript, and where to."""
+    command.add_argument("--characters", action="store_true", help="times of every character, in json")
+    command.add_argument("--output-dir", type=Path, metavar="DIR", help="write a file for each FILE into DIR")
 
 
 def find_misuse(options: argparse.Namespace) -> str | None:
-    """Say which options do not go together; None where all do."""
+    """Tell what is wrong with the choice of output; None: nothing."""
+    chosen = FORMATS[options.format]
+    if options.characters and options.format != "json":
+        return "--characters needs --format json"
     if options.output_dir is None:
-        return "--resume needs --output-dir: what was done is kept there" if options.resume else None
-    counts = Counter(Path(name).stem for name in options.files)
-    twice = sorted(stem for stem, count in counts.items() if count > 1)
-    return f"--output-dir: several files are called {twice[0]}; run them apart" if twice else None
+        if options.resume:
+            return "--resume needs --output-dir, where the broken run kept what it heard"
+        if chosen.is_document and len(options.files) > 1:
+            return f"--format {options.format} takes one FILE, or --output-dir DIR to write a file for each"
+        return None
+    if options.output_dir.exists() and not options.output_dir.is_dir():
+        return f"--output-dir {options.output_dir}: is no folder"
+    seen: dict[Path, str] = {}
+    for name in options.files:
+        path = _target(options.output_dir, name, chosen)
+        if path in seen:
+            return f"{seen[path]} and {name} would both be written to {path}; give another --output-dir"
+        seen[path] = name
+    return None
 
 
-def writer(options: argparse.Namespace) -> Writer[Transcript]:
-    """Return what writes a transcript as the options say."""
-    if options.output_dir is None:
-        return printer(options, lambda transcript: transcript.text, as_json)
-    folder: Path = options.output_dir
+def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
+    """Return what writes a transcript where the options say."""
+    chosen = FORMATS[options.format]
 
-    def write(name: str, transcript: Transcript) -> None:
-        path = folder / f"{Path(name).stem}{_SUFFIXES[options.format]}"
-        if options.format == "json":
-            content = json.dumps({"file": name, **as_json(transcript)}, ensure_ascii=False)
-        else:
-            content = transcript.text
-        beside = path.with_name(f"{path.name}.partial")
-        beside.write_text(f"{content}\n", encoding="utf-8")
-        beside.replace(path)
+    def save(name: str, transcript: Transcript) -> None:
+        path = _target(options.output_dir, name, chosen)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, chosen.write(transcript))
 
-    return write
+    def show(name: str, transcript: Transcript) -> None:
+        print(chosen.write(transcript), end="", flush=True)
+
+    if options.output_dir is not None:
+        return save
+    return show if chosen.is_document else printer(options, _text, as_dict)
 
 
-def as_json(transcript: Transcript) -> dict[str, Any]:
-    """Return the plain values of a transcript."""
-    words = [asdict(word) for word in transcript.words]
-    return {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+def write_whole(path: Path, content: str) -> None:
+    """Write a UTF-8 file so that nobody ever sees a part of it; raises OSError."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(content, encoding="utf-8", newline="\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _text(transcript: Transcript) -> str:
+    return transcript.text
+
+
+def _target(folder: Path, name: str, chosen: Format) -> Path:
+    return beside(folder, name, chosen.ending)
+
+
+def beside(folder: Path, name: str, ending: str) -> Path:
+    """Return the path of what is written about the recording ``name`` of the command line."""
+    return folder / f"{'stdin' if name == '-' else Path(name).stem}{ending}"

@@ -1,0 +1,96 @@
+"""What a transcript is written as: one function a format, rows of ``FORMATS``."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sewd_runtime.subtitles import CUE_LIMITS, Cue, CueLimits, find_cues
+from sewd_runtime.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A format.
+
+    write: the content of a file, which ends with a line feed. ending: of a file's name.
+    is_document: what is written about one recording fills a file, and a second one cannot follow it.
+    """
+
+    write: Callable[[Transcript], str]
+    ending: str
+    is_document: bool
+
+
+def as_text(transcript: Transcript) -> str:
+    """Write the text on one line."""
+    return f"{transcript.text}\n"
+
+
+def as_dict(transcript: Transcript) -> dict[str, Any]:
+    """Return what JSON tells: text, words with their times in seconds, characters where there are any."""
+    words = [asdict(word) for word in transcript.words]
+    for word in words:
+        if not word["characters"]:
+            del word["characters"]
+    return {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+
+
+def as_json(transcript: Transcript) -> str:
+    """Write one JSON object on one line."""
+    return json.dumps(as_dict(transcript), ensure_ascii=False) + "\n"
+
+
+def as_srt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
+    """Write SubRip: numbered cues, a comma before the milliseconds."""
+    return "".join(
+        f"{number}\n{_span(cue, ',')}\n{_lines(cue)}\n\n"
+        for number, cue in enumerate(find_cues(transcript, limits), start=1)
+    )
+
+
+def as_vtt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
+    """Write WebVTT (W3C): what looks like a tag or the start of one is escaped."""
+    return "WEBVTT\n" + "".join(
+        f"\n{_span(cue, '.')}\n{html.escape(_lines(cue), quote=False)}\n"
+        for cue in find_cues(transcript, limits)
+    )
+
+
+def as_tsv(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
+    """Write tab-separated start, end, text, as whisper does: whole milliseconds, of what is said."""
+    return "start\tend\ttext\n" + "".join(
+        f"{cue.start_ms}\t{cue.spoken_ms}\t{' '.join(cue.lines)}\n" for cue in find_cues(transcript, limits)
+    )
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "text": Format(write=as_text, ending=".txt", is_document=False),
+        "json": Format(write=as_json, ending=".json", is_document=False),
+        "srt": Format(write=as_srt, ending=".srt", is_document=True),
+        "vtt": Format(write=as_vtt, ending=".vtt", is_document=True),
+        "tsv": Format(write=as_tsv, ending=".tsv", is_document=True),
+    }
+)
+"""Name on the command line → format."""
+
+
+def _lines(cue: Cue) -> str:
+    return "\n".join(cue.lines)
+
+
+def _span(cue: Cue, point: str) -> str:
+    return f"{_clock(cue.start_ms, point)} --> {_clock(cue.end_ms, point)}"
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    """Write a time as hours, minutes, seconds and milliseconds; hours take as many digits as they need."""
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"

@@ -1,0 +1,216 @@
+"""`sewd transcribe` and `sewd align`: where transcripts are written, and as what."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sewd_runtime import Recognizer, load
+from sewd_runtime.cli import main
+from sewd_runtime.commands._transcripts import write_whole
+from sewd_runtime.formats import FORMATS
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_bundle: Path) -> Recognizer:
+    model = load(tiny_bundle, threads=1)
+    assert isinstance(model, Recognizer)
+    return model
+
+
+@pytest.fixture
+def noises(tmp_path: Path) -> list[str]:
+    paths = []
+    for index, length in enumerate((16_001, 5_000, 30_000)):
+        path = tmp_path / "in" / f"noise {index}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.random.default_rng(index).normal(0, 0.1, length), 16_000)
+        paths.append(str(path))
+    return paths
+
+
+def sewd(command: str, bundle: Path, *arguments: str | Path) -> int:
+    return main([command, "--model", str(bundle), "--threads", "1", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt", "tsv"])
+def test_one_file_fills_standard_output(
+    recognizer: Recognizer, tiny_bundle: Path, noises: list[str], name: str, capsys: Capture
+) -> None:
+    assert sewd("transcribe", tiny_bundle, "--format", name, noises[0]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == FORMATS[name].write(recognizer.transcribe(noises[0]))
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt", "tsv"])
+def test_two_documents_cannot_share_standard_output(
+    tiny_bundle: Path, noises: list[str], name: str, capsys: Capture
+) -> None:
+    assert sewd("transcribe", tiny_bundle, "--format", name, *noises) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"sewd: --format {name} takes one FILE, or --output-dir DIR to write a file for each\n"
+    )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_folder_gets_a_file_for_each(
+    recognizer: Recognizer,
+    tiny_bundle: Path,
+    noises: list[str],
+    tmp_path: Path,
+    name: str,
+    capsys: Capture,
+) -> None:
+    out = tmp_path / "new" / "folder"
+    assert sewd("transcribe", tiny_bundle, "--format", name, "--output-dir", out, *noises) == 0
+    assert capsys.readouterr() == ("", "")
+    written = FORMATS[name]
+    assert {path.name for path in out.iterdir()} == {f"noise {index}{written.ending}" for index in range(3)}
+    for path in noises:
+        content = (out / f"{Path(path).stem}{written.ending}").read_bytes()
+        assert content.decode() == written.write(recognizer.transcribe(path))
+
+
+def test_a_bad_file_gets_no_transcript_and_stops_no_other(
+    tiny_bundle: Path, noises: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "notes.txt").write_text("not audio")
+    out = tmp_path / "out"
+    arguments = ("--format", "srt", "--output-dir", out, tmp_path / "notes.txt", noises[0])
+    assert sewd("transcribe", tiny_bundle, *arguments) == 1
+    assert [path.name for path in out.iterdir()] == ["noise 0.srt"]
+    assert "notes.txt: " in capsys.readouterr().err
+
+
+def test_two_files_of_one_name_are_refused_before_any_is_run(
+    tiny_bundle: Path, noises: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    other = tmp_path / "noise 0.flac"
+    out = tmp_path / "out"
+    assert sewd("transcribe", tiny_bundle, "--output-dir", out, noises[0], other) == 2
+    assert (
+        f"{noises[0]} and {other} would both be written to {out / 'noise 0.txt'}" in capsys.readouterr().err
+    )
+    assert not out.exists()
+
+
+def test_what_is_in_the_way_is_named(
+    tiny_bundle: Path, noises: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    assert sewd("transcribe", tiny_bundle, "--output-dir", noises[1], noises[0]) == 2
+    assert f"--output-dir {noises[1]}: is no folder" in capsys.readouterr().err
+    (tmp_path / "out" / "noise 0.txt").mkdir(parents=True)
+    assert sewd("transcribe", tiny_bundle, "--output-dir", tmp_path / "out", *noises[:2]) == 1
+    assert f"sewd: {tmp_path / 'out' / 'noise 0.txt'}" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"noise 0.txt", "noise 1.txt"}
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, "first\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "second \ud800\n")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, "third\n")
+    assert path.read_bytes() == b"first\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are of POSIX")
+def test_a_file_has_the_mode_of_any_other(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "a.txt", "")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_characters_are_told_in_json(tiny_bundle: Path, noises: list[str], capsys: Capture) -> None:
+    assert sewd("transcribe", tiny_bundle, "--format", "json", "--characters", noises[0]) == 0
+    for word in json.loads(capsys.readouterr().out)["words"]:
+        assert "".join(one["text"] for one in word["characters"]) == word["text"]
+    assert sewd("transcribe", tiny_bundle, "--characters", noises[0]) == 2
+    assert capsys.readouterr().err == "sewd: --characters needs --format json\n"
+
+
+def test_align_writes_the_times_of_a_text(
+    recognizer: Recognizer, tiny_bundle: Path, noises: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "text.txt").write_bytes("\ufeffe t\n".encode())
+    expected = recognizer.align(noises[0], "E T")
+    assert [word.text for word in expected.words] == ["E", "T"]
+    for source in (("--text", "e t"), ("--text-file", tmp_path / "text.txt")):
+        for name in ("srt", "vtt", "tsv", "text"):
+            assert sewd("align", tiny_bundle, *source, "--format", name, noises[0]) == 0
+            assert capsys.readouterr().out == FORMATS[name].write(expected)
+        assert sewd("align", tiny_bundle, *source, noises[0]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [word["start_s"] for word in found["words"]] == [word.start_s for word in expected.words]
+    assert sewd("align", tiny_bundle, "--text", "e t", "--output-dir", tmp_path / "out", noises[0]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["noise 0.json"]
+
+
+def test_align_reads_standard_input(
+    recognizer: Recognizer,
+    tiny_bundle: Path,
+    noises: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(noises[0]).read_bytes())))
+    assert sewd("align", tiny_bundle, "--text", "e t", "--format", "tsv", "-") == 0
+    assert capsys.readouterr().out == FORMATS["tsv"].write(recognizer.align(noises[0], "e t"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("E é", "the model cannot write 'é', character 3"),
+        ("E" * 300, "300 tokens, with a blank in each of 299"),
+    ],
+)
+def test_align_names_a_text_that_cannot_be_it(
+    tiny_bundle: Path, noises: list[str], text: str, message: str, capsys: Capture
+) -> None:
+    assert sewd("align", tiny_bundle, "--text", text, noises[0]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"sewd: {noises[0]}: {message}")
+    assert captured.err.count("\n") == 1
+
+
+def test_align_names_a_text_file_it_cannot_read(
+    tiny_bundle: Path, noises: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"\xe9")
+    for name in ("nothing.txt", "latin.txt"):
+        assert sewd("align", tiny_bundle, "--text-file", tmp_path / name, noises[0]) == 1
+        assert capsys.readouterr().err.startswith(f"sewd: {tmp_path / name}: ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["a.wav"], ["--text", "A", "--text-file", "b", "a.wav"], ["--text", "A"]]
+)
+def test_align_needs_one_text_and_one_file(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["align", *arguments])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: sewd align")

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sewd_runtime.errors import CueLimitsError
+from sewd_runtime.formats import FORMATS, as_dict, as_srt, as_tsv, as_vtt
+from sewd_runtime.subtitles import Cue, CueLimits, find_cues
+from sewd_runtime.transcript import Character, Segment, Transcript, Word
+
+LETTERS = st.characters(exclude_categories=("Cs", "Cc"))
+SPELLINGS = st.one_of(
+    st.text(LETTERS, min_size=1, max_size=12),
+    st.text(LETTERS, min_size=40, max_size=60),
+    st.sampled_from(
+        [
+            "ZERO",
+            "1",
+            "-->",
+            "<b>",
+            "&amp;",
+            "&",
+            "WEBVTT",
+            "NOTE",
+            "\u2028",
+            "a\u2003b",
+            "\t",
+            "00:00:01,000",
+        ]
+    ),
+)
+
+
+@st.composite
+def transcripts(draw: st.DrawFn) -> Transcript:
+    """Words in order, some of no time at all, some hours later; segments of any number of them."""
+    time_s = draw(st.floats(0, 10 ** draw(st.integers(0, 6))))
+    segments = []
+    for _ in range(draw(st.integers(0, 3))):
+        words = []
+        for text in draw(st.lists(SPELLINGS, min_size=1, max_size=25)):
+            start_s = time_s + draw(st.sampled_from([0.0, 0.0, 0.0004, 0.02, 0.3, 2.0]))
+            time_s = start_s + draw(st.sampled_from([0.0, 0.0004, 0.02, 0.3, 1.5, 20.0]))
+            words.append(Word(text=text, start_s=start_s, end_s=time_s, confidence=0.5))
+        text = " ".join(word.text for word in words)
+        segments.append(
+            Segment(text=text, start_s=words[0].start_s, end_s=words[-1].end_s, words=tuple(words))
+        )
+    return Transcript(
+        text=" ".join(one.text for one in segments), segments=tuple(segments), duration_s=time_s + 1
+    )
+
+
+LIMITS = st.builds(
+    CueLimits,
+    line_characters=st.sampled_from([1, 10, 42]),
+    lines=st.integers(1, 3),
+    shortest_s=st.sampled_from([0.001, 5 / 6]),
+    longest_s=st.sampled_from([1.0, 7.0]),
+    characters_per_s=st.sampled_from([1.0, 20.0]),
+    pause_s=st.sampled_from([0.0, 0.5]),
+)
+
+
+def seen(text: str) -> list[str]:
+    return text.split()
+
+
+def visible(transcript: Transcript) -> list[Word]:
+    return [word for word in transcript.words if word.text.strip()]
+
+
+def cue_of_words(transcript: Transcript, cues: list[Cue]) -> list[int]:
+    """The place of the cue of every visible word, found by counting its parts."""
+    places = [place for place, cue in enumerate(cues) for line in cue.lines for _ in seen(line)]
+    found, part = [], 0
+    for word in visible(transcript):
+        found.append(places[part])
+        part += len(seen(word.text))
+    assert part == len(places)
+    return found
+
+
+@given(transcript=transcripts(), limits=LIMITS)
+@settings(max_examples=300, deadline=None)
+def test_cues_hold_every_word_once_and_obey_the_limits(transcript: Transcript, limits: CueLimits) -> None:
+    cues = find_cues(transcript, limits)
+    assert [part for cue in cues for line in cue.lines for part in seen(line)] == seen(
+        " ".join(word.text for word in transcript.words)
+    )
+    texts = {" ".join(seen(word.text)) for word in transcript.words}
+    for cue in cues:
+        assert 0 <= cue.start_ms < cue.spoken_ms <= cue.end_ms
+        assert cue.end_ms - cue.start_ms <= max(1, round(limits.longest_s * 1000))
+        assert 1 <= len(cue.lines) <= limits.lines
+        for line in cue.lines:
+            assert line.strip()
+            assert len(line) <= limits.line_characters or line in texts
+    for cue, following in pairwise(cues):
+        assert cue.end_ms <= following.start_ms
+        if cue.end_ms < following.start_ms:  # there was room
+            letters = sum(map(len, cue.lines))
+            wanted = max(limits.shortest_s, letters / limits.characters_per_s)
+            assert cue.end_ms - cue.start_ms >= round(min(wanted, limits.longest_s) * 1000) - 1
+
+
+@given(transcript=transcripts(), limits=LIMITS)
+@settings(max_examples=300, deadline=None)
+def test_cues_end_with_segments_and_before_pauses(transcript: Transcript, limits: CueLimits) -> None:
+    cues = find_cues(transcript, limits)
+    words, places = visible(transcript), cue_of_words(transcript, find_cues(transcript, limits))
+    last_of_segment = {id(segment.words[-1]) for segment in transcript.segments}
+    for (one, place), (other, next_place) in pairwise(zip(words, places, strict=True)):
+        if other.start_s - one.end_s >= limits.pause_s or id(one) in last_of_segment:
+            assert next_place == place + 1
+    first = {place: word for word, place in reversed(list(zip(words, places, strict=True)))}
+    for place, word in first.items():
+        assert cues[place].start_ms >= round(word.start_s * 1000)
+        if place == 0 or cues[place - 1].start_ms < round(word.start_s * 1000):
+            assert cues[place].start_ms == round(word.start_s * 1000)
+
+
+def said(*words: tuple[str, float, float]) -> Transcript:
+    made = tuple(Word(text=text, start_s=a, end_s=b, confidence=1.0) for text, a, b in words)
+    text = " ".join(word.text for word in made)
+    segment = Segment(text=text, start_s=made[0].start_s, end_s=made[-1].end_s, words=made)
+    return Transcript(text=text, segments=(segment,), duration_s=made[-1].end_s)
+
+
+def test_a_cue_is_as_full_as_it_may_be() -> None:
+    words = [(f"word{i:02}", i * 0.3, i * 0.3 + 0.25) for i in range(14)]
+    first, second = find_cues(said(*words))
+    assert first.lines == (
+        "word00 word01 word02 word03 word04 word05",
+        "word06 word07 word08 word09 word10 word11",
+    )
+    assert second.lines == ("word12 word13",)
+    assert (first.start_ms, first.end_ms) == (0, 3600)  # 3550 is spoken; 82 characters take 4.1 s to read
+    assert (second.start_ms, second.spoken_ms, second.end_ms) == (3600, 4150, 4433)
+
+
+Row = tuple[int, int, list[str]]
+
+
+def parse_srt(text: str) -> list[Row]:
+    srt = pytest.importorskip("srt")
+    cues = list(srt.parse(text))
+    assert [cue.index for cue in cues] == list(range(1, len(cues) + 1))
+    ms = timedelta(milliseconds=1)
+    return [(cue.start // ms, cue.end // ms, cue.content.split("\n")) for cue in cues]
+
+
+def parse_vtt(text: str) -> list[Row]:
+    webvtt = pytest.importorskip("webvtt")
+
+    def ms(clock: str) -> int:
+        hours, minutes, seconds = clock.split(":")
+        return round(1000 * (3600 * int(hours) + 60 * int(minutes) + float(seconds)))
+
+    assert text.startswith("WEBVTT\n")
+    return [
+        (ms(cue.start), ms(cue.end), [html.unescape(line) for line in cue.raw_text.split("\n")])
+        for cue in webvtt.from_string(text)
+    ]
+
+
+def parse_tsv(text: str) -> list[Row]:
+    header, *rows = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+    assert header == ["start", "end", "text"]
+    return [(int(start), int(end), [line]) for start, end, line in rows]
+
+
+@given(transcript=transcripts(), limits=LIMITS)
+@settings(max_examples=200, deadline=None)
+def test_srt_parses_back(transcript: Transcript, limits: CueLimits) -> None:
+    cues = find_cues(transcript, limits)
+    assert parse_srt(as_srt(transcript, limits)) == [(c.start_ms, c.end_ms, list(c.lines)) for c in cues]
+
+
+@given(transcript=transcripts(), limits=LIMITS)
+@settings(max_examples=200, deadline=None)
+def test_vtt_parses_back(transcript: Transcript, limits: CueLimits) -> None:
+    cues = find_cues(transcript, limits)
+    assert parse_vtt(as_vtt(transcript, limits)) == [(c.start_ms, c.end_ms, list(c.lines)) for c in cues]
+
+
+@given(transcript=transcripts(), limits=LIMITS)
+@settings(max_examples=200, deadline=None)
+def test_tsv_parses_back(transcript: Transcript, limits: CueLimits) -> None:
+    cues = find_cues(transcript, limits)
+    assert parse_tsv(as_tsv(transcript, limits)) == [
+        (c.start_ms, c.spoken_ms, [" ".join(c.lines)]) for c in cues
+    ]
+
+
+def test_exact_text() -> None:
+    transcript = said(("A&B", 0.5, 0.9), ("<C>", 3661.0, 3662.25))
+    assert as_srt(transcript) == (
+        "1\n00:00:00,500 --> 00:00:01,333\nA&B\n\n2\n01:01:01,000 --> 01:01:02,250\n<C>\n\n"
+    )
+    assert as_vtt(transcript) == (
+        "WEBVTT\n\n00:00:00.500 --> 00:00:01.333\nA&amp;B\n\n01:01:01.000 --> 01:01:02.250\n&lt;C&gt;\n"
+    )
+    assert as_tsv(transcript) == "start\tend\ttext\n500\t900\tA&B\n3661000\t3662250\t<C>\n"
+
+
+def test_json_holds_characters_where_there_are_any() -> None:
+    plain = said(("AB", 0.5, 0.9))
+    [word] = as_dict(plain)["words"]
+    assert word == {"text": "AB", "start_s": 0.5, "end_s": 0.9, "confidence": 1.0}
+    characters = tuple(
+        Character(text=text, start_s=a, end_s=a + 0.02, confidence=0.5)
+        for text, a in (("A", 0.5), ("B", 0.6))
+    )
+    whole = Word(text="AB", start_s=0.5, end_s=0.9, confidence=1.0, characters=characters)
+    segment = Segment(text="AB", start_s=0.5, end_s=0.9, words=(whole,))
+    spelled = Transcript(text="AB", segments=(segment,), duration_s=1.0)
+    found: dict[str, Any] = json.loads(FORMATS["json"].write(spelled))
+    assert [one["text"] for one in found["words"][0]["characters"]] == ["A", "B"]
+    assert list(found["words"][0]["characters"][0]) == ["text", "start_s", "end_s", "confidence"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_nothing_said_is_written(name: str) -> None:
+    written = FORMATS[name].write(Transcript(text="", segments=(), duration_s=1.0))
+    assert written in ("", "\n", "WEBVTT\n", "start\tend\ttext\n") or json.loads(written)["words"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"line_characters": 0},
+        {"lines": 0},
+        {"shortest_s": 0.0},
+        {"shortest_s": 8.0},
+        {"characters_per_s": 0.0},
+        {"pause_s": -1.0},
+        {"pause_s": float("nan")},
+    ],
+)
+def test_limits_that_contradict_one_another_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(CueLimitsError, match="CueLimits"):
+        CueLimits(**wrong)
