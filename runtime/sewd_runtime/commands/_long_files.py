@@ -48,6 +48,13 @@ def add_long_files(command: argparse.ArgumentParser) -> None:
     )
 
 
+def find_long_misuse(options: argparse.Namespace) -> str | None:
+    """Tell what is wrong with the choice about long files; None: nothing."""
+    if options.resume and options.output_dir is None:
+        return "--resume needs --output-dir, where the broken run kept what it heard"
+    return None
+
+
 def chosen_segmentation(options: argparse.Namespace) -> Segmentation:
     """Return what the flags say of long recordings."""
     if options.vad:

@@ -32,8 +32,6 @@ def find_misuse(options: argparse.Namespace) -> str | None:
     if options.characters and options.format != "json":
         return "--characters needs --format json"
     if options.output_dir is None:
-        if options.resume:
-            return "--resume needs --output-dir, where the broken run kept what it heard"
         if chosen.is_document and len(options.files) > 1:
             return f"--format {options.format} takes one FILE, or --output-dir DIR to write a file for each"
         return None

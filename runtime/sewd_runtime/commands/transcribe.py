@@ -10,7 +10,13 @@ import numpy as np
 
 from sewd_runtime._types import AudioSource
 from sewd_runtime.commands._files import add_files, read_short, run_files
-from sewd_runtime.commands._long_files import LONG_FILES, LongFiles, add_long_files, chosen_segmentation
+from sewd_runtime.commands._long_files import (
+    LONG_FILES,
+    LongFiles,
+    add_long_files,
+    chosen_segmentation,
+    find_long_misuse,
+)
 from sewd_runtime.commands._shared import EXIT_CODES, USAGE, add_model, complain, load_recognizer
 from sewd_runtime.commands._transcripts import OUTPUT, add_output, choose_writer, find_misuse
 from sewd_runtime.decode import Greedy
@@ -31,7 +37,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Transcribe the files and return the exit code."""
-    if misuse := find_misuse(options):
+    if misuse := find_misuse(options) or find_long_misuse(options):
         complain(ValueError(misuse))
         return USAGE
     model = load_recognizer(options, "transcribe")
