@@ -1,0 +1,91 @@
+"""Laws of the sections on times and confidence; nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+for folder in ("benchmarks", "benchmarks/reference"):
+    sys.path.insert(0, str(ROOT / folder))
+pytest.importorskip("jiwer", reason="error rates need jiwer")
+
+from digits import SPEAKERS, WORDS, Recording  # noqa: E402
+
+from accuracy import confidence, times  # noqa: E402
+from sewd_runtime.transcript import Word  # noqa: E402
+
+
+def recordings() -> list[Recording]:
+    """Tones of known length, with quiet of 50 ms on either side."""
+    made = []
+    for digit in range(10):
+        for speaker in SPEAKERS:
+            time = np.arange(8_000 * (3 + digit) // 10) / 8_000
+            quiet = np.zeros(400, np.float32)
+            tone = (0.3 * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
+            made.append(
+                Recording(
+                    name=f"{digit}_{speaker}_0",
+                    speaker=speaker,
+                    digits=(digit,),
+                    split="test",
+                    samples=np.concatenate([quiet, tone, quiet]),
+                    sample_rate_hz=8_000,
+                )
+            )
+    return made
+
+
+@pytest.mark.parametrize("pauses_s", [(0.05, 0.25), (0.0, 0.0)])
+def test_the_true_times_are_where_the_sound_was_put(pauses_s: tuple[float, float]) -> None:
+    for one in times.strings(recordings(), pauses_s):
+        sound = np.zeros(len(one.samples), bool)
+        for (start_s, end_s), (first_s, last_s), word in zip(one.sounds, one.files, one.words, strict=True):
+            assert first_s <= start_s < end_s <= last_s <= len(one.samples) / 16_000
+            assert end_s - start_s == pytest.approx((3 + WORDS.index(word)) / 10, abs=0.021)
+            assert start_s - first_s == pytest.approx(0.05, abs=0.011)
+            sound[round(start_s * 16_000) : round(end_s * 16_000)] = True
+        assert np.abs(one.samples[~sound]).max(initial=0) < 0.02
+
+
+def test_noise_has_its_level_and_is_nothing_but_added() -> None:
+    tone = np.sin(np.arange(48_000)).astype(np.float32)
+    for snr_db in (20, 0):
+        noise = times.with_noise(tone, snr_db, np.random.default_rng(0)) - tone
+        assert 20 * np.log10(tone.std() / noise.std()) == pytest.approx(snr_db, abs=0.1)
+
+
+def words(text: str) -> list[Word]:
+    return [Word(text=word, start_s=0, end_s=1, confidence=0.5) for word in text.split()]
+
+
+def test_words_are_matched_in_their_places() -> None:
+    found = words("ONE ONE THREE NINE")
+    assert list(times.matched(found, ("ONE", "TWO", "THREE", "FOUR", "NINE"))) == [
+        (found[0], 0),
+        (found[2], 2),
+        (found[3], 4),
+    ]
+    assert list(times.matched([], ("ONE",))) == []
+
+
+def test_calibration_error_and_area() -> None:
+    sure = confidence._summary(np.array([0.95] * 4 + [0.05] * 4), np.array([1.0] * 4 + [0.0] * 4))
+    assert (sure["calibration_error"], sure["area"]) == (0.05, 1.0)
+    blind = confidence._summary(np.array([0.75] * 4), np.array([1.0, 1.0, 0.0, 0.0]))
+    assert (blind["calibration_error"], blind["area"]) == (0.25, 0.5)
+
+
+@pytest.mark.parametrize("section", [times.SECTION, confidence.SECTION], ids=lambda section: section.name)
+def test_the_committed_figures_are_written(section: times.Section) -> None:
+    path = ROOT / "benchmarks" / "results" / f"accuracy_{section.name}.json"
+    lines = "\n".join(section.lines(json.loads(path.read_text())["figures"])).splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) > 10
+    widths = {len(list(group)) for group in ([c for c in row if c == "|"] for row in rows)}
+    assert len(widths) <= 2
