@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _transcribe(long_files: LongFiles, recordings: Sequence[AudioSource]) -> Iterable[Transcript]:
     """Transcribe short recordings, which are arrays, together; a long one comes alone."""
-    if not isinstance(recordings[0], np.ndarray):
+    if recordings and not isinstance(recordings[0], np.ndarray):
         return long_files.run(recordings[0])
     return long_files.recognizer.transcribe_batch(
         recordings, decoder=long_files.decoder, characters=long_files.characters
