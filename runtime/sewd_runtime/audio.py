@@ -64,6 +64,16 @@ def stream_audio(
     yield from _resample(_checked(blocks, name), rate_hz, target_rate_hz, name)
 
 
+def stated_duration_s(path: Path) -> float | None:
+    """Return what a file's header says of its length in seconds; None where it cannot be known so."""
+    import soundfile
+
+    try:
+        return float(soundfile.info(os.fsencode(path)).duration) if path.is_file() else None
+    except soundfile.SoundFileError:
+        return None
+
+
 def _checked(blocks: Iterable[Samples], name: str) -> Iterator[Samples]:
     """Yield the blocks that hold something, and refuse what is no sound."""
     is_empty = True

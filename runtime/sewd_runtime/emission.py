@@ -11,7 +11,8 @@ from sewd_runtime.boundaries import BLOCK_S, find_quiet
 from sewd_runtime.decode import log_softmax
 from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock, num_frames
-from sewd_runtime.segmentation import Segmentation, find_regions
+from sewd_runtime.long_audio import group_windows, run_windows
+from sewd_runtime.segmentation import Segmentation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ def emission_of(
 ) -> Emission:
     """Run a recording whole, or region by region where it is too long; between regions all frames are blank.
 
-    Samples are held for one region only; log-probabilities, of every frame: 6.4 kB a second for 32 outputs.
+    Samples are held for a minute only; log-probabilities, of every frame: 6.4 kB a second for 32 outputs.
     """
     rate_hz = engine.manifest.sample_rate_hz
     source = engine.hold(audio, sample_rate_hz)
@@ -64,9 +65,11 @@ def _in_regions(
 
     clock = FrameClock(stride=manifest.stride, sample_rate_hz=rate_hz)
     parts = []
-    for region in find_regions(counted(), segmentation, sample_rate_hz=rate_hz):
-        [logits] = engine.run_frames([region.samples])
-        parts.append((region.begin / rate_hz, log_softmax(logits), find_quiet(region.samples, rate_hz)))
+    for group in group_windows(counted(), manifest, segmentation):
+        for window, emitted in zip(group, run_windows(group, engine), strict=True):
+            taken = window.taken(emitted, manifest.stride)
+            begin_s = taken.first.region / rate_hz + clock.seconds(taken.first.frame)
+            parts.append((begin_s, taken.log_probs.copy(), find_quiet(taken.samples, rate_hz)))
     frames = num_frames(num_samples, receptive_field=manifest.receptive_field, stride=manifest.stride)
     log_probs = np.full((frames, manifest.num_outputs), -np.inf, np.float32)
     log_probs[:, blank_id] = 0

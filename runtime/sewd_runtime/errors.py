@@ -17,6 +17,7 @@ SewdError
 │   └── ModelError                                the library refuses the model, or its interface differs
 ├── CueLimitsError             ValueError         limits of subtitles that contradict one another
 ├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
+├── JournalError               ValueError         a broken run cannot be taken up: another run's, or damaged
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
 ├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
@@ -100,6 +101,10 @@ class CueLimitsError(SewdError, ValueError):
 
 class InferenceError(SewdError, RuntimeError):
     """The inference library fails while it runs the model."""
+
+
+class JournalError(SewdError, ValueError):
+    """What a broken run left is of another recording, model or choice of options, or is damaged."""
 
 
 class MissingPackageError(SewdError, ImportError):

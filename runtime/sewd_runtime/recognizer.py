@@ -10,7 +10,8 @@ from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_s
 from sewd_runtime.emission import emission_of
 from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock
-from sewd_runtime.segmentation import SEGMENTATION, Segmentation, find_regions
+from sewd_runtime.long_audio import Step, joined, transcribe_long
+from sewd_runtime.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.transcript import Segment, Transcript
 from sewd_runtime.vocabulary import Vocabulary
 
@@ -53,6 +54,28 @@ class Recognizer:
             characters=characters,
         )
         return transcript
+
+    def segments(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate_hz: int | None = None,
+        decoder: Decoder = _GREEDY,
+        segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
+    ) -> Iterator[Segment]:
+        """Yield the segments of ``transcribe`` in order, those of a long recording as soon as they are known.
+
+        About a minute of it runs together, so that is how far behind what was read a segment may be.
+        """
+        longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
+        source = self.engine.hold(audio, sample_rate_hz)
+        samples = self.engine.peek(*source, longest=longest)
+        if samples is not None:
+            yield from self._transcribe_whole([samples], decoder, characters)[0].segments
+            return
+        for step in self._steps(*source, decoder, segmentation, characters):
+            yield from step.segments
 
     def transcribe_batch(
         self,
@@ -128,6 +151,23 @@ class Recognizer:
             for hypothesis, samples in zip(hypotheses, recordings, strict=True)
         ]
 
+    def _steps(
+        self,
+        audio: AudioSource,
+        sample_rate_hz: int | None,
+        decoder: Decoder,
+        segmentation: Segmentation,
+        characters: bool,
+    ) -> Iterator[Step]:
+        return transcribe_long(
+            self.engine.stream(audio, sample_rate_hz),
+            engine=self.engine,
+            vocabulary=self.vocabulary,
+            decoder=decoder,
+            segmentation=segmentation,
+            characters=characters,
+        )
+
     def _transcribe_long(
         self,
         audio: AudioSource,
@@ -136,25 +176,10 @@ class Recognizer:
         segmentation: Segmentation,
         characters: bool,
     ) -> Transcript:
-        rate_hz, num_samples = self.manifest.sample_rate_hz, 0
-
-        def counted() -> Iterator[Samples]:
-            nonlocal num_samples
-            for block in self.engine.stream(audio, sample_rate_hz):
-                num_samples += len(block)
-                yield block
-
-        segments: list[Segment] = []
-        for region in find_regions(counted(), segmentation, sample_rate_hz=rate_hz):
-            [transcript] = self._transcribe_whole([region.samples], decoder, characters)
-            segments += [segment.later(region.begin / rate_hz) for segment in transcript.segments]
-        return Transcript(
-            text=(" " if self.vocabulary.word_delimiter_id is not None else "").join(
-                segment.text for segment in segments
-            ),
-            segments=tuple(segments),
-            duration_s=num_samples / rate_hz,
-        )
+        steps = list(self._steps(audio, sample_rate_hz, decoder, segmentation, characters))
+        segments = [segment for step in steps for segment in step.segments]
+        duration_s = steps[-1].num_samples / self.manifest.sample_rate_hz
+        return joined(segments, vocabulary=self.vocabulary, duration_s=duration_s)
 
     def logits(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return the logits of each recording, ``(frames, vocab)`` float32; no frames where it is too short.

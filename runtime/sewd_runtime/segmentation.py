@@ -1,4 +1,4 @@
-"""Recordings too long to run whole: taken apart where nobody speaks, told by energy."""
+"""Recordings too long to run whole: where to part them, told by energy, and how long a window may be."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _WINDOW_FRAMES = 1500
 
 _QUIETEST_DB = -80.0
 _QUIET_PERCENT, _LOUD_PERCENT = 5, 98
-_LOUD_SHARE = 0.25
+_LOUD_SHARE, _FADING_SHARE = 0.25, 0.125
 _LEAST_CONTRAST_DB = 10.0
 """Where the loud is no louder than this over the quiet, nothing can be told: all of it counts as speech."""
 
@@ -24,45 +24,66 @@ _LEAST_CONTRAST_DB = 10.0
 class Segmentation:
     """How a long recording is taken apart.
 
-    whole_s: up to so many seconds a recording runs whole, as the original would run it.
-    pause_s: the shortest pause to part at. margin_s: what is kept of a pause at either side of speech.
-    longest_s: speech without a pause is parted after so long, at the quietest place of its second half.
+    whole_s: up to so many seconds a recording runs whole, as the original would run it; 0: silence is left
+        out of short recordings too (voice activity detection).
+    pause_s: the shortest pause to part at; None: energy tells nothing here, and nothing is left out.
+    margin_s: what is kept of a pause at either side of speech.
+    chunk_s: the longest window the model hears; a region that is longer runs as several.
+    context_s: what two windows share lies so far on either side of where the one takes over from the other.
     """
 
     whole_s: float = 60.0
-    pause_s: float = 0.5
+    pause_s: float | None = 0.5
     margin_s: float = 0.25
-    longest_s: float = 30.0
+    chunk_s: float = 20.0
+    context_s: float = 2.0
 
     def __post_init__(self) -> None:
-        if not (self.whole_s >= 0 and self.pause_s > 0 and 0 <= 2 * self.margin_s <= self.pause_s):
-            raise AudioValueError(f"{self}: margin_s must be at most half of pause_s, none below 0")
-        if not self.longest_s >= 1:
-            raise AudioValueError(f"{self}: longest_s must be at least 1")
+        if not (self.whole_s >= 0 and self.margin_s >= 0):
+            raise AudioValueError(f"{self}: whole_s and margin_s must be at least 0")
+        if self.pause_s is not None and not max(2 * self.margin_s, _FRAME_S) <= self.pause_s:
+            raise AudioValueError(
+                f"{self}: pause_s must be at least twice margin_s, and at least {_FRAME_S}; or None"
+            )
+        if not (self.context_s >= 0.1 and self.chunk_s >= max(1, 4 * self.context_s)):
+            raise AudioValueError(
+                f"{self}: context_s must be at least 0.1, chunk_s at least 1 and four times context_s"
+            )
 
 
 SEGMENTATION = Segmentation()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A stretch with speech in it: ``samples (samples,)`` float32, and the sample it begins at."""
+class Part:
+    """The next samples of a region, which is a stretch with speech in it.
+
+    samples: (samples,) float32; the last part may have none. begin: the sample of the recording that the
+    region begins at. is_last: the region ends with this part.
+    """
 
     samples: Samples
     begin: int
+    is_last: bool
 
 
 def find_regions(
     blocks: Iterable[Samples], segmentation: Segmentation, *, sample_rate_hz: int
-) -> Iterator[Region]:
-    """Yield the regions of a recording in order, each as soon as it is known.
+) -> Iterator[Part]:
+    """Yield the regions of a recording in order, each in parts, as soon as they are known.
 
-    blocks: the recording, in parts of any size, which never matters; no more than a region is held. What is
-    further than the margin from anything loud is left out: silence costs nothing. Loud is what lies more than
-    a quarter of the way, in dB, from the quiet of its half minute (the 5th percentile of its frames) to the
-    loud of the loudest half minute so far (the 98th).
+    blocks: the recording, in parts of any size, which never matters; no more than two half minutes are held.
+    What is further than the margin from anything loud is left out: silence costs nothing. Loud is what lies
+    more than a quarter of the way, in dB, from the quiet of its half minute (the 5th percentile of its
+    frames) to the loud of the loudest half minute so far (the 98th), and around that what lies more than an
+    eighth (hysteresis: a word's faint beginning and end).
     """
-    finder = _Finder(segmentation, round(_FRAME_S * sample_rate_hz))
+    if segmentation.pause_s is None:
+        for block in blocks:
+            yield Part(samples=block, begin=0, is_last=False)
+        yield Part(samples=np.zeros(0, np.float32), begin=0, is_last=True)
+        return
+    finder = _Finder(segmentation.pause_s, segmentation.margin_s, round(_FRAME_S * sample_rate_hz))
     for window in _windows(blocks, _WINDOW_FRAMES * finder.frame):
         yield from finder.feed(window)
     yield from finder.finish()
@@ -83,56 +104,53 @@ def _windows(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
 class _Finder:
     """What is known of a recording so far; places are frames from its start."""
 
-    def __init__(self, segmentation: Segmentation, frame: int) -> None:
+    def __init__(self, pause_s: float, margin_s: float, frame: int) -> None:
         self.frame = frame
-        self._pause = max(1, round(segmentation.pause_s / _FRAME_S))
-        self._margin = min(round(segmentation.margin_s / _FRAME_S), self._pause // 2)
-        self._longest = round(segmentation.longest_s / _FRAME_S)
+        self._pause = max(1, round(pause_s / _FRAME_S))
+        self._margin = min(round(margin_s / _FRAME_S), self._pause // 2)
         self._held = np.zeros(0, np.float32)
-        self._energy_db = np.zeros(0)  # of what is held
         self._first = 0  # that what is held begins at
+        self._end = 0  # of what was fed
         self._recent_db = np.zeros(0)
         self._loudest_db = _QUIETEST_DB
-        self._speech: tuple[int, int] | None = None  # with the margin before it; not yet yielded
+        self._speech: tuple[int, int] | None = None  # with the margin before it; its end may move on
 
-    def feed(self, window: Samples) -> Iterator[Region]:
-        begin = self._first + len(self._energy_db)
-        energy_db = _energy_db(window, self.frame)
-        end = begin + len(energy_db)
+    def feed(self, window: Samples) -> Iterator[Part]:
+        """Take the next samples, a whole number of frames but for the last, and yield what is sure."""
+        begin, energy_db = self._end, _energy_db(window, self.frame)
         self._held = np.concatenate([self._held, window])
-        self._energy_db = np.concatenate([self._energy_db, energy_db])
-        for loud, quiet in _runs(self._is_loud(energy_db)):
-            yield from self._extend(begin + loud, begin + quiet)
-        if self._speech is not None and end - self._speech[1] >= self._pause:
+        self._end += len(energy_db)
+        for loud, quiet in runs(self._is_loud(energy_db)):
+            if self._speech is not None and begin + loud - self._speech[1] >= self._pause:
+                yield from self.finish()
+            start = max(self._first, begin + loud - self._margin) if self._speech is None else self._speech[0]
+            self._speech = (start, begin + quiet)
+        if self._speech is None:
+            self._take(self._end - self._margin)
+        elif self._end - self._speech[1] >= self._pause:
             yield from self.finish()
-        keep = end - self._margin if self._speech is None else self._speech[0]
-        drop = max(0, keep - self._first)
-        self._held, self._energy_db = self._held[drop * self.frame :], self._energy_db[drop:]
-        self._first += drop
+            self._take(self._end - self._margin)
+        else:
+            yield self._part(self._speech[1], is_last=False)
 
-    def finish(self) -> Iterator[Region]:
-        """Yield the speech that was not yet yielded."""
+    def finish(self) -> Iterator[Part]:
+        """Yield the rest of the speech that has not ended yet."""
         if self._speech is not None:
-            begin, end = self._speech
-            yield self._region(begin, end + self._margin)
+            yield self._part(self._speech[1] + self._margin, is_last=True)
             self._speech = None
 
-    def _extend(self, loud: int, quiet: int) -> Iterator[Region]:
-        """Add a run of loud frames to the speech, and yield what that completes."""
-        if self._speech is not None and loud - self._speech[1] >= self._pause:
-            yield from self.finish()
-        begin = max(self._first, loud - self._margin) if self._speech is None else self._speech[0]
-        while quiet - begin > self._longest:
-            middle = begin + self._longest // 2
-            second_half = self._energy_db[middle - self._first : begin + self._longest - self._first]
-            cut = middle + int(np.argmin(second_half))
-            yield self._region(begin, cut)
-            begin = cut
-        self._speech = (begin, quiet)
+    def _part(self, end: int, *, is_last: bool) -> Part:
+        assert self._speech is not None
+        begin = self._speech[0]
+        self._take(begin)
+        return Part(samples=self._take(end), begin=begin * self.frame, is_last=is_last)
 
-    def _region(self, begin: int, end: int) -> Region:
-        held = self._held[(begin - self._first) * self.frame : (end - self._first) * self.frame]
-        return Region(samples=held, begin=begin * self.frame)
+    def _take(self, end: int) -> Samples:
+        """Return what is held before frame ``end``, and hold it no longer."""
+        count = max(0, end - self._first)
+        taken, self._held = self._held[: count * self.frame], self._held[count * self.frame :]
+        self._first += count
+        return taken
 
     def _is_loud(self, energy_db: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which of the newest frames are loud, beside the half minute that they end and the loudest."""
@@ -141,7 +159,11 @@ class _Finder:
         self._loudest_db = max(self._loudest_db, float(loud))
         if self._loudest_db - quiet < _LEAST_CONTRAST_DB:
             return np.full(len(energy_db), fill_value=quiet > _QUIETEST_DB + _LEAST_CONTRAST_DB)
-        return np.asarray(energy_db > quiet + _LOUD_SHARE * (self._loudest_db - quiet))
+        above = (energy_db - quiet) / (self._loudest_db - quiet)
+        loud = np.zeros(len(above), np.bool_)
+        for begin, end in runs(above > _FADING_SHARE):
+            loud[begin:end] = (above[begin:end] > _LOUD_SHARE).any()
+        return loud
 
 
 def _energy_db(samples: Samples, frame: int) -> NDArray[np.float64]:
@@ -151,7 +173,7 @@ def _energy_db(samples: Samples, frame: int) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(power + 10 ** (_QUIETEST_DB / 10)))
 
 
-def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Yield the begin and the end of each run of true."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

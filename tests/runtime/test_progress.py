@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sewd_runtime.progress import show_progress
+from sewd_runtime.progress import show_position, show_progress
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,31 @@ def test_the_bar_goes_when_the_work_is_broken_off(
     next(items)
     items.close()  # type: ignore[attr-defined]
     assert capsys.readouterr().err.endswith("\r\033[K")
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "shown"),
+    [(7200.0, "50% 1:00:00 of 2:00:00, 40x real time"), (None, "\033[K1:00:00, 40x real time")],
+)
+def test_a_long_recording_shows_how_far_it_is(
+    duration_s: float | None, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    seconds = iter([100.0, 130.0, 160.0])
+    items = show_position(
+        [1800.0, 3600.0],
+        position_s=lambda at_s: at_s,
+        duration_s=duration_s,
+        begin_s=1200.0,  # done before: it says nothing of the speed
+        now_s=lambda: next(seconds),
+    )
+    assert list(items) == [1800.0, 3600.0]
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert shown in captured.err
+    assert captured.err.endswith("\r\033[K")
+
+
+def test_a_file_that_is_no_terminal_gets_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(show_position([1.0], position_s=lambda at_s: at_s, duration_s=2.0)) == [1.0]
+    assert capsys.readouterr().err == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from sewd_runtime import Recognizer, audio, load
 from sewd_runtime.audio import read_audio, stream_audio
 from sewd_runtime.errors import AudioValueError
-from sewd_runtime.segmentation import SEGMENTATION, Region, Segmentation, find_regions
+from sewd_runtime.segmentation import SEGMENTATION, Segmentation, find_regions
 
 RATE_HZ = 1_000  # a frame is 20 samples, half a minute 30,000
-SHORT = Segmentation(pause_s=0.5, margin_s=0.2, longest_s=4.0)
+SHORT = Segmentation(pause_s=0.5, margin_s=0.2)
 
 # (seconds of speech, seconds of silence after it)
 talks = st.lists(st.tuples(st.floats(0.1, 9.0), st.floats(0.0, 9.0)), min_size=1, max_size=12)
@@ -41,8 +42,24 @@ def in_parts(whole: np.ndarray, parts: Sequence[int]) -> Iterator[np.ndarray]:
         yield whole[begin:end]
 
 
-def regions(samples: np.ndarray, parts: Sequence[int] = ()) -> list[Region]:
-    return list(find_regions(in_parts(samples, parts), SHORT, sample_rate_hz=RATE_HZ))
+@dataclass(frozen=True)
+class Region:
+    begin: int
+    samples: np.ndarray
+
+
+def regions(
+    samples: np.ndarray, parts: Sequence[int] = (), segmentation: Segmentation = SHORT
+) -> list[Region]:
+    found, held = [], []
+    for part in find_regions(in_parts(samples, parts), segmentation, sample_rate_hz=RATE_HZ):
+        held.append(part)
+        if part.is_last:
+            assert {each.begin for each in held} == {part.begin}
+            found.append(Region(part.begin, np.concatenate([each.samples for each in held])))
+            held = []
+    assert not held
+    return found
 
 
 @settings(deadline=None)
@@ -56,14 +73,14 @@ def test_where_blocks_end_never_matters(parts: list[tuple[float, float]], blocks
 
 @settings(deadline=None)
 @given(parts=talks)
-def test_regions_are_the_recording_in_order_and_short_enough(parts: list[tuple[float, float]]) -> None:
+def test_regions_are_the_recording_in_order(parts: list[tuple[float, float]]) -> None:
     samples, _ = talk(parts)
     end = 0
     for region in regions(samples):
         assert region.begin >= end
         end = region.begin + len(region.samples)
         np.testing.assert_array_equal(region.samples, samples[region.begin : end])
-        assert len(region.samples) <= RATE_HZ * (SHORT.longest_s + 2 * SHORT.margin_s)
+    assert end <= len(samples)
 
 
 @settings(deadline=None)
@@ -87,13 +104,51 @@ def test_more_silence_changes_no_region() -> None:
     np.testing.assert_array_equal(found[-1].samples[400:], last.samples[400:])  # past the margin
 
 
-def test_silence_has_no_region_and_a_steady_sound_many() -> None:
+def test_silence_has_no_region_and_a_steady_sound_is_one() -> None:
     assert regions(np.zeros(100_000, np.float32)) == []
     steady = 0.1 * np.random.default_rng(2).standard_normal(100_000).astype(np.float32)
-    np.testing.assert_array_equal(np.concatenate([region.samples for region in regions(steady)]), steady)
+    [region] = regions(steady)
+    assert region.begin == 0
+    np.testing.assert_array_equal(region.samples, steady)
 
 
-@pytest.mark.parametrize("wrong", [{"pause_s": 0.4, "margin_s": 0.3}, {"whole_s": -1}, {"longest_s": 0.5}])
+@given(parts=talks, blocks=st.lists(st.integers(0, 40_000), max_size=6))
+def test_without_pauses_all_of_it_is_one_region(parts: list[tuple[float, float]], blocks: list[int]) -> None:
+    samples, _ = talk(parts)
+    [region] = regions(samples, blocks, Segmentation(pause_s=None))
+    assert region.begin == 0
+    np.testing.assert_array_equal(region.samples, samples)
+
+
+def test_no_more_than_a_minute_is_held() -> None:
+    random = np.random.default_rng(4)
+    given = 0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal given
+        for _ in range(200):
+            given += 5_000
+            yield random.standard_normal(5_000).astype(np.float32)
+
+    taken = 0
+    for part in find_regions(blocks(), SHORT, sample_rate_hz=RATE_HZ):
+        taken += len(part.samples)
+        assert given - taken <= 60 * RATE_HZ
+    assert taken == given
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pause_s": 0.4, "margin_s": 0.3},
+        {"pause_s": 0, "margin_s": 0},
+        {"whole_s": -1},
+        {"margin_s": -0.1},
+        {"context_s": 0.0},
+        {"chunk_s": 7.0},
+        {"chunk_s": 0.9, "context_s": 0.1},
+    ],
+)
 def test_a_segmentation_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(AudioValueError, match="must be at"):
         Segmentation(**wrong)

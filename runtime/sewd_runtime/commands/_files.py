@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from sewd_runtime.progress import show_progress
 
 Result = TypeVar("Result")
 Reader: TypeAlias = "Callable[[str], AudioSource | Exception]"
+Runner: TypeAlias = "Callable[[Sequence[AudioSource]], Iterable[Result]]"
 Writer: TypeAlias = "Callable[[str, Result], None]"
 
 OUTPUT = """\
@@ -45,7 +46,7 @@ def add_files(command: argparse.ArgumentParser, *, formats: Sequence[str] = ("te
 def run_files(
     options: argparse.Namespace,
     read: Reader,
-    run: Callable[[Sequence[AudioSource]], list[Result]],
+    run: Runner[Result],
     write: Writer[Result],
 ) -> int:
     """Run all files, write each result as soon as it is there, complain about each failure, go on."""
@@ -82,7 +83,7 @@ def printer(
 
 
 def _results(
-    names: Sequence[str], read: Reader, run: Callable[[Sequence[AudioSource]], list[Result]]
+    names: Sequence[str], read: Reader, run: Runner[Result]
 ) -> Iterator[tuple[str, Result | Exception]]:
     """Yield the result or the error of every file, in order, never holding more than a group's audio."""
     for group in _read_groups(names, read):
@@ -90,13 +91,21 @@ def _results(
         results = _run_group(recordings, run)
         for name, content in group:
             yield name, content if isinstance(content, Exception) else next(results)
+        next(results, None)  # a run that was broken off says so after its result
 
 
 def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, AudioSource | Exception]]]:
+    """Yield files that are read, in order: as many as may be held, or one that is too long to be."""
     group: list[tuple[str, AudioSource | Exception]] = []
     num_samples = 0
     for name in names:
         content = read(name)
+        if not isinstance(content, (np.ndarray, Exception)):
+            if group:
+                yield group
+            yield [(name, content)]
+            group, num_samples = [], 0
+            continue
         group.append((name, content))
         num_samples += len(content) if isinstance(content, np.ndarray) else 0
         if num_samples >= _GROUP_SAMPLES or len(group) >= _GROUP_FILES:
@@ -116,9 +125,7 @@ def read_short(name: str, *, engine: Engine, longest: int) -> AudioSource | Exce
     return source if samples is None else samples
 
 
-def _run_group(
-    recordings: Sequence[AudioSource], run: Callable[[Sequence[AudioSource]], list[Result]]
-) -> Iterator[Result | Exception]:
+def _run_group(recordings: Sequence[AudioSource], run: Runner[Result]) -> Iterator[Result | Exception]:
     try:
         yield from run(recordings)
     except (SewdError, OSError) as error:

@@ -78,4 +78,9 @@ def _text(transcript: Transcript) -> str:
 
 
 def _target(folder: Path, name: str, chosen: Format) -> Path:
-    return folder / f"{'stdin' if name == '-' else Path(name).stem}{chosen.ending}"
+    return beside(folder, name, chosen.ending)
+
+
+def beside(folder: Path, name: str, ending: str) -> Path:
+    """Return the path of what is written about the recording ``name`` of the command line."""
+    return folder / f"{'stdin' if name == '-' else Path(name).stem}{ending}"

@@ -1,0 +1,166 @@
+"""Laws of ``sewd transcribe`` on long files: a break loses nothing, and what follows it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from sewd_runtime import load, long_audio
+from sewd_runtime.cli import main
+from sewd_runtime.engine import Engine
+from sewd_runtime.recognizer import Recognizer
+
+Capture = pytest.CaptureFixture[str]
+RATE_HZ = 16_000
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two minutes of bursts of noise, some of them too long for one window."""
+    random = np.random.default_rng(0)
+    pieces = []
+    for seconds in random.permutation([*random.uniform(0.5, 4, 20), 30.0, 25.0]):
+        pieces += [random.normal(0, 0.1, int(seconds * RATE_HZ)), random.normal(0, 1e-4, RATE_HZ)]
+    path = tmp_path_factory.mktemp("long") / "talk.flac"
+    soundfile.write(path, np.concatenate(pieces), RATE_HZ)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 150_000)
+
+
+def transcribe(bundle: Path, *arguments: object) -> int:
+    return main(["transcribe", "--model", str(bundle), "--threads", "1", *map(str, arguments)])
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> list[int]:
+    """Press Ctrl-C in the run after so many; return the runs that there were."""
+    run, count = Engine.run_frames, [0]
+
+    def counted(self: Engine, recordings: Any) -> Any:
+        if count[0] == runs:
+            raise KeyboardInterrupt
+        count[0] += 1
+        return run(self, recordings)
+
+    monkeypatch.setattr(Engine, "run_frames", counted)
+    return count
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-pauses"], ["--vad"]])
+def test_wherever_it_is_broken_off_the_result_is_the_same(
+    tiny_bundle: Path, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    arguments = (long_file, "--format", "json", "--output-dir", tmp_path, *flags)
+    count = interrupt_after(monkeypatch, -1)
+    assert transcribe(tiny_bundle, *arguments) == 0
+    expected, runs = (tmp_path / "talk.json").read_text(), count[0]
+    assert runs >= 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.json"]
+    for broken in range(runs):
+        monkeypatch.undo()
+        monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 150_000)
+        (tmp_path / "talk.json").unlink(missing_ok=True)
+        interrupt_after(monkeypatch, broken)
+        assert transcribe(tiny_bundle, *arguments) == 130
+        assert [path.name for path in tmp_path.iterdir()] == ["talk.partial.jsonl"]
+        monkeypatch.undo()
+        monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 150_000)
+        count = interrupt_after(monkeypatch, -1)
+        assert transcribe(tiny_bundle, *arguments, "--resume") == 0
+        assert count[0] <= runs - broken + 3  # a region that was not finished is taken up a little before
+        assert (tmp_path / "talk.json").read_text() == expected
+        assert [path.name for path in tmp_path.iterdir()] == ["talk.json"]
+
+
+def test_a_killed_process_leaves_what_it_did(tiny_bundle: Path, long_file: Path, tmp_path: Path) -> None:
+    expected = tmp_path / "expected"
+    arguments = ["transcribe", "--model", str(tiny_bundle), "--threads", "1", "--format", "json"]
+    assert main([*arguments, str(long_file), "--output-dir", str(expected)]) == 0
+    small = "from sewd_runtime import cli, long_audio; long_audio._GROUP_SAMPLES = 150_000; "
+    broken, journal = tmp_path / "broken", tmp_path / "broken/talk.partial.jsonl"
+    command = [*arguments, str(long_file), "--output-dir", str(broken), "--resume"]
+    for lines in (2, 4, 7):
+        process = subprocess.Popen([sys.executable, "-c", f"{small}cli.main({command!r})"])
+        while process.poll() is None and lines_of(journal) < lines:
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+    assert main(command) == 0
+    assert (broken / "talk.json").read_text() == (expected / "talk.json").read_text()
+
+
+def lines_of(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_an_interrupt_prints_what_was_heard(
+    tiny_bundle: Path, long_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    model = load(tiny_bundle, threads=1)
+    assert isinstance(model, Recognizer)
+    whole = model.transcribe(long_file)
+    interrupt_after(monkeypatch, 3)
+    assert transcribe(tiny_bundle, long_file, "--format", "json") == 130
+    captured = capsys.readouterr()
+    printed = json.loads(captured.out)
+    assert 0 < printed["duration_s"] < whole.duration_s
+    assert whole.text.startswith(printed["text"])
+    assert f"{long_file}: interrupted at 0:00:" in captured.err
+
+
+def test_a_break_is_not_taken_up_or_thrown_away_unasked(
+    tiny_bundle: Path, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    interrupt_after(monkeypatch, 2)
+    assert transcribe(tiny_bundle, long_file, "--output-dir", tmp_path) == 130
+    assert transcribe(tiny_bundle, long_file, "--output-dir", tmp_path) == 1
+    assert "go on with --resume, or delete it" in capsys.readouterr().err
+    assert transcribe(tiny_bundle, long_file, "--output-dir", tmp_path, "--resume", "--no-pauses") == 1
+    assert "options was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--resume"], "--resume needs --output-dir"),
+        (["--output-dir", "out"], "would both be written to"),
+    ],
+)
+def test_misuse_is_told(
+    tiny_bundle: Path, long_file: Path, capsys: Capture, flags: list[str], complaint: str
+) -> None:
+    files = [long_file] if "--resume" in flags else [long_file, "other/talk.wav"]
+    assert transcribe(tiny_bundle, *files, *flags) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_several_files_each_get_their_own(tiny_bundle: Path, long_file: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.random.default_rng(1).normal(0, 0.1, 20_000), RATE_HZ)
+    assert transcribe(tiny_bundle, short, long_file, "--output-dir", tmp_path / "out") == 0
+    model = load(tiny_bundle, threads=1)
+    assert isinstance(model, Recognizer)
+    for name, path in (("short.txt", short), ("talk.txt", long_file)):
+        assert (tmp_path / "out" / name).read_text() == model.transcribe(path).text + "\n"
+
+
+def test_a_terminal_sees_how_far_it_is(
+    tiny_bundle: Path, long_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert transcribe(tiny_bundle, long_file) == 0
+    drawn = capsys.readouterr().err
+    assert "100% 0:02:" in drawn
+    assert "x real time" in drawn
+    assert drawn.endswith("\r\033[K")
