@@ -1,6 +1,7 @@
 """Every error the runtime raises on purpose.
 
 SewdError
+├── AlignmentError             ValueError         a text cannot be what is said in the audio
 ├── AudioError                 ValueError         the audio cannot be used
 │   ├── AudioDecodeError                          not audio, truncated, unknown encoding
 │   ├── AudioValueError                           empty, NaN or infinite, wrong shape or type, missing rate
@@ -33,6 +34,10 @@ class SewdError(Exception):
     def __str__(self) -> str:
         """Return the message as written (KeyError would print its repr)."""
         return str(self.args[0]) if self.args else self.__class__.__name__
+
+
+class AlignmentError(SewdError, ValueError):
+    """A text cannot be aligned with the audio: too long for it, or not of the model's tokens."""
 
 
 class AudioError(SewdError, ValueError):

@@ -6,10 +6,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sewd_runtime.decode._types import Decoder, DecoderState, Hypothesis
+from sewd_runtime.decode.alignment import align_tokens
 from sewd_runtime.decode.greedy import Greedy, greedy
 from sewd_runtime.decode.softmax import log_softmax
 
-__all__ = ["DECODERS", "Decoder", "DecoderState", "Greedy", "Hypothesis", "greedy", "log_softmax"]
+__all__ = [
+    "DECODERS",
+    "Decoder",
+    "DecoderState",
+    "Greedy",
+    "Hypothesis",
+    "align_tokens",
+    "greedy",
+    "log_softmax",
+]
 
 DECODERS: Mapping[str, type[Decoder]] = MappingProxyType({"greedy": Greedy})
 """Name on the command line → options."""

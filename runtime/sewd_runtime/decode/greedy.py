@@ -100,7 +100,7 @@ def greedy(
     ends = np.nonzero(changed[:, 1:] & is_token)[1] + 1
 
     token_ids = labels[items, starts]
-    means = _means(scores, items, starts, ends)
+    means = span_means(scores, items, starts, ends)
     bounds = np.searchsorted(items, np.arange(batch + 1))
     return [
         Hypothesis(
@@ -113,7 +113,7 @@ def greedy(
     ]
 
 
-def _means(
+def span_means(
     scores: npt.NDArray[np.float32],
     items: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],

@@ -1,0 +1,136 @@
+"""The frames of tokens that are known: their best path through an emission."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from sewd_runtime.decode._types import Hypothesis
+from sewd_runtime.decode.greedy import span_means
+from sewd_runtime.errors import AlignmentError
+
+
+def align_tokens(
+    log_probs: npt.NDArray[np.float32],
+    token_ids: Sequence[int],
+    *,
+    blank_id: int,
+    canonical_ids: Sequence[int] | None = None,
+) -> Hypothesis:
+    """Return the most probable path of these tokens, of all that read as them (Viterbi).
+
+    log_probs: (frames, vocab) float32.
+    token_ids: in order, repeats merged, no blanks.
+    canonical_ids: (vocab,), the id that each output counts as (``Vocabulary.canonical_ids``); None: itself.
+    The path's states are the tokens with a blank before, between and after them; it stays, steps on, or
+    leaves out a blank between tokens that differ (A. Graves et al., "Connectionist Temporal Classification",
+    ICML 2006, equations 6 to 8, the maximum in place of the sum). Memory: ``sqrt(frames) * tokens``.
+
+    Raises AlignmentError: a token is the blank or no output, or there are too few frames for the tokens.
+    """
+    if canonical_ids is not None:
+        log_probs, token_ids = _merged(log_probs, token_ids, canonical_ids)
+    tokens = np.asarray(token_ids, np.int64)
+    _check(len(log_probs), log_probs.shape[1], tokens, blank_id)
+    if len(tokens) == 0:
+        return Hypothesis()
+    labels = np.full(2 * len(tokens) + 1, blank_id)
+    labels[1::2] = tokens
+    path = _best_path(log_probs, labels)
+    states = np.arange(1, len(labels), 2)
+    starts, ends = np.searchsorted(path, states), np.searchsorted(path, states, side="right")
+    scores = log_probs[np.arange(len(path)), labels[path]]
+    means = span_means(scores[None], np.zeros_like(starts), starts, ends)
+    return Hypothesis(
+        token_ids=tuple(tokens.tolist()),
+        starts=tuple(starts.tolist()),
+        ends=tuple(ends.tolist()),
+        log_probs=tuple(means.tolist()),
+    )
+
+
+def _merged(
+    log_probs: npt.NDArray[np.float32], token_ids: Sequence[int], canonical_ids: Sequence[int]
+) -> tuple[npt.NDArray[np.float32], list[int]]:
+    """Give each canonical id the best of its outputs, as the best path does; name the tokens by these ids."""
+    canonical = np.asarray(canonical_ids)
+    others = np.flatnonzero(canonical != np.arange(len(canonical)))
+    if len(others):
+        # An unknown token without an id of its own lies past the outputs.
+        width = max(log_probs.shape[1], int(canonical.max()) + 1)
+        log_probs = np.pad(log_probs, ((0, 0), (0, width - log_probs.shape[1])), constant_values=-np.inf)
+        for output in others:
+            target = canonical[output]
+            log_probs[:, target] = np.maximum(log_probs[:, target], log_probs[:, output])
+    return log_probs, [int(canonical[token]) if 0 <= token < len(canonical) else token for token in token_ids]
+
+
+def _check(num_frames: int, num_outputs: int, tokens: npt.NDArray[np.int64], blank_id: int) -> None:
+    wrong = np.flatnonzero((tokens < 0) | (tokens >= num_outputs) | (tokens == blank_id))
+    if len(wrong):
+        raise AlignmentError(
+            f"token {wrong[0]} has the id {tokens[wrong[0]]}, which is the blank or not one of the "
+            f"{num_outputs} outputs; align only tokens that the model can write"
+        )
+    repeats = int((tokens[1:] == tokens[:-1]).sum())
+    if len(tokens) + repeats > num_frames:
+        raise AlignmentError(
+            f"{len(tokens)} tokens, with a blank in each of {repeats} repeats, need {len(tokens) + repeats} "
+            f"frames and there are {num_frames}; give a shorter text or all of its audio"
+        )
+
+
+def _best_path(log_probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the state of every frame, (frames,) int64.
+
+    labels: (states,), the output of each state. Only the scores before every block of ``sqrt(frames)`` frames
+    are kept; from the last block to the first, they give the block's moves once more.
+    """
+    num_frames = len(log_probs)
+    block = isqrt(num_frames) + 1
+    # A token may follow the token before it at once, without a blank, unless the two are equal.
+    barred = np.full(len(labels), -np.inf)
+    barred[3::2][labels[3::2] != labels[1:-2:2]] = 0
+    scores = np.full(len(labels), -np.inf)
+    scores[0] = 0  # as if a blank came before the first frame
+    before = []
+    for first in range(0, num_frames, block):
+        before.append(scores)
+        scores, _ = _advance(scores, log_probs[first : first + block], labels, barred)
+    state = len(labels) - (2 if scores[-2] > scores[-1] else 1)
+    if scores[state] == -np.inf:
+        raise AlignmentError("no path of the tokens has a probability above 0; give the text of this audio")
+    path = np.empty(num_frames, np.int64)
+    for index in reversed(range(len(before))):
+        _, moves = _advance(before[index], log_probs[index * block : (index + 1) * block], labels, barred)
+        for frame in reversed(range(len(moves))):
+            path[index * block + frame] = state
+            state -= int(moves[frame, state])
+    return path
+
+
+def _advance(
+    scores: npt.NDArray[np.float64],
+    log_probs: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    barred: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:
+    """Return the best score of a path into each state, and how many states on each frame's path moved.
+
+    scores: (states,) float64 before the frames. barred: (states,), 0 where two states may be moved at once,
+    else minus infinity. Returns (states,) float64 and (frames, states) int8.
+    """
+    moves = np.zeros((len(log_probs), len(labels)), np.int8)
+    padded = np.concatenate([[-np.inf, -np.inf], scores])
+    skip, step, stay = padded[:-2], padded[1:-1], padded[2:]
+    for row, move in zip(log_probs, moves, strict=True):
+        best = np.maximum(stay, step)
+        leap = skip + barred
+        move[:] = step > stay
+        move[leap > best] = 2
+        np.maximum(best, leap, out=best)
+        stay[:] = best + row[labels]
+    return stay, moves
