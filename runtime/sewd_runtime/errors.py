@@ -15,11 +15,17 @@ SewdError
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                the library refuses the model, or its interface differs
+├── CueLimitsError             ValueError         limits of subtitles that contradict one another
+├── DecodingError              ValueError         a decoder cannot work with its options and this vocabulary
+│   ├── HotwordError                              a hotword cannot be written, or its bonus is no number
+│   ├── LanguageModelError                        no language model in the file, or none of its words fits
+│   └── LexiconError                              no word of the lexicon can be written
 ├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
 ├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
 ├── TaskError                  TypeError          the bundle is for another task
+├── TextError                  ValueError         a text holds what the model cannot write
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
 
 A message says what is wrong, where, and what to do.
@@ -37,7 +43,7 @@ class SewdError(Exception):
 
 
 class AlignmentError(SewdError, ValueError):
-    """A text cannot be aligned with the audio: too long for it, or not of the model's tokens."""
+    """A text cannot be aligned with the audio: it is too long for it."""
 
 
 class AudioError(SewdError, ValueError):
@@ -92,6 +98,26 @@ class ModelError(BundleError):
     """The inference library refuses the model, or its inputs and outputs are not those of a bundle."""
 
 
+class CueLimitsError(SewdError, ValueError):
+    """The limits of subtitles contradict one another."""
+
+
+class DecodingError(SewdError, ValueError):
+    """A decoder cannot work with its options and this vocabulary."""
+
+
+class HotwordError(DecodingError):
+    """A hotword cannot be written with the model's tokens, or its bonus is not a finite number."""
+
+
+class LanguageModelError(DecodingError):
+    """The file is no language model, or it has no word that the recognizer can write."""
+
+
+class LexiconError(DecodingError):
+    """No word of the lexicon can be written with the model's tokens."""
+
+
 class InferenceError(SewdError, RuntimeError):
     """The inference library fails while it runs the model."""
 
@@ -110,6 +136,10 @@ class ProviderError(SewdError, RuntimeError):
 
 class TaskError(SewdError, TypeError):
     """The bundle is for another task."""
+
+
+class TextError(SewdError, ValueError):
+    """A text holds a character that the model cannot write."""
 
 
 class VocabularyError(SewdError, ValueError):

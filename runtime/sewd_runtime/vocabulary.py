@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sewd_runtime.errors import VocabularyError
+from sewd_runtime.errors import TextError, VocabularyError
 
 if TYPE_CHECKING:
     from sewd_runtime.manifest import CtcEntry
@@ -94,6 +95,39 @@ class Vocabulary:
             for before, after in _CLEAN_UP:
                 text = text.replace(before, after)
         return text
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text: one for each character, the word delimiter for white space.
+
+        A character that the model cannot write as it stands is written in the other case. Tokens of several
+        characters are never used: no model learns them from text. Raises TextError for any other character.
+        """
+        ids = {
+            piece: token_id
+            for token_id, piece in self.pieces.items()
+            if len(piece) == 1 and 0 <= token_id < len(self.canonical_ids)
+        }
+        if self.word_delimiter_id is not None:
+            ids[" "] = self.word_delimiter_id
+        text = " ".join(unicodedata.normalize("NFC", text).split())
+        written = "".join(sorted(ids)).strip()[:60]
+        found: list[int] = []
+        for place, character in enumerate(text):
+            forms = (character, character.upper(), character.lower())
+            form = next((form for form in forms if all(part in ids for part in form)), None)
+            if form is None:
+                raise TextError(
+                    f"the model cannot write {character!r}, character {place + 1} of the text, in "
+                    f"{_around(text, place)!r}; spell it in what it can: {written}"
+                )
+            found += [ids[part] for part in form]
+        return tuple(found)
+
+
+def _around(text: str, place: int, width: int = 20) -> str:
+    """Return what stands around a place of a text."""
+    first, last = max(0, place - width), place + width
+    return ("..." if first else "") + text[first:last] + ("..." if last < len(text) else "")
 
 
 def _canonical_ids(
