@@ -105,10 +105,10 @@ def test_a_failing_run_stops_no_other(
 ) -> None:
     run = Recognizer.transcribe_batch
 
-    def fail_on_long(self: Recognizer, audios: Any) -> Any:
+    def fail_on_long(self: Recognizer, audios: Any, **options: Any) -> Any:
         if any(len(samples) == 30_000 for samples in audios):
             raise InferenceError("out of\nmemory")
-        return run(self, audios)
+        return run(self, audios, **options)
 
     monkeypatch.setattr(Recognizer, "transcribe_batch", fail_on_long)
     assert transcribe(tiny_bundle, *noises) == 1
