@@ -19,7 +19,7 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     yield from _hotword_lines(figures["hotwords"])
     yield from _phrase_lines(figures["phrases"])
     speed = figures["speed"]
-    yield "Seconds of audio decoded in a second of one core (processor time of decoding, times of words too):\n"
+    yield "Seconds of audio decoded in a second of one core (processor time, times of words too):\n"
     yield "| decoder, beam width | real emissions | flat random emissions |"
     yield "|---|---|---|"
     yield from (f"| {name} | {rate} | {speed['flat'][name]} |" for name, rate in speed["real"].items())
@@ -29,9 +29,9 @@ def _decoder_lines(figures: Mapping[str, Any]) -> Iterator[str]:
     tuned, results = figures["tuned"], figures["decoders"]
     yield (
         f"Word error rate in percent. The language model has {figures['lm']['order']}-grams of the "
-        f"{figures['lm']['text']}; the lexicon is the ten digits. Weights were chosen on {tuned['dev_words']} "
-        f"words of other voices: alpha {tuned['alpha']}, beta {tuned['beta']}, unknown "
-        f"{tuned['unknown_score']}.\n"
+        f"{figures['lm']['text']}; the lexicon is the ten digits. Weights were chosen on "
+        f"{tuned['dev_words']} words of other voices and recordings: alpha {tuned['alpha']}, "
+        f"beta {tuned['beta']}, unknown {tuned['unknown_score']}.\n"
     )
     yield "| | " + " | ".join(f"{name} ({results[name]['words']} words)" for name in results) + " |"
     yield "|---" * (len(results) + 1) + "|"
@@ -58,8 +58,8 @@ def _hotword_lines(figures: Mapping[str, Any]) -> Iterator[str]:
 def _phrase_lines(figures: Mapping[str, Any]) -> Iterator[str]:
     before, after = figures["results"]
     yield (
-        f"{figures['count']} known numbers of five digits as hotwords, bonus {figures['bonus']}; every second "
-        f"of the strings by the six voices is one of them. Found whole: {before['recall']} → "
+        f"{figures['count']} known numbers of five digits as hotwords, bonus {figures['bonus']}; every "
+        f"second of the strings by the six voices is one of them. Found whole: {before['recall']} → "
         f"{after['recall']} % of {before['said']}; written where another was said: {before['false']} → "
         f"{after['false']}; word error rate of the other strings: {before['wer_elsewhere']} → "
         f"{after['wer_elsewhere']} % of {before['words_elsewhere']} words.\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,20 @@ from sewd_runtime.decode.automata import Automaton
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Number = TypeVar("Number", np.float64, np.int64)
 
 _NOBODY = -2
 """Node of an empty place in the beam; no prefix has it as its parent."""
+
+_EMPTY = {
+    "node": _NOBODY,
+    "parent": -1,
+    "token": -1,
+    "blank": -np.inf,
+    "token_end": -np.inf,
+    "bonus": 0.0,
+    "states": 0,
+}
+"""What stands in such a place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,19 +173,16 @@ class PrefixSearch:
         node[grows] = self.trie.children(parent[grows], token[grows])
         for index, automaton in enumerate(self._automata):
             states[grows, index] = automaton.step(states[grows, index], token[grows])
-        added = bonus[items, source, which]
-        shape, where = (batch, int(slots.max()) + 1), (items, slots)
-        return Beams(
-            node=_placed(shape, where, node, _NOBODY),
-            parent=_placed(shape, where, parent, -1),
-            token=_placed(shape, where, token, -1),
-            blank=_placed(shape, where, np.where(grows, -np.inf, blank[kept]), -np.inf),
-            token_end=_placed(
-                shape, where, np.where(grows, longer[items, source, which], token_end[kept]), -np.inf
-            ),
-            bonus=_placed(shape, where, np.where(grows, added, beams.bonus[kept]), 0),
-            states=_placed(shape, where, states, 0),
+        chosen = Beams(
+            node=node,
+            parent=parent,
+            token=token,
+            blank=np.where(grows, -np.inf, blank[kept]),
+            token_end=np.where(grows, longer[items, source, which], token_end[kept]),
+            bonus=np.where(grows, bonus[items, source, which], beams.bonus[kept]),
+            states=states,
         )
+        return _placed(chosen, (batch, int(slots.max()) + 1), (items, slots))
 
 
 def _merge(beams: Beams, token_end: Floats, longer: Floats, tokens: Ints) -> Floats:
@@ -211,10 +217,12 @@ def _best(scores: Floats, width: int, threshold: Floats) -> tuple[Ints, Ints, In
     return items, places, np.arange(len(items)) - starts[items]
 
 
-def _placed(
-    shape: tuple[int, int], where: tuple[Ints, Ints], values: npt.NDArray[Number], empty: float
-) -> npt.NDArray[Number]:
-    """Put the chosen prefixes' values, (chosen, ...), into their places of (batch, beam, ...)."""
-    full = np.full(shape + values.shape[1:], empty, values.dtype)
-    full[where] = values
-    return full
+def _placed(chosen: Beams, shape: tuple[int, int], where: tuple[Ints, Ints]) -> Beams:
+    """Put chosen prefixes, (chosen, ...), into their places of (batch, beam, ...); the rest is nobody."""
+    full = {
+        name: np.full(shape + getattr(chosen, name).shape[1:], empty, getattr(chosen, name).dtype)
+        for name, empty in _EMPTY.items()
+    }
+    for name, values in full.items():
+        values[where] = getattr(chosen, name)
+    return Beams(**full)
