@@ -249,6 +249,13 @@ def test_with_a_lexicon_only_its_words_are_written() -> None:
     assert alone(BeamSearch(lexicon=["AB"], width=1), unfinished).token_ids == ()
 
 
+def test_a_frame_that_the_lexicon_forbids_leaves_what_was_there() -> None:
+    log_probs = np.full((4, 4), -np.inf, np.float32)
+    log_probs[[0, 1, 2, 3], [0, 2, 2, BLANK]] = 0
+    assert alone(BeamSearch(lexicon=["A"]), log_probs).token_ids == (0,)
+    assert alone(BeamSearch(), log_probs).token_ids == (0, 2)
+
+
 def test_alternatives_come_with_the_hypothesis() -> None:
     log_probs = emission(3, 12, 1.0)
     plain, asked = alone(BeamSearch(), log_probs), alone(BeamSearch(alternatives=4), log_probs)

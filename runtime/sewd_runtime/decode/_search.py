@@ -17,6 +17,9 @@ Ints = npt.NDArray[np.int64]
 _NOBODY = -2
 """Node of an empty place in the beam; no prefix has it as its parent."""
 
+IMPOSSIBLE = -1e4
+"""Log-probability that stands for none, so that a prefix is left whatever the frames and the lexicon say."""
+
 _EMPTY = {
     "node": _NOBODY,
     "parent": -1,
@@ -106,7 +109,7 @@ class PrefixSearch:
         likely[..., self._blank_id] = False
         anywhere: npt.NDArray[np.bool_] = np.any(likely, axis=0)  # (frames, vocab)
         for frame, is_candidate in enumerate(anywhere):
-            row = log_probs[:, frame].astype(np.float64)
+            row = np.fmax(log_probs[:, frame].astype(np.float64), IMPOSSIBLE)
             blank, token_end = self._stay(beams, row)
             tokens = np.flatnonzero(is_candidate)
             if len(tokens) == 0:
@@ -141,6 +144,13 @@ class PrefixSearch:
         repeated = np.take_along_axis(row, np.maximum(beams.token, 0), axis=1)
         return blank, beams.token_end + np.where(beams.token >= 0, repeated, -np.inf)
 
+    def _bonus(self, beams: Beams, tokens: Ints) -> Floats:
+        """Return what the automata have given to each prefix with each token behind it."""
+        bonus = np.repeat(beams.bonus[..., None], len(tokens), axis=2)
+        for index, automaton in enumerate(self._automata):
+            bonus = bonus + automaton.credit(beams.states[..., index], tokens)
+        return bonus
+
     def _select(self, beams: Beams, blank: Floats, token_end: Floats, offered: Floats, tokens: Ints) -> Beams:
         """Return the best of the same prefixes and of those one token longer.
 
@@ -153,9 +163,7 @@ class PrefixSearch:
         )
         longer = before + offered[:, None]
         token_end = _merge(beams, token_end, longer, tokens)
-        bonus = np.broadcast_to(beams.bonus[..., None], longer.shape)
-        for index, automaton in enumerate(self._automata):
-            bonus = bonus + automaton.credit(beams.states[..., index], tokens)
+        bonus = self._bonus(beams, tokens)
         scores = np.concatenate(
             [np.logaddexp(blank, token_end) + beams.bonus, (longer + bonus).reshape(batch, -1)], axis=1
         )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.decode._search import Beams, PrefixSearch
+from sewd_runtime.decode._search import IMPOSSIBLE, Beams, PrefixSearch
 from sewd_runtime.decode._types import Alternative, Hypothesis
 from sewd_runtime.decode.alignment import align_tokens
 from sewd_runtime.decode.automata import Automaton
@@ -220,7 +220,7 @@ def _hypothesis(
 ) -> Hypothesis:
     """Return the best reading with the frames of its tokens; frames: (frames, vocab)."""
     aligned = align_tokens(
-        frames,
+        np.fmax(frames, np.float32(IMPOSSIBLE)),
         readings[0].token_ids,
         blank_id=vocabulary.blank_id,
         canonical_ids=vocabulary.canonical_ids,
