@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from sewd_runtime.audio import read_audio
     from sewd_runtime.bundle import Manifest
     from sewd_runtime.classifier import Classifier
+    from sewd_runtime.decode import BeamSearch, Greedy
+    from sewd_runtime.decode.language_model import KenlmModel
     from sewd_runtime.encoder import Encoder
     from sewd_runtime.loading import load
     from sewd_runtime.recognizer import Recognizer
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BeamSearch",
     "Classification",
     "Classifier",
     "Encoder",
+    "Greedy",
+    "KenlmModel",
     "Manifest",
     "Recognizer",
     "Segment",
@@ -35,9 +40,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BeamSearch": "decode",
     "Classification": "transcript",
     "Classifier": "classifier",
     "Encoder": "encoder",
+    "Greedy": "decode",
+    "KenlmModel": "decode.language_model",
     "Manifest": "bundle",
     "Recognizer": "recognizer",
     "Segment": "transcript",

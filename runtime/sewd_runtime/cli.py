@@ -10,12 +10,19 @@ from types import MappingProxyType, ModuleType
 
 import sewd_runtime
 from sewd_runtime.bench import command as bench
-from sewd_runtime.commands import align, classify, inspect, transcribe
+from sewd_runtime.commands import align, classify, inspect, lm, transcribe
 from sewd_runtime.commands._shared import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, NO_MODEL, complain
 from sewd_runtime.errors import SewdError
 
 COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
-    {"transcribe": transcribe, "align": align, "classify": classify, "inspect": inspect, "bench": bench}
+    {
+        "transcribe": transcribe,
+        "align": align,
+        "classify": classify,
+        "inspect": inspect,
+        "bench": bench,
+        "lm": lm,
+    }
 )
 
 

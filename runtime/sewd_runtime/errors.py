@@ -16,6 +16,10 @@ SewdError
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                the library refuses the model, or its interface differs
 ├── CueLimitsError             ValueError         limits of subtitles that contradict one another
+├── DecodingError              ValueError         a decoder cannot work with its options and this vocabulary
+│   ├── HotwordError                              a hotword cannot be written, or its bonus is no number
+│   ├── LanguageModelError                        no language model in the file, or none of its words fits
+│   └── LexiconError                              no word of the lexicon can be written
 ├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
 ├── JournalError               ValueError         a broken run cannot be taken up: another run's, or damaged
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
@@ -97,6 +101,22 @@ class ModelError(BundleError):
 
 class CueLimitsError(SewdError, ValueError):
     """The limits of subtitles contradict one another."""
+
+
+class DecodingError(SewdError, ValueError):
+    """A decoder cannot work with its options and this vocabulary."""
+
+
+class HotwordError(DecodingError):
+    """A hotword cannot be written with the model's tokens, or its bonus is not a finite number."""
+
+
+class LanguageModelError(DecodingError):
+    """The file is no language model, or it has no word that the recognizer can write."""
+
+
+class LexiconError(DecodingError):
+    """No word of the lexicon can be written with the model's tokens."""
 
 
 class InferenceError(SewdError, RuntimeError):

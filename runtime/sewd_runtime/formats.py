@@ -32,12 +32,18 @@ def as_text(transcript: Transcript) -> str:
 
 
 def as_dict(transcript: Transcript) -> dict[str, Any]:
-    """Return what JSON tells: text, words with their times in seconds, characters where there are any."""
+    """Return what JSON tells: text, words with their times in seconds, and what was asked for beside them.
+
+    That is the characters of each word, and the alternatives of each segment with their scores.
+    """
     words = [asdict(word) for word in transcript.words]
     for word in words:
         if not word["characters"]:
             del word["characters"]
-    return {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+    found = {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+    if any(segment.alternatives for segment in transcript.segments):
+        found["alternatives"] = [[asdict(one) for one in each.alternatives] for each in transcript.segments]
+    return found
 
 
 def as_json(transcript: Transcript) -> str:

@@ -23,7 +23,7 @@ class Task:
     """What makes a transcript what it is: another task's steps are never taken up.
 
     audio_sha256, bundle_sha256: of the recording's file, and of bundle.json. library: what runs the model.
-    options: of the decoder and the segmentation, as they print themselves.
+    options: of the decoder and the segmentation, in words.
     """
 
     audio_sha256: str

@@ -46,13 +46,14 @@ def load(
 
 def _wrap(engine: Engine) -> Recognizer | Classifier | Encoder:
     if engine.manifest.task == "ctc":
-        return Recognizer(engine=engine, vocabulary=_read_vocabulary(engine.bundle))
+        return Recognizer(engine=engine, vocabulary=read_vocabulary(engine.bundle))
     if engine.manifest.task == "classification":
         return Classifier(engine=engine, labels=_read_labels(engine.bundle))
     return Encoder(engine=engine)
 
 
-def _read_vocabulary(bundle: Bundle) -> Vocabulary:
+def read_vocabulary(bundle: Bundle) -> Vocabulary:
+    """Read the vocabulary of a bundle whose task is ctc. Raises VocabularyError."""
     manifest = bundle.manifest
     assert manifest.ctc is not None  # the manifest was checked
     tokens: dict[str, int] = _read_json(bundle, VOCAB_NAME, dict[str, int])

@@ -52,13 +52,25 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One text that a stretch of speech may be, and its score, by which a decoder orders them."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of speech, in seconds: a recording that runs whole, or what lies between two pauses."""
+    """A stretch of speech, in seconds: a recording that runs whole, or what lies between two pauses.
+
+    alternatives: its best readings, this one first, where the decoder was asked for them.
+    """
 
     text: str
     start_s: float
     end_s: float
     words: tuple[Word, ...]
+    alternatives: tuple[Reading, ...] = ()
 
     def later(self, seconds: float) -> "Segment":
         """Return the segment as part of a recording in which it comes ``seconds`` later."""
@@ -100,7 +112,16 @@ class Transcript:
         words = tuple(_words(hypothesis, vocabulary, clock, duration_s, characters))
         if not words:
             return cls(text=text, segments=(), duration_s=duration_s)
-        segment = Segment(text=text, start_s=words[0].start_s, end_s=words[-1].end_s, words=words)
+        segment = Segment(
+            text=text,
+            start_s=words[0].start_s,
+            end_s=words[-1].end_s,
+            words=words,
+            alternatives=tuple(
+                Reading(text=vocabulary.text(one.token_ids), score=one.score)
+                for one in hypothesis.alternatives
+            ),
+        )
         return cls(text=text, segments=(segment,), duration_s=duration_s)
 
 

@@ -41,9 +41,12 @@ def run(code: str) -> str:
 
 def test_public_names() -> None:
     assert sewd_runtime.__all__ == [
+        "BeamSearch",
         "Classification",
         "Classifier",
         "Encoder",
+        "Greedy",
+        "KenlmModel",
         "Manifest",
         "Recognizer",
         "Segment",

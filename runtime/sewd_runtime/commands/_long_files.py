@@ -66,11 +66,13 @@ def chosen_segmentation(options: argparse.Namespace) -> Segmentation:
 class LongFiles:
     """How long files are run.
 
-    journals: the folder that their journals lie in; None: there are none. resume: take up what is there.
+    decoding: what the decoder is, in words. journals: the folder that their journals lie in; None: there are
+    none. resume: take up what is there.
     """
 
     recognizer: Recognizer
     decoder: Decoder
+    decoding: str
     segmentation: Segmentation
     characters: bool
     journals: Path | None
@@ -151,5 +153,5 @@ class LongFiles:
             precision=engine.precision,
             provider=engine.session.provider,
             library=engine.session.library,
-            options=f"{self.decoder} {self.segmentation} characters={self.characters}",
+            options=f"{self.decoding} {self.segmentation} characters={self.characters}",
         )

@@ -9,6 +9,12 @@ from functools import partial
 import numpy as np
 
 from sewd_runtime._types import AudioSource
+from sewd_runtime.commands._decoding import (
+    add_decoding,
+    decoder_of,
+    describe_decoding,
+    find_decoding_misuse,
+)
 from sewd_runtime.commands._files import add_files, read_short, run_files
 from sewd_runtime.commands._long_files import (
     LONG_FILES,
@@ -19,7 +25,6 @@ from sewd_runtime.commands._long_files import (
 )
 from sewd_runtime.commands._shared import EXIT_CODES, USAGE, add_model, complain, load_recognizer
 from sewd_runtime.commands._transcripts import OUTPUT, add_output, choose_writer, find_misuse
-from sewd_runtime.decode import Greedy
 from sewd_runtime.formats import FORMATS
 from sewd_runtime.transcript import Transcript
 
@@ -33,19 +38,23 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_output(command)
     add_long_files(command)
     add_model(command)
+    add_decoding(command)
 
 
 def run(options: argparse.Namespace) -> int:
     """Transcribe the files and return the exit code."""
-    if misuse := find_misuse(options) or find_long_misuse(options):
+    misuse = find_misuse(options) or find_long_misuse(options) or find_decoding_misuse(options)
+    if misuse:
         complain(ValueError(misuse))
         return USAGE
+    decoder = decoder_of(options)
     model = load_recognizer(options, "transcribe")
     if options.output_dir is not None:
         options.output_dir.mkdir(parents=True, exist_ok=True)
     long_files = LongFiles(
         recognizer=model,
-        decoder=Greedy(),
+        decoder=decoder,
+        decoding=describe_decoding(options),
         segmentation=chosen_segmentation(options),
         characters=options.characters,
         journals=options.output_dir,

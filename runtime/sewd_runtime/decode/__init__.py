@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sewd_runtime.decode._types import Decoder, DecoderState, Hypothesis
+from sewd_runtime.decode._types import Alternative, Decoder, DecoderState, Hypothesis
 from sewd_runtime.decode.alignment import align_tokens
+from sewd_runtime.decode.beam import BeamSearch
 from sewd_runtime.decode.greedy import Greedy, greedy
 from sewd_runtime.decode.softmax import log_softmax
 
 __all__ = [
     "DECODERS",
+    "Alternative",
+    "BeamSearch",
     "Decoder",
     "DecoderState",
     "Greedy",
@@ -21,5 +24,5 @@ __all__ = [
     "log_softmax",
 ]
 
-DECODERS: Mapping[str, type[Decoder]] = MappingProxyType({"greedy": Greedy})
+DECODERS: Mapping[str, type[Decoder]] = MappingProxyType({"greedy": Greedy, "beam": BeamSearch})
 """Name on the command line → options."""

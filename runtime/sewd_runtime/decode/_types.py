@@ -13,6 +13,14 @@ from sewd_runtime.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One reading of an utterance: its tokens, and the score by which readings are ordered."""
+
+    token_ids: tuple[int, ...]
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
     """The tokens of one utterance's path, repeats merged and blanks left out, with the frames of each.
 
@@ -21,12 +29,14 @@ class Hypothesis:
     ends: one past its last frame; the frames between a token's end and the next start are blank.
     log_probs: the mean over the token's frames of the log-probability that the path has there, so
         ``exp`` of it is the geometric mean of the frames' probabilities, whatever the token's duration.
+    alternatives: the best readings, this one first, where a decoder was asked for them.
     """
 
     token_ids: tuple[int, ...] = ()
     starts: tuple[int, ...] = ()
     ends: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
     def later(self, frames: int) -> Hypothesis:
         """Return the same tokens so many frames later."""

@@ -1,0 +1,76 @@
+"""Token sequences that share their beginnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+ROOT = 0
+"""The empty prefix."""
+
+
+class Trie:
+    """Prefixes as nodes: each its parent and its last token. A prefix has one node; a child's comes later."""
+
+    def __init__(self, vocab: int) -> None:
+        self._vocab = vocab
+        self._parents = [-1]
+        self._tokens = [-1]
+        self._nodes: dict[int, int] = {}  # parent * vocab + token → node
+
+    def __len__(self) -> int:
+        return len(self._parents)
+
+    def children(
+        self, parents: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Return the nodes, (nodes,), of these prefixes with these tokens behind them."""
+        nodes = []
+        for key in (parents * self._vocab + tokens).tolist():
+            node = self._nodes.get(key)
+            if node is None:
+                node = self._nodes[key] = len(self._parents)
+                parent, token = divmod(key, self._vocab)
+                self._parents.append(parent)
+                self._tokens.append(token)
+            nodes.append(node)
+        return np.array(nodes, np.int64)
+
+    def token_ids(self, node: int) -> tuple[int, ...]:
+        """Return the tokens of a prefix."""
+        tokens = []
+        while node != ROOT:
+            tokens.append(self._tokens[node])
+            node = self._parents[node]
+        return tuple(reversed(tokens))
+
+    def common(self, nodes: Iterable[int]) -> int:
+        """Return the longest prefix that all of some nodes begin with."""
+        left = set(nodes)
+        while len(left) > 1:
+            # No node is the beginning of one that came before it, so the last one is not what they share.
+            last = max(left)
+            left.remove(last)
+            left.add(self._parents[last])
+        return left.pop()
+
+    def retain(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Forget all but these nodes and their beginnings; return the new number of each old node."""
+        kept = {ROOT}
+        for node in nodes.tolist():
+            while node not in kept:
+                kept.add(node)
+                node = self._parents[node]
+        renumbered = np.full(len(self._parents), -1)
+        order = sorted(kept)
+        renumbered[order] = np.arange(len(order))
+        new = renumbered.tolist()
+        self._tokens = [self._tokens[node] for node in order]
+        self._parents = [-1, *(new[self._parents[node]] for node in order[1:])]
+        pairs = zip(self._parents, self._tokens, strict=True)
+        self._nodes = {
+            parent * self._vocab + token: node for node, (parent, token) in enumerate(pairs) if node != ROOT
+        }
+        return renumbered

@@ -1,0 +1,108 @@
+"""What a beam search knows of the text besides the emission, as automata over a vocabulary's tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from sewd_runtime.decode.automata import Automaton, Table
+from sewd_runtime.decode.hotwords import compile_hotwords
+from sewd_runtime.decode.language_model import LanguageModel, choose_case
+from sewd_runtime.decode.language_scores import CharacterScores, Weights, WordScores
+from sewd_runtime.decode.lexicon import compile_lexicon
+from sewd_runtime.errors import DecodingError, HotwordError, LexiconError, TextError
+from sewd_runtime.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What does not depend on the utterance: tables, and how words are written for the language model."""
+
+    tables: tuple[Table, ...]
+    case: Callable[[str], str]
+
+
+def compile_tables(
+    vocabulary: Vocabulary,
+    *,
+    vocab: int,
+    lm: LanguageModel | None,
+    lexicon: Collection[str] | None,
+    hotwords: Mapping[str, float],
+) -> Compiled:
+    """Compile what does not depend on the utterance. Raises DecodingError."""
+    tables = []
+    if lexicon is not None:
+        words = _spell_lexicon(lexicon, vocabulary)
+        delimiter = _delimiter(vocabulary, "a lexicon")
+        tables.append(compile_lexicon(words, vocab=vocab, word_delimiter_id=delimiter))
+    if hotwords:
+        delimiter = _delimiter(vocabulary, "hotwords")
+        phrases = _spell_hotwords(hotwords, vocabulary)
+        tables.append(compile_hotwords(phrases, vocab=vocab, word_delimiter_id=delimiter))
+    return Compiled(tables=tuple(tables), case=str if lm is None else choose_case(lm, vocabulary))
+
+
+def build_automata(
+    compiled: Compiled, vocabulary: Vocabulary, *, vocab: int, lm: LanguageModel | None, weights: Weights
+) -> tuple[Automaton, ...]:
+    """Return the automata of a search; that of a language model remembers what it was asked."""
+    if lm is None:
+        return compiled.tables
+    unknown = vocabulary.unknown_piece or ""
+    pieces = [vocabulary.pieces.get(token_id, unknown) for token_id in range(vocab)]
+    scores: Automaton
+    if lm.level == "word":
+        delimiter = _delimiter(vocabulary, "a language model of words")
+        scores = WordScores(lm, weights, case=compiled.case, pieces=pieces, word_delimiter_id=delimiter)
+    else:
+        scores = CharacterScores(
+            lm,
+            weights,
+            case=compiled.case,
+            pieces=pieces,
+            word_delimiter_id=vocabulary.word_delimiter_id,
+        )
+    return (*compiled.tables, scores)
+
+
+def _delimiter(vocabulary: Vocabulary, what: str) -> int:
+    if vocabulary.word_delimiter_id is None:
+        raise DecodingError(f"{what} needs a token that separates words, and the model has none")
+    return vocabulary.word_delimiter_id
+
+
+def _spell_hotwords(hotwords: Mapping[str, float], vocabulary: Vocabulary) -> dict[tuple[int, ...], float]:
+    phrases: dict[tuple[int, ...], float] = {}
+    for phrase, bonus in hotwords.items():
+        if not math.isfinite(bonus):
+            raise HotwordError(f"hotword {phrase!r}: the bonus {bonus} is not a finite number")
+        try:
+            token_ids = vocabulary.encode(phrase)
+        except TextError as error:
+            raise HotwordError(f"hotword {phrase!r}: {error}") from error
+        if not token_ids:
+            raise HotwordError(f"hotword {phrase!r}: there is no word in it")
+        if token_ids in phrases:
+            raise HotwordError(f"hotword {phrase!r}: another one is spelt the same; give it once")
+        phrases[token_ids] = bonus
+    return phrases
+
+
+def _spell_lexicon(lexicon: Collection[str], vocabulary: Vocabulary) -> list[tuple[int, ...]]:
+    spelt = (_spell(word, vocabulary) for word in lexicon)
+    words = [word for word in spelt if word and vocabulary.word_delimiter_id not in word]
+    if not words:
+        raise LexiconError(
+            f"the model can write none of the lexicon's {len(lexicon)} words; spell them in its letters"
+        )
+    return words
+
+
+def _spell(word: str, vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Return a word's tokens; none where the model cannot write it."""
+    try:
+        return vocabulary.encode(word)
+    except TextError:
+        return ()

@@ -1,0 +1,35 @@
+"""Only listed words: a trie of their tokens as an automaton."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from sewd_runtime.decode.automata import Table
+
+_START = 0
+
+
+def compile_lexicon(words: Iterable[Sequence[int]], *, vocab: int, word_delimiter_id: int) -> Table:
+    """Return the automaton that forbids every word but these.
+
+    words: token ids of each, without delimiters. Delimiters without a word between them are allowed.
+    """
+    goto: list[dict[int, int]] = [{}]
+    complete = {_START}
+    for word in words:
+        state = _START
+        for token in word:
+            if token not in goto[state]:
+                goto[state][token] = len(goto)
+                goto.append({})
+            state = goto[state][token]
+        complete.add(state)
+    next_state = np.full((len(goto), vocab), -1, np.int32)
+    for state, children in enumerate(goto):
+        next_state[state, list(children)] = list(children.values())
+    finals = np.full(len(goto), -np.inf)
+    finals[list(complete)] = 0
+    next_state[list(complete), word_delimiter_id] = _START
+    return Table(next=next_state, credits=None, finals=finals)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sewd_runtime import BeamSearch, Greedy, load
+from sewd_runtime.cli import main
+from sewd_runtime.commands._decoding import add_decoding, decoder_of, find_decoding_misuse
+from sewd_runtime.errors import HotwordError
+from sewd_runtime.recognizer import Recognizer
+
+Capture = pytest.CaptureFixture[str]
+CLIPS = Path(__file__).parents[2] / "export/sewd_export/speech"
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_decoding(parser)
+    return parser.parse_args(arguments)
+
+
+def test_what_is_given_chooses_the_decoder(tmp_path: Path) -> None:
+    (tmp_path / "hot.txt").write_text("# places\nAachen=8\n\nNew York = 6.5\n")
+    (tmp_path / "words.txt").write_text("one\ntwo\n")
+    assert decoder_of(parse()) == Greedy() == decoder_of(parse("--decoder", "greedy"))
+    assert decoder_of(parse("--decoder", "beam")) == BeamSearch()
+    assert decoder_of(parse("--beam-width", "5", "--n-best", "3")) == BeamSearch(width=5, alternatives=3)
+    found = decoder_of(
+        parse("--hotwords", str(tmp_path / "hot.txt"), "--hotword", "a=b=2", "--hotword", "Aachen=1")
+    )
+    assert found == BeamSearch(hotwords={"Aachen": 1.0, "New York": 6.5, "a=b": 2.0})
+    words = decoder_of(parse("--lexicon", str(tmp_path / "words.txt")))
+    assert words == BeamSearch(lexicon=frozenset({"one", "two"}))
+
+
+def test_a_language_model_is_opened(tmp_path: Path) -> None:
+    pytest.importorskip("kenlm", reason="needs sewd[lm]")
+    (tmp_path / "text.txt").write_text("one two\n")
+    assert main(["lm", "build", str(tmp_path / "text.txt"), "-o", str(tmp_path / "lm.arpa")]) == 0
+    options = parse(
+        "--lm", str(tmp_path / "lm.arpa"), "--alpha", "0.3", "--beta", "2", "--unknown-score", "-9"
+    )
+    found = decoder_of(options)
+    assert isinstance(found, BeamSearch)
+    assert (found.alpha, found.beta, found.unknown_score) == (0.3, 2.0, -9.0)
+    assert found.lm is not None
+    assert found.lm.level == "word"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--decoder", "greedy", "--beam-width", "4"], "--beam-width needs --decoder beam"),
+        (["--decoder", "greedy", "--hotword", "a=1"], "--hotword needs --decoder beam"),
+        (["--alpha", "1"], "--alpha needs --lm"),
+        (["--lm-level", "character"], "--lm-level needs --lm"),
+    ],
+)
+def test_options_that_contradict_one_another(arguments: list[str], message: str) -> None:
+    assert find_decoding_misuse(parse(*arguments)) == message
+    assert find_decoding_misuse(parse("--decoder", "beam", "--beam-width", "4")) is None
+
+
+@pytest.mark.parametrize("text", ["Aachen", "=8", "Aachen=", "Aachen=x", ""])
+def test_hotwords_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+    with pytest.raises(argparse.ArgumentError, match="TEXT=BONUS"):
+        parse("--hotword", text)
+    (tmp_path / "hot.txt").write_text(f"a=1\n {text} \n")
+    if text:
+        with pytest.raises(HotwordError, match=r"hot\.txt:2: .*TEXT=BONUS"):
+            decoder_of(parse("--hotwords", str(tmp_path / "hot.txt")))
+
+
+def transcribe(bundle: Path, *arguments: str) -> int:
+    return main(["transcribe", "--model", str(bundle), "--threads", "1", *arguments])
+
+
+def test_wrong_usage_is_told_before_anything_runs(tiny_bundle: Path, capsys: Capture) -> None:
+    assert transcribe(tiny_bundle, "--n-best", "2", "none.wav") == 2
+    assert "--n-best needs --format json" in capsys.readouterr().err
+    assert transcribe(tiny_bundle, "--lm", "none.arpa", "none.wav") == 3
+    assert "none.arpa" in capsys.readouterr().err
+
+
+def test_the_readings_stand_in_the_json(tiny_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 20_000), 16_000)
+    assert transcribe(tiny_bundle, "--n-best", "3", "--format", "json", str(path)) == 0
+    found = json.loads(capsys.readouterr().out)
+    [readings] = found["alternatives"]
+    assert len(readings) == 3
+    assert readings[0]["text"] == found["text"]
+    scores = [reading["score"] for reading in readings]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="not a checkout")
+def test_hotwords_and_batches_through_the_recognizer() -> None:
+    model = load(threads=1)
+    assert isinstance(model, Recognizer)
+    clips = sorted(str(path) for path in CLIPS.glob("*.flac"))
+    for decoder in (
+        BeamSearch(),
+        BeamSearch(hotwords={"nine": 6.0, "oh no": 1.0}),
+        BeamSearch(lexicon=["one"]),
+    ):
+        together = [result.text for result in model.transcribe_batch(clips, decoder=decoder)]
+        assert together == [model.transcribe(clip, decoder=decoder).text for clip in clips]
+    assert set(" ".join(together).split()) <= {"ONE"}
