@@ -75,3 +75,7 @@ class DecoderState(Protocol):
     def settled(self) -> int:
         """Count the first tokens of ``best`` that no further frame can change; it never falls."""
         ...
+
+    def copy(self) -> DecoderState:
+        """Return a state that goes on from here by itself: what might follow, without believing it."""
+        ...

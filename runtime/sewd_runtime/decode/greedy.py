@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,6 +59,10 @@ class GreedyState:
     def settled(self) -> int:
         """Count the tokens that no further frame can change."""
         return len(self._past.token_ids)
+
+    def copy(self) -> GreedyState:
+        """Return a state that goes on from here by itself."""
+        return copy.copy(self)  # nothing it holds is ever changed in place
 
     def _decode(self, frames: npt.NDArray[np.float32]) -> Hypothesis:
         [found] = Greedy().decode(frames[None], np.array([len(frames)]), self._vocabulary)
