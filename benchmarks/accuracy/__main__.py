@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from accuracy import streaming
 from accuracy.sections import ROOT, Section
 from peers import machine
 
-SECTIONS: Mapping[str, Section] = {section.name: section for section in ()}
+SECTIONS: Mapping[str, Section] = {section.name: section for section in (streaming.SECTION,)}
 """In the order of the document."""
 
 HEAD = """\

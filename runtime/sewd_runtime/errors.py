@@ -15,9 +15,11 @@ SewdError
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                the library refuses the model, or its interface differs
 ├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
+├── MicrophoneError            OSError            there is no microphone, or it cannot be opened
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
 ├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
+├── StreamFinishedError        RuntimeError       a stream was fed after it was finished
 ├── TaskError                  TypeError          the bundle is for another task
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
 
@@ -91,6 +93,10 @@ class InferenceError(SewdError, RuntimeError):
     """The inference library fails while it runs the model."""
 
 
+class MicrophoneError(SewdError, OSError):
+    """There is no microphone, or it cannot be opened."""
+
+
 class MissingPackageError(SewdError, ImportError):
     """An optional package is not installed."""
 
@@ -101,6 +107,10 @@ class PrecisionError(SewdError, ValueError):
 
 class ProviderError(SewdError, RuntimeError):
     """The execution provider is unknown or does not load."""
+
+
+class StreamFinishedError(SewdError, RuntimeError):
+    """The stream was finished; what follows is another stream."""
 
 
 class TaskError(SewdError, TypeError):

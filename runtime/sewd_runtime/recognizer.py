@@ -9,10 +9,12 @@ from sewd_runtime.decode import Decoder, Greedy, Hypothesis, log_softmax
 from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock
 from sewd_runtime.segmentation import SEGMENTATION, Segmentation, find_regions
+from sewd_runtime.stream import Stream, Streaming
 from sewd_runtime.transcript import Segment, Transcript
 from sewd_runtime.vocabulary import Vocabulary
 
 _GREEDY = Greedy()
+_STREAMING = Streaming()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,26 @@ class Recognizer:
             ),
             segments=tuple(segments),
             duration_s=num_samples / rate_hz,
+        )
+
+    def stream(
+        self,
+        *,
+        sample_rate_hz: int | None = None,
+        decoder: Decoder = _GREEDY,
+        streaming: Streaming = _STREAMING,
+    ) -> Stream:
+        """Open a stream: speech to text while it is spoken, of any length.
+
+        sample_rate_hz: the rate of the blocks that will be fed, the model's if None. Many streams share this
+        model: ``stream.feed_streams`` runs what is due in all of them as batches. Raises AudioValueError.
+        """
+        return Stream(
+            self.engine,
+            self.vocabulary,
+            decoder=decoder,
+            streaming=streaming,
+            sample_rate_hz=sample_rate_hz,
         )
 
     def logits(self, recordings: Sequence[Samples]) -> list[Output]:

@@ -28,6 +28,10 @@ class Hypothesis:
     ends: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
 
+    def part(self, first: int, last: int) -> Hypothesis:
+        """Return the tokens from ``first`` up to ``last``."""
+        return Hypothesis(**{name: getattr(self, name)[first:last] for name in self.__slots__})
+
     def later(self, frames: int) -> Hypothesis:
         """Return the same tokens so many frames later."""
         return replace(
