@@ -225,16 +225,17 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     """Yield the section."""
     defaults = figures["defaults"]
     yield (
-        f"{figures['words']} words of the test recordings, joined to strings of 3 to 6 with gaps of 50 to 250 ms, "
-        f"and these with pauses of {PAUSE_S[0]} to {PAUSE_S[1]:g} s and noise at -80 dB: {figures['minutes']} "
-        f"minutes. The word error rate is that of whole talks, and of the strings, each a stream of its own; "
-        f"offline both run as `sewd transcribe` runs them. Chunks of {defaults['chunk_s']:g} s, "
-        f"{defaults['left_context_s']:g} s of left context.\n"
+        f"{figures['words']} words of the test recordings, joined to strings of 3 to 6 with gaps of 50 to "
+        f"250 ms, and these with pauses of {PAUSE_S[0]} to {PAUSE_S[1]:g} s and noise at -80 dB: "
+        f"{figures['minutes']} minutes. The word error rate is that of whole talks, and of the strings, each "
+        f"a stream of its own; offline both run as `sewd transcribe` runs them. Chunks of "
+        f"{defaults['chunk_s']:g} s, {defaults['left_context_s']:g} s of left context.\n"
     )
     yield (
-        "Lag: from where a word's energy ends to when it is committed, and to when it is first shown as pending "
-        "(below zero: before it ends), of the words that are right, in seconds of audio, average and 95th "
-        "percentile; computing comes on top. CPU: processor time of one stream over its audio, one thread.\n"
+        "Lag: from where a word's energy ends to when it is committed, and to when it is first shown, "
+        "pending (below zero: before it ends), of the words that are right, in seconds of audio, average and "
+        "95th percentile; computing comes on top. CPU: processor time of one stream over its audio, one "
+        "thread.\n"
     )
     yield "| precision | right context | WER, % | of strings, % | committed, s | shown, s | CPU, % |"
     yield "|---|---|---|---|---|---|---|"
@@ -242,11 +243,15 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
         if row["right_context_s"] is None:
             yield f"| {row['precision']} | offline | {row['wer']:.1f} | {row['wer_strings']:.1f} | | | |"
             continue
-        committed, shown = (f"{row[name][0]:.2f}, {row[name][1]:.2f}" for name in ("lag_s", "shown_s"))
-        yield (
-            f"| {row['precision']} | {row['right_context_s']:g} s | {row['wer']:.1f} | {row['wer_strings']:.1f} "
-            f"| {committed} | {shown} | {100 * row['cpu_share']:.1f} |"
+        cells = (
+            row["precision"],
+            f"{row['right_context_s']:g} s",
+            f"{row['wer']:.1f}",
+            f"{row['wer_strings']:.1f}",
+            *(f"{row[name][0]:.2f}, {row[name][1]:.2f}" for name in ("lag_s", "shown_s")),
+            f"{100 * row['cpu_share']:.1f}",
         )
+        yield f"| {' | '.join(cells)} |"
     pooled = " and ".join(
         f"{100 * share:.1f} % in {precision}" for precision, share in figures["pooled_cpu_share"].items()
     )

@@ -140,8 +140,9 @@ class Windows:
         missing = max(0, self._begin - first)  # of the left context, before the segment
         before = self._earlier[max(0, len(self._earlier) - missing) :] if missing else []
         first = max(first, self._begin)
+        frames = [*before, *self._held[first - self._first : end - self._first]]
         return Window(
-            samples=np.concatenate([*before, *self._held[first - self._first : end - self._first]]),
+            samples=np.concatenate(frames) if frames else np.zeros(0, np.float32),
             begin=self._begin,
             known=len(before) + self._frozen - first,
             new=new,
