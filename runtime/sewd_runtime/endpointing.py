@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class Endpointer:
         self._loudest_db = _QUIETEST_DB
         self._threshold_db = -np.inf
         self._frames = 0
-        self._end = 0  # of the segment before this one
+        self._begin = 0  # of the segment, or of the pause after its margin
         self.in_speech = True
         self.heard_speech = False
         """Whether anything loud was heard in this segment."""
@@ -63,25 +64,32 @@ class Endpointer:
         if self._frames % _UPDATE_FRAMES == 0:
             self._update_threshold()
         self._frames += 1
-        is_loud = frame_db > self._threshold_db
+        loud = self._loud_run()
         turns: list[Turn] = []
-        if self.in_speech and (pause_begin := self._pause_begin(is_loud)) is not None:
+        pause = self._frames - loud - self._pause
+        if self.in_speech and pause >= self._begin and self._was_quiet(loud):
             self.in_speech = False
-            self._end = pause_begin + self._margin if self.heard_speech else pause_begin
-            turns.append(Turn(begins=False, frame=self._end))
-        if is_loud and not self.in_speech:
+            self._begin = pause + self._margin if self.heard_speech else pause
+            turns.append(Turn(begins=False, frame=self._begin))
+        if loud and not self.in_speech:
             self.in_speech, self.heard_speech = True, False
-            turns.append(Turn(begins=True, frame=max(self._end, self._frames - 1 - self._margin)))
-        self.heard_speech |= is_loud
+            self._begin = max(self._begin, self._frames - loud - self._margin)
+            turns.append(Turn(begins=True, frame=self._begin))
+        self.heard_speech |= loud > 0
         return tuple(turns)
 
-    def _pause_begin(self, is_loud: bool) -> int | None:
-        """Return where the pause before a loud frame, or up to a quiet one, begins, if it is long enough."""
-        last = len(self._recent_db) - is_loud  # what was loud may be quiet beside what is heard now
-        if last < self._pause:
-            return None
-        newest = [self._recent_db[place] for place in range(last - self._pause, last)]
-        return self._frames - is_loud - self._pause if max(newest) <= self._threshold_db else None
+    def _loud_run(self) -> int:
+        """Count the newest frames that are loud, up to a pause of them."""
+        newest = itertools.islice(reversed(self._recent_db), self._pause)
+        return sum(1 for _ in itertools.takewhile(lambda level: level > self._threshold_db, newest))
+
+    def _was_quiet(self, loud: int) -> bool:
+        """Tell whether a whole pause lies before the newest ``loud`` frames.
+
+        Beside the first word that is heard, what counted as speech before it may turn out to be a pause.
+        """
+        before = list(itertools.islice(reversed(self._recent_db), loud, loud + self._pause))
+        return len(before) == self._pause and max(before) <= self._threshold_db
 
     def _update_threshold(self) -> None:
         recent = np.array(self._recent_db)
