@@ -17,7 +17,7 @@ from accuracy.sections import Section
 from sewd_runtime import Partial, Recognizer, Streaming, Word, feed_streams, finish_streams, load
 
 RIGHT_CONTEXTS_S = (0.5, 1.0, 2.0)
-ROUNDS = 3
+ROUNDS = 2
 GAP_S, PAUSE_S = (0.05, 0.25), (0.2, 3.0)
 NOISE = 1e-4  # of full scale: -80 dB
 BLOCK_S = 0.04

@@ -13,26 +13,7 @@ from sewd_runtime.frames import FrameClock
 from sewd_runtime.transcript import Transcript, Word
 from sewd_runtime.vocabulary import Vocabulary
 
-_EDGE_FRAMES = 12
-"""How far before its end a chunk may be parted from the next: a quarter of a second."""
-
 _LONG_S = 30.0
-
-
-def find_edge(log_probs: NDArray[np.float32], frames: int, vocabulary: Vocabulary) -> int:
-    """Return how many of the first ``frames`` to freeze: up to the surest gap between letters near their end.
-
-    The next window may hear a letter a frame sooner or later; where both frames at the edge are blank or the
-    word delimiter none is lost or doubled by it. log_probs: (frames or more, vocab) float32.
-    """
-    least = max(1, frames - _EDGE_FRAMES)
-    if least >= frames:
-        return max(0, frames)
-    gap = log_probs[least - 1 : frames + 1, vocabulary.blank_id]
-    if vocabulary.word_delimiter_id is not None:
-        gap = np.logaddexp(gap, log_probs[least - 1 : frames + 1, vocabulary.word_delimiter_id])
-    surest = np.minimum(gap[:-1], gap[1:])  # edges before frame least, least + 1, ...
-    return least + len(surest) - 1 - int(np.argmax(surest[::-1]))  # of equals the last
 
 
 class Committer:

