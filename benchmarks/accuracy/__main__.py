@@ -8,13 +8,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accuracy import confidence, decoding, long_audio, times
+from accuracy import confidence, decoding, long_audio, streaming, times
 from accuracy.sections import ROOT, Section
 from peers import machine
 
 SECTIONS: Mapping[str, Section] = {
     section.name: section
-    for section in (times.SECTION, confidence.SECTION, decoding.SECTION, long_audio.SECTION)
+    for section in (
+        times.SECTION,
+        confidence.SECTION,
+        decoding.SECTION,
+        long_audio.SECTION,
+        streaming.SECTION,
+    )
 }
 """In the order of the document."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sewd_runtime.encoder import Encoder
     from sewd_runtime.loading import load
     from sewd_runtime.recognizer import Recognizer
+    from sewd_runtime.stream import Partial, Stream, Streaming, feed_streams, finish_streams
     from sewd_runtime.transcript import Classification, Segment, Transcript, Word
 
 __version__ = "0.1.0"
@@ -29,12 +30,17 @@ __all__ = [
     "Greedy",
     "KenlmModel",
     "Manifest",
+    "Partial",
     "Recognizer",
     "Segment",
     "SewdError",
+    "Stream",
+    "Streaming",
     "Transcript",
     "Word",
     "__version__",
+    "feed_streams",
+    "finish_streams",
     "load",
     "read_audio",
 ]
@@ -47,10 +53,15 @@ _HOMES = {
     "Greedy": "decode",
     "KenlmModel": "decode.language_model",
     "Manifest": "bundle",
+    "Partial": "stream",
     "Recognizer": "recognizer",
     "Segment": "transcript",
+    "Stream": "stream",
+    "Streaming": "stream",
     "Transcript": "transcript",
     "Word": "transcript",
+    "feed_streams": "stream",
+    "finish_streams": "stream",
     "load": "loading",
     "read_audio": "audio",
 }

@@ -78,13 +78,17 @@ def _checked(blocks: Iterable[Samples], name: str) -> Iterator[Samples]:
     """Yield the blocks that hold something, and refuse what is no sound."""
     is_empty = True
     for block in blocks:
-        if not np.isfinite(block).all():
-            raise AudioValueError(f"{name}: holds NaN or infinite samples")
+        _refuse_infinite(block, name)
         if len(block):
             is_empty = False
             yield block
     if is_empty:
         raise AudioValueError(f"{name}: holds no samples")
+
+
+def _refuse_infinite(block: Samples, name: str) -> None:
+    if not np.isfinite(block).all():
+        raise AudioValueError(f"{name}: holds NaN or infinite samples")
 
 
 def _content(file: Any, name: str) -> bytes:
@@ -210,17 +214,43 @@ def _mean(samples: NDArray[np.float32]) -> Samples:
 
 def _resample(blocks: Iterable[Samples], rate_hz: int, target_rate_hz: int, name: str) -> Iterator[Samples]:
     """Change the rate with soxr's high quality; equal rates leave the samples exactly as they are."""
-    for rate in (rate_hz, target_rate_hz):
-        if isinstance(rate, bool) or rate not in _RATES_HZ:
-            raise AudioValueError(
-                f"{name}: a sample rate of {rate} Hz is outside {_RATES_HZ[0]} to {_RATES_HZ[-1]}"
-            )
-    if rate_hz == target_rate_hz:
-        yield from map(np.ascontiguousarray, blocks)
-        return
-    import soxr
+    resampler = Resampler(rate_hz, target_rate_hz, name=name)
+    yield from map(resampler.feed, blocks)
+    if rate_hz != target_rate_hz:
+        yield resampler.finish()
 
-    resampler = soxr.ResampleStream(rate_hz, target_rate_hz, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+class Resampler:
+    """Changes the rate of blocks that follow one another."""
+
+    def __init__(self, rate_hz: int, target_rate_hz: int, *, name: str) -> None:
+        for rate in (rate_hz, target_rate_hz):
+            if isinstance(rate, bool) or rate not in _RATES_HZ:
+                raise AudioValueError(
+                    f"{name}: a sample rate of {rate} Hz is outside {_RATES_HZ[0]} to {_RATES_HZ[-1]}"
+                )
+        self._soxr: Any = None
+        if rate_hz != target_rate_hz:
+            import soxr
+
+            self._soxr = soxr.ResampleStream(rate_hz, target_rate_hz, 1, dtype="float32", quality="HQ")
+
+    def feed(self, block: Samples) -> Samples:
+        """Return what is known of the block at the other rate; equal rates leave it exactly as it is."""
+        block = np.ascontiguousarray(block)
+        return block if self._soxr is None else self._soxr.resample_chunk(block)
+
+    def finish(self) -> Samples:
+        """Return what is left."""
+        nothing = np.zeros(0, np.float32)
+        return nothing if self._soxr is None else self._soxr.resample_chunk(nothing, last=True)
+
+
+def check_block(block: Any, name: str) -> Samples:
+    """Return an array as in ``read_audio`` as ``(samples,)`` float32 at its own rate; it may be empty.
+
+    Raises AudioValueError: NaN or infinite, or an unfit array.
+    """
+    samples = _from_array(block)
+    _refuse_infinite(samples, name)
+    return samples

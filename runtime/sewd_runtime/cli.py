@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 
 import sewd_runtime
 from sewd_runtime.bench import command as bench
-from sewd_runtime.commands import align, classify, inspect, lm, transcribe
+from sewd_runtime.commands import align, classify, inspect, lm, stream, transcribe
 from sewd_runtime.commands._shared import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, NO_MODEL, complain
 from sewd_runtime.errors import SewdError
 
@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
     {
         "transcribe": transcribe,
         "align": align,
+        "stream": stream,
         "classify": classify,
         "inspect": inspect,
         "bench": bench,
@@ -30,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     # A file name or a label may hold what the terminal cannot show.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    for output in (sys.stdout, sys.stderr):
+        if hasattr(output, "reconfigure"):
+            output.reconfigure(errors="backslashreplace")
     try:
         code: int = options.run(options)
         sys.stdout.flush()

@@ -22,9 +22,11 @@ SewdError
 │   └── LexiconError                              no word of the lexicon can be written
 ├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
 ├── JournalError               ValueError         a broken run cannot be taken up: another run's, or damaged
+├── MicrophoneError            OSError            there is no microphone, or it cannot be opened
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
 ├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
+├── StreamFinishedError        RuntimeError       a stream was fed after it was finished
 ├── TaskError                  TypeError          the bundle is for another task
 ├── TextError                  ValueError         a text holds what the model cannot write
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
@@ -127,6 +129,10 @@ class JournalError(SewdError, ValueError):
     """What a broken run left is of another recording, model or choice of options, or is damaged."""
 
 
+class MicrophoneError(SewdError, OSError):
+    """There is no microphone, or it cannot be opened."""
+
+
 class MissingPackageError(SewdError, ImportError):
     """An optional package is not installed."""
 
@@ -137,6 +143,10 @@ class PrecisionError(SewdError, ValueError):
 
 class ProviderError(SewdError, RuntimeError):
     """The execution provider is unknown or does not load."""
+
+
+class StreamFinishedError(SewdError, RuntimeError):
+    """The stream was finished; what follows is another stream."""
 
 
 class TaskError(SewdError, TypeError):

@@ -12,10 +12,12 @@ from sewd_runtime.engine import Engine
 from sewd_runtime.frames import FrameClock
 from sewd_runtime.long_audio import Step, joined, transcribe_long
 from sewd_runtime.segmentation import SEGMENTATION, Segmentation
+from sewd_runtime.stream import Stream, Streaming
 from sewd_runtime.transcript import Segment, Transcript
 from sewd_runtime.vocabulary import Vocabulary
 
 _GREEDY = Greedy()
+_STREAMING = Streaming()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,26 @@ class Recognizer:
         segments = [segment for step in steps for segment in step.segments]
         duration_s = steps[-1].num_samples / self.manifest.sample_rate_hz
         return joined(segments, vocabulary=self.vocabulary, duration_s=duration_s)
+
+    def stream(
+        self,
+        *,
+        sample_rate_hz: int | None = None,
+        decoder: Decoder = _GREEDY,
+        streaming: Streaming = _STREAMING,
+    ) -> Stream:
+        """Open a stream: speech to text while it is spoken, of any length.
+
+        sample_rate_hz: the rate of the blocks that will be fed, the model's if None. Many streams share this
+        model: ``stream.feed_streams`` runs what is due in all of them as batches. Raises AudioValueError.
+        """
+        return Stream(
+            self.engine,
+            self.vocabulary,
+            decoder=decoder,
+            streaming=streaming,
+            sample_rate_hz=sample_rate_hz,
+        )
 
     def logits(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return the logits of each recording, ``(frames, vocab)`` float32; no frames where it is too short.

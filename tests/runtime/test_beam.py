@@ -182,6 +182,20 @@ def test_where_frames_are_parted_never_matters_and_what_is_settled_stays(
         most = len(settled)
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_copy_goes_on_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beam, "_COMPACT_ABOVE", 10)  # forgetting prefixes must not reach the copy's
+    options, log_probs = BeamSearch(width=6, **OPTIONS[name]), emission(7, 40, 6.0)
+    state = options.start(vocabulary())
+    for end in range(4, 41, 4):
+        state.advance(log_probs[end - 4 : end])
+        what_if, kept = state.copy(), state.best()
+        what_if.advance(log_probs[::-1])
+        assert state.best() == kept
+        assert what_if.best() == alone(options, np.concatenate([log_probs[:end], log_probs[::-1]]))
+    assert state.best() == alone(options, log_probs)
+
+
 def test_what_is_sure_is_settled_soon() -> None:
     labels = np.random.default_rng(0).integers(0, 4, 50)
     state = BeamSearch().start(vocabulary())

@@ -19,7 +19,7 @@ CLIPS = Path(__file__).parents[2] / "export/sewd_export/speech"
 
 def parse(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    add_decoding(parser)
+    add_decoding(parser, n_best=True)
     return parser.parse_args(arguments)
 
 

@@ -215,3 +215,16 @@ def test_where_frames_are_parted_never_matters_and_what_is_settled_stays(
         assert state.best().token_ids[: len(settled)] == settled
         settled = offline.token_ids[: state.settled()]
         assert len(settled) >= len(offline.token_ids) - 1
+
+
+def test_a_copy_goes_on_by_itself(letters: Vocabulary) -> None:
+    log_probs = emission([1, 1, BLANK, 3, 3, 2])
+    state = Greedy().start(letters)
+    state.advance(log_probs[:4])
+    before = state.best()
+    what_if = state.copy()
+    what_if.advance(log_probs[4:])
+    [whole] = Greedy().decode(log_probs[None], np.array([len(log_probs)]), letters)
+    assert (state.best(), what_if.best()) == (before, whole)
+    state.advance(log_probs[4:])
+    assert state.best() == whole

@@ -30,8 +30,8 @@ _OF_BEAM = {
 _OF_LM = ("lm_level", "alpha", "beta", "unknown_score")
 
 
-def add_decoding(command: argparse.ArgumentParser) -> None:
-    """Add ``--decoder`` and what belongs to it."""
+def add_decoding(command: argparse.ArgumentParser, *, n_best: bool = False) -> None:
+    """Add ``--decoder`` and what belongs to it; n_best: and what writes several readings."""
     group = command.add_argument_group("decoding (any option but --decoder implies beam)")
     group.add_argument("--decoder", choices=("greedy", "beam"), help="(default: greedy)")
     group.add_argument(
@@ -51,7 +51,9 @@ def add_decoding(command: argparse.ArgumentParser) -> None:
         "--hotword", type=parse_hotword, action="append", metavar="TEXT=BONUS", help='such as "Aachen=8"'
     )
     group.add_argument("--hotwords", type=Path, metavar="FILE", help="the same, one a line")
-    group.add_argument("--n-best", type=parse_count, metavar="N", help="readings in the JSON (default: none)")
+    if n_best:
+        text = "readings in the JSON (default: none)"
+        group.add_argument("--n-best", type=parse_count, metavar="N", help=text)
 
 
 def parse_hotword(text: str) -> tuple[str, float]:
@@ -68,12 +70,12 @@ def parse_hotword(text: str) -> tuple[str, float]:
 
 def find_decoding_misuse(options: argparse.Namespace) -> str | None:
     """Return what is wrong with options that contradict one another."""
-    given = [name for name in _OF_BEAM if getattr(options, name) is not None]
+    given = list(_given(options))
     if options.decoder == "greedy" and given:
         return f"{_flag(given[0])} needs --decoder beam"
     if options.lm is None and (idle := [name for name in _OF_LM if name in given]):
         return f"{_flag(idle[0])} needs --lm"
-    if options.n_best is not None and getattr(options, "format", "json") != "json":
+    if "n_best" in given and options.format != "json":
         return "--n-best needs --format json"
     return None
 
@@ -82,7 +84,7 @@ def decoder_of(options: argparse.Namespace) -> Decoder:
     """Return the decoder that the options ask for. Raises SewdError, OSError."""
     from sewd_runtime.decode import BeamSearch, Greedy
 
-    given = {name: value for name in _OF_BEAM if (value := getattr(options, name)) is not None}
+    given = _given(options)
     if options.decoder == "greedy" or (options.decoder is None and not given):
         return Greedy()
     fields: dict[str, Any] = {_OF_BEAM[name]: value for name, value in given.items()}
@@ -100,12 +102,16 @@ def decoder_of(options: argparse.Namespace) -> Decoder:
 
 def describe_decoding(options: argparse.Namespace) -> str:
     """Return what was asked of the decoder, files by their sha256: what says the same decodes the same."""
-    given = {name: getattr(options, name) for name in ("decoder", *_OF_BEAM)}
+    given = {**_given(options), "decoder": options.decoder}
     return " ".join(
         f"{_flag(name)}={sha256_of(value) if isinstance(value, Path) else value}"
         for name, value in given.items()
-        if value is not None
     )
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that belong to the beam search and were given."""
+    return {name: value for name in _OF_BEAM if (value := getattr(options, name, None)) is not None}
 
 
 def _read_hotwords(options: argparse.Namespace) -> dict[str, float]:

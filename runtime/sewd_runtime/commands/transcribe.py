@@ -38,7 +38,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_output(command)
     add_long_files(command)
     add_model(command)
-    add_decoding(command)
+    add_decoding(command, n_best=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -38,6 +38,15 @@ class Hypothesis:
     log_probs: tuple[float, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
 
+    def part(self, first: int, last: int) -> Hypothesis:
+        """Return the tokens from ``first`` up to ``last``, without alternatives, which are to the whole."""
+        return Hypothesis(
+            token_ids=self.token_ids[first:last],
+            starts=self.starts[first:last],
+            ends=self.ends[first:last],
+            log_probs=self.log_probs[first:last],
+        )
+
     def later(self, frames: int) -> Hypothesis:
         """Return the same tokens so many frames later."""
         return replace(
@@ -84,4 +93,8 @@ class DecoderState(Protocol):
 
     def settled(self) -> int:
         """Count the first tokens of ``best`` that no further frame can change; it never falls."""
+        ...
+
+    def copy(self) -> DecoderState:
+        """Return a state that goes on from here by itself: what might follow, without believing it."""
         ...

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -156,13 +158,14 @@ class BeamState:
         self._search = options._prepare(vocabulary, _canonical(empty, vocabulary.canonical_ids).shape[-1])
         self._beams = self._search.start(1)
         self._limit = _COMPACT_ABOVE
+        self._users: WeakSet[BeamState] = WeakSet([self])  # of the search: this state and its copies
 
     def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
         """Take the next frames, (frames, vocab) float32."""
         self._frames.append(log_probs)
         frames = _canonical(log_probs[None], self._vocabulary.canonical_ids)
         self._beams = self._search.advance(self._beams, frames)
-        if len(self._search.trie) > self._limit:
+        if len(self._search.trie) > self._limit and len(self._users) == 1:
             self._beams = self._search.compact(self._beams)
             self._limit = len(self._search.trie) + _COMPACT_ABOVE
 
@@ -173,6 +176,13 @@ class BeamState:
         [readings] = _readings(self._search, self._beams, self._vocabulary)
         frames = np.concatenate(self._frames)
         return _hypothesis(frames, readings, self._vocabulary, self._options.alternatives)
+
+    def copy(self) -> BeamState:
+        """Return a state that goes on from here by itself; while both live, neither forgets a prefix."""
+        twin = copy.copy(self)
+        twin._frames = list(self._frames)
+        self._users.add(twin)
+        return twin
 
     def settled(self) -> int:
         """Count the tokens that all prefixes begin with; with a lexicon, up to their last whole word.

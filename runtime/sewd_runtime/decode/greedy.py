@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,7 +47,7 @@ class GreedyState:
         found = self._decode(frames)
         runs_on = bool(found.ends) and found.ends[-1] == self._num_frames + len(frames)
         closed = len(found.token_ids) - runs_on
-        self._past = _joined(self._past, _part(found, closed))
+        self._past = _joined(self._past, found.part(0, closed))
         begin = found.starts[-1] if runs_on else self._num_frames + len(frames)
         self._open = frames[begin - self._num_frames :]
         self._num_frames = begin
@@ -59,13 +60,13 @@ class GreedyState:
         """Count the tokens that no further frame can change."""
         return len(self._past.token_ids)
 
+    def copy(self) -> GreedyState:
+        """Return a state that goes on from here by itself."""
+        return copy.copy(self)  # nothing it holds is ever changed in place
+
     def _decode(self, frames: npt.NDArray[np.float32]) -> Hypothesis:
         [found] = Greedy().decode(frames[None], np.array([len(frames)]), self._vocabulary)
         return found.later(self._num_frames)
-
-
-def _part(hypothesis: Hypothesis, count: int) -> Hypothesis:
-    return Hypothesis(**{name: getattr(hypothesis, name)[:count] for name in hypothesis.__slots__})
 
 
 def _joined(first: Hypothesis, second: Hypothesis) -> Hypothesis:
