@@ -108,7 +108,8 @@ def test_weights_are_stored_as_they_are_read(single: ir.Model, half: ir.Model) -
     weights = {name for name, tensor in before.items() if tensor.dtype == FLOAT and tensor.size > 512}
     assert len(weights) > 15
     kept = {name for name in weights if after.get(name) is not None and after[name].dtype == FLOAT}
-    assert kept == {"lm_head.weight"}  # the first convolution has 80 numbers
+    # the first convolution's weight has 80 numbers; its bias is repeated
+    assert kept == {"lm_head.weight", "sew_d.feature_extractor.conv_layers.0.bias"}
     assert sum(tensor.nbytes for tensor in after.values()) < 0.56 * sum(t.nbytes for t in before.values())
 
 
@@ -132,9 +133,9 @@ def test_what_normalises_or_sums_is_float32(half: ir.Model) -> None:
         types = {v.dtype for v in (*node.inputs, *node.outputs) if v is not None} & {FLOAT, HALF}
         if node in between:
             continue
-        if node.op_type in single_only or node.name.startswith(places):
+        if node.op_type in single_only or (node.name.startswith(places) and node.op_type != "Reshape"):
             assert HALF not in types, node.name
-        elif node.op_type in ("MatMul", "Conv", "Gelu", "GatherElements"):
+        elif types and node.op_type in ("MatMul", "Conv", "Gelu", "GatherElements"):
             assert types == {HALF}, node.name
             products.append(node.name)
     assert len(products) > 20

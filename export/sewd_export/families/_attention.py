@@ -87,7 +87,8 @@ class RelativeIndex(nn.Module):
         torch._check(first >= 0)
         torch._check(used >= 0)
         torch._check(first + used <= self.rows)
-        index = self.table[distance + self.farthest] - first
+        flat = torch.gather(self.table, 0, (distance + self.farthest).reshape(-1))
+        index = flat.reshape(num_tokens, num_tokens) - first
         shape = (batch, self.heads, num_tokens, num_tokens)
         return Relative(index.expand(shape), index.T.expand(shape), first, used)
 

@@ -76,8 +76,8 @@ def windows(x: Tensor, frames: int, kernel: int, stride: int) -> Tensor:
             for i in range(kernel // stride)
         ]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, -1)
-    seen = torch.arange(frames)[:, None] * stride + torch.arange(kernel)
-    return x.index_select(1, seen.reshape(-1)).reshape(batch, frames, kernel * channels)
+    seen = torch.arange(0, frames * stride, stride) + torch.arange(kernel)[:, None]  # short rows are slow
+    return x.index_select(1, seen.T.reshape(-1)).reshape(batch, frames, kernel * channels)
 
 
 def product_weight(weight: Tensor) -> Tensor:
@@ -105,13 +105,35 @@ class Convolution(nn.Module):
         return activated
 
 
+def _sum_of_own(x: Tensor, mask: Tensor) -> Tensor:
+    """Sum what the mask leaves, block by block: `(batch, length, channels)`, mask `(batch, length)` float32,
+    length a multiple of the block → `(batch, 1, channels)`."""
+    batch, length, channels = x.shape
+    rows = mask.reshape(batch, length // _BLOCK, 1, _BLOCK)
+    total: Tensor = torch.matmul(rows, x.reshape(batch, length // _BLOCK, _BLOCK, channels)).sum(1)
+    return total
+
+
+def _in_blocks(x: Tensor) -> Tensor:
+    """Put the frames of a block in a row: `(batch, length, channels)` → `(batch, blocks, block * channels)`.
+
+    onnxruntime adds and multiplies a row at a time, and ten channels make a short one.
+    """
+    return x.reshape(x.shape[0], x.shape[1] // _BLOCK, _BLOCK * x.shape[2])
+
+
+def _repeat(x: Tensor) -> Tensor:
+    """Repeat for each frame of a block: `(batch, 1, channels)` → `(batch, block, channels)`."""
+    return x.expand(x.shape[0], _BLOCK, x.shape[2])
+
+
 class GroupNormConvolution(nn.Module):
     """The first convolution, each channel normalised over the item's own frames.
 
     forward: `(batch, samples, 1)`, lengths `(batch,)` int64 → `(batch, frames, out)`, and up to a block more.
 
-    The mean of the product is the product of the mean, so the windows are centred (and zeroed past the
-    item's end) before it, while they are narrow; the convolution's bias falls out with the mean.
+    The mean of the product is the product of the mean, so the windows are centred before it, while they are
+    narrow; the convolution's bias falls out with the mean.
     """
 
     weight: Tensor
@@ -123,7 +145,7 @@ class GroupNormConvolution(nn.Module):
         self.kernel, self.stride = kernel, stride
         self.register_buffer("weight", product_weight(weights["conv.weight"]).contiguous())
         self.register_buffer("scale", weights["layer_norm.weight"])
-        self.register_buffer("bias", weights["layer_norm.bias"])
+        self.register_buffer("bias", weights["layer_norm.bias"].repeat(_BLOCK))  # of a row of `_in_blocks`
         self.activation = activation(act, weights.at("activation"))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -132,13 +154,14 @@ class GroupNormConvolution(nn.Module):
         frames = windows(x, length, self.kernel, self.stride)
         frames = functional.pad(frames, (0, 0, 0, blocks * _BLOCK - length))
         own = count_frames(lengths, self.kernel, self.stride)
-        mask = (torch.arange(blocks * _BLOCK)[None] < own[:, None])[..., None].to(frames.dtype)
+        mask = (torch.arange(blocks * _BLOCK)[None] < own[:, None]).to(frames.dtype)
         count = own[:, None, None].to(frames.dtype)
-        mean = _sum_over_time(frames * mask) / count
-        product = torch.matmul((frames - mean) * mask, self.weight)
-        variance = _sum_over_time(product * product) / count
+        centred = _in_blocks(frames) - _in_blocks(_repeat(_sum_of_own(frames, mask) / count))
+        product = torch.matmul(centred.reshape(frames.shape), self.weight)
+        variance = _sum_of_own(product * product, mask) / count
         scale = self.scale / torch.sqrt(variance + _GROUP_NORM_EPS)
-        activated: Tensor = self.activation(product * scale + self.bias)
+        normalised = _in_blocks(product) * _in_blocks(_repeat(scale)) + self.bias
+        activated: Tensor = self.activation(normalised.reshape(product.shape))
         return activated
 
 

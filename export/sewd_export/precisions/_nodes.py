@@ -23,7 +23,7 @@ class NodeWriter:
         purpose: str,
         op_type: str,
         inputs: Sequence[ir.Value | None],
-        attributes: Mapping[str, int] | None = None,
+        attributes: Mapping[str, Any] | None = None,
         *,
         domain: str = "",
     ) -> ir.Value:

@@ -9,28 +9,29 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sewd_export.precisions._kinds import activation_of, output_products
+from sewd_export.precisions._kinds import activation_of, output_products, unbounded
 from sewd_export.precisions._nodes import NodeWriter
 
 _OPSET = 21  # the first whose QuantizeLinear takes a scale for each block
 LEVELS = 127
 _STEPS = 255  # of an input, uint8: int8 has no fast kernel on x86-64
-_MIDDLE = 128
-_ALIGNMENT = 4  # 8-bit products are summed in fours
-SMALLEST = 1e-20  # added to each peak, so that a row of zeros stays one; lost in the rounding of others
+_MIDDLE = 128  # the zero point of what reaches as far below zero as above
+_LOW = 64  # of what comes out of an activation, in front of the first norm: there it may be quiet
+_LOWEST = 32  # of what comes out of an activation behind a norm
+_TROUGHS = {"Gelu": 0.1701, "Relu": 0.0}  # how far below zero an activation reaches
+_TWO_SIDED = frozenset({"Tanh"})  # activations
+_ENDLESS = 3e38
+SMALLEST = 1e-20  # the least scale, so that a row of zeros has one
 _MIN_DEPTH = 32  # a shallower product is all input and output: nothing to gain
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """A quantized input: `values` uint8, and the scale of each row, its last axis 1.
-
-    zero_point: of each row, its last axis 1; None where it is the middle of the range for all.
-    """
+    """A quantized input: `values` uint8, the scale of each row, its last axis 1, the zero point of all."""
 
     values: ir.Value
     scale: ir.Value
-    zero_point: ir.Value | None
+    zero_point: ir.Value
 
 
 class QuantizeRows(ir.passes.InPlacePass):
@@ -40,13 +41,15 @@ class QuantizeRows(ir.passes.InPlacePass):
     One scale for the whole of x would round away the quiet frames, which the layer norm after the features
     makes as loud as the others. A row depends on nothing but itself: a batch still equals its items.
 
-    What comes out of an activation hardly goes below zero: there each row has a zero point too, which gives
-    the rest of the range twice the steps. The operator takes one zero point for all rows, so each row's own
-    is a few more of its inputs, see `append_zero_rows`.
+    What comes out of an activation hardly goes below zero: there the zero point, which the operator takes
+    for all rows, is a lower one than the middle, and s the least that leaves room for the row on both sides
+    of it. Behind a norm a row reaches above zero so far that how far the activation goes below is all there
+    is to know of that side.
 
     Fires where W is constant, or a constant's columns cut out by a Slice. Declines products that are named in
     `keep`, those too shallow to gain, and the one that makes the output: its rounding would go straight into
-    the logits, and it is a thousandth of the work. Products of one input share its quantized rows.
+    the logits, and it is a thousandth of the work. Products of one input share its quantized rows. The graph
+    is sorted.
     """
 
     def __init__(self, *, keep: Collection[str] = ()) -> None:
@@ -106,93 +109,74 @@ def quantize_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDA
     return np.rint(weight / scale).astype(np.int8), scale
 
 
-def append_zero_rows(values: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Append rows that sum up to less the sum of each column: `(..., in, out)` → `(..., in + n, out)` int8.
-
-    With a row's zero point as its last n inputs they take z·(sum of W8) away from the product, in integers,
-    as a zero point of each row would; the operator takes but one for all rows.
-    """
-    sums = values.sum(-2, dtype=np.int64, keepdims=True)
-    count = -(-int(np.abs(sums).max(initial=1)) // LEVELS)
-    count = max(count + -count % _ALIGNMENT, _ALIGNMENT)
-    place = np.arange(count)[:, None]
-    share = (np.abs(sums) + place) // count * -np.sign(sums)
-    return np.concatenate([values, share.astype(np.int8)], axis=-2)
-
-
 class _Writer:
     """The nodes that take a product's place, and the rows that several products share."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._nodes = NodeWriter(graph)
         self._add, self._constant = self._nodes.add, self._nodes.constant
+        self._unbounded = unbounded(graph)
         self._rows: dict[ir.Value, _Rows] = {}
         self._last = self._constant("int8/last_axis", np.array([-1]))
-        self._middle = self._constant("int8/middle", np.array(_MIDDLE, np.uint8))
-        self._one = self._constant("int8/one", np.array(1, np.float32))
-        self._smallest = self._constant("int8/smallest", np.array(SMALLEST, np.float32))
 
     def rewrite(self, product: ir.Node) -> None:
         """Put the quantized product in the place of a float one."""
         x, weight = product.inputs
         assert x is not None and weight is not None
         if x not in self._rows:
-            quantize = self._quantize_one_sided if activation_of(x) is not None else self._quantize_symmetric
-            self._rows[x] = quantize(product, x, content_of(weight).shape[-2])
+            self._rows[x] = self._quantize(product, x, content_of(weight).shape[-2])
         rows = self._rows[x]
-        columns, scale, extra = self._columns(product, weight, has_zero_rows=rows.zero_point is not None)
-        values: ir.Value = rows.values
-        middle: ir.Value | None = self._middle
-        if rows.zero_point is not None:
-            repeated = self._constant(f"int8/repeat_{extra}", np.array([extra]))
-            zeros = self._add(product, "zero_points", "Expand", [rows.zero_point, repeated])
-            values = self._add(product, "rows_and_zeros", "Concat", [values, zeros], {"axis": -1})
-            middle = None
-        inputs = [values, columns, self._one, scale, middle]
+        columns, scale = self._columns(product, weight)
+        inputs = [rows.values, columns, self._number(1), scale, rows.zero_point]
         whole = self._add(product, "product", "MatMulIntegerToFloat", inputs, domain="com.microsoft")
         self._nodes.replace(product, self._add(product, "result", "Mul", [whole, rows.scale]))
 
-    def _quantize_symmetric(self, product: ir.Node, x: ir.Value, depth: int) -> _Rows:
-        """Quantize rows that reach as far below zero as above, in front of the first product to read them."""
-        size = self._add(product, "size", "Abs", [x])
-        peak = self._add(product, "peak", "ReduceMax", [size, self._last], {"keepdims": 1})
-        scale = self._scale(product, peak, 2 / _STEPS)
-        num_rows = self._add(product, "num_rows", "Shape", [scale])
-        middles = self._add(product, "middles", "Expand", [self._middle, num_rows])
+    def _quantize(self, product: ir.Node, x: ir.Value, depth: int) -> _Rows:
+        """Quantize rows in front of the first product to read them."""
+        zero, trough = self._below_zero(x)
+        bounds = [self._bound(product, "peak", "ReduceMax", x, 1 / (_STEPS - zero))]
+        if trough is None:
+            bounds += [self._bound(product, "trough", "ReduceMin", x, -1 / zero), self._number(SMALLEST)]
+        else:
+            bounds.append(self._number(max(trough / zero, SMALLEST)))
+        scales = self._add(product, "scales", "Max", bounds)
+        scale = self._add(product, "row_scale", "Unsqueeze", [scales, self._last])
+        zero_point = self._constant(f"int8/zero_{zero}", np.array(zero, np.uint8))
+        # the zero point once for each row, in one node: whatever the scale, it is nothing beside this
+        nothing = [scale, self._number(_ENDLESS), zero_point]
+        zero_points = self._add(product, "zero_points", "QuantizeLinear", nothing)
         block = {"axis": -1, "block_size": depth}
-        return _Rows(self._add(product, "rows", "QuantizeLinear", [x, scale, middles], block), scale, None)
+        rows = self._add(product, "rows", "QuantizeLinear", [x, scale, zero_points], block)
+        return _Rows(rows, scale, zero_point)
 
-    def _quantize_one_sided(self, product: ir.Node, x: ir.Value, depth: int) -> _Rows:
-        """Quantize rows that reach further to one side of zero, without steps for what does not occur."""
-        peak = self._add(product, "max", "ReduceMax", [x, self._last], {"keepdims": 1})
-        above = self._add(product, "above_zero", "Relu", [peak])
-        trough = self._add(product, "min", "ReduceMin", [x, self._last], {"keepdims": 1})
-        below = self._add(product, "below_zero", "Relu", [self._add(product, "negated", "Neg", [trough])])
-        scale = self._scale(product, self._add(product, "span", "Add", [above, below]), 1 / _STEPS)
-        single = {"axis": -1, "block_size": 1, "output_dtype": ir.DataType.UINT8}
-        zero_point = self._add(product, "zero_point", "QuantizeLinear", [below, scale], single)
-        block = {"axis": -1, "block_size": depth}
-        values = self._add(product, "rows", "QuantizeLinear", [x, scale, zero_point], block)
-        return _Rows(values, scale, zero_point)
+    def _below_zero(self, x: ir.Value) -> tuple[int, float | None]:
+        """Return the zero point of an input, and how far below zero it reaches where that is known."""
+        activation = activation_of(x)
+        if activation is None or activation.op_type in _TWO_SIDED:
+            return _MIDDLE, None
+        trough = _TROUGHS.get(activation.op_type)
+        return (_LOW, None) if trough is None or x in self._unbounded else (_LOWEST, trough)
 
-    def _scale(self, product: ir.Node, span: ir.Value, step: float) -> ir.Value:
-        factor = self._constant(f"int8/step_{step:.4g}", np.array(step, np.float32))
-        steps = self._add(product, "step", "Mul", [span, factor])
-        return self._add(product, "row_scale", "Add", [steps, self._smallest])
+    def _bound(self, product: ir.Node, purpose: str, op_type: str, x: ir.Value, factor: float) -> ir.Value:
+        """Return the least scale with room for one end of each row: x without its last axis.
 
-    def _columns(
-        self, product: ir.Node, weight: ir.Value, *, has_zero_rows: bool
-    ) -> tuple[ir.Value, ir.Value, int]:
-        """Return the quantized weight, the scale of its columns, both cut as it is, and how many rows it has
-        for zero points."""
+        A last axis of 1 would make onnxruntime multiply row by row, 20 times as long.
+        """
+        end = self._add(product, purpose, op_type, [x, self._last], {"keepdims": 0})
+        return self._add(product, f"{purpose}_scale", "Mul", [end, self._number(factor)])
+
+    def _number(self, content: float) -> ir.Value:
+        return self._constant(f"int8/{content:.4g}", np.array(content, np.float32))
+
+    def _columns(self, product: ir.Node, weight: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Return the quantized weight and the scale of its columns, both cut as it is."""
         source, cut = source_of(weight)
         values, scale = quantize_columns(content_of(weight))
-        extended = append_zero_rows(values) if has_zero_rows else values
         if values.ndim == 2:
             scale = scale[0]
-        columns = self._constant(f"{source.name}/columns", extended)
+        columns = self._constant(f"{source.name}/columns", values)
         scales = self._constant(f"{source.name}/column_scale", scale)
         if cut is not None:
             columns = self._add(product, "columns", "Slice", [columns, *cut.inputs[1:]])
             scales = self._add(product, "column_scale", "Slice", [scales, *cut.inputs[1:]])
-        return columns, scales, extended.shape[-2] - values.shape[-2]
+        return columns, scales

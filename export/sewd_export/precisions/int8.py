@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnx_ir.passes import Sequential, common
 
 from sewd_export.precisions._rows import QuantizeRows
+from sewd_export.precisions._scores import QuantizeScores, ScaleLater
 
 
 def convert(model: ir.Model, *, keep: Collection[str] = ()) -> ir.Model:
@@ -15,5 +16,14 @@ def convert(model: ir.Model, *, keep: Collection[str] = ()) -> ir.Model:
 
     keep: names of products that stay in float32.
     """
-    steps = (QuantizeRows(keep=keep), common.RemoveUnusedNodesPass(), common.TopologicalSortPass())
-    return Sequential(*steps)(model.clone()).model
+    converted = model.clone()
+    converted.graph.sort()
+    steps = (
+        QuantizeRows(keep=keep),
+        QuantizeScores(),
+        ScaleLater(),
+        common.RemoveUnusedNodesPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.TopologicalSortPass(),
+    )
+    return Sequential(*steps)(converted).model
