@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "tests/data/checkpoint-tiny"
 CLIPS = ROOT / "export/sewd_export/speech"
 ELSEWHERE = re.compile(
-    r"^(make (demo|test)|pip install '\.\[(cpu|openvino|export)\]'( +#.*)?)$"
+    r"^(make (demo|test)|pip install '\.\[(cpu|openvino|lm|mic|export)\]'( +#.*)?)$"
 )  # .ci/run runs these
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -40,7 +40,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(CHECKPOINT, folder / "path/to/checkpoint")
     shutil.copytree(ROOT / "tests/data/tiny", folder / "my-bundle")
     shutil.copytree(CLIPS, folder / "recordings")
-    shutil.copy(CLIPS / "awb_1.flac", folder / "speech.flac")
+    for name in ("speech.flac", "lecture.flac"):
+        shutil.copy(CLIPS / "awb_1.flac", folder / name)
     repository = folder / "hub/hub/models--asapp--sew-d-tiny-100k-ft-ls100h"
     shutil.copytree(CHECKPOINT, repository / "snapshots/0123456789abcdef")
     (repository / "refs").mkdir()
@@ -71,8 +72,5 @@ def test_every_block_runs_in_order(workplace: Path) -> None:
 
 def test_commands_run_elsewhere_are_run_there() -> None:
     ci = (ROOT / ".ci/run").read_text()
-    assert "make demo" in ci
-    assert "make test" in ci
-    assert "[cpu]" in ci
-    assert "[openvino]" in ci
-    assert "[export]" in ci
+    for command in ("make demo", "make test", "[cpu]", "[openvino]", "[lm]", "[mic]", "[export]"):
+        assert command in ci
