@@ -82,7 +82,7 @@ def _find_candidates(bundle: Bundle, provider: str, precision: str | None) -> di
     }
     if not found:
         if not providers:
-            raise ProviderError(f"no provider is installed: pip install 'sewd[{PROVIDERS['cpu'].extra}]'")
+            raise ProviderError(f"no provider is installed: {PROVIDERS['cpu'].remedy}")
         find_variant(manifest, providers[0], precision)  # raises the error that says what there is
     return found
 

@@ -26,11 +26,16 @@ def test_an_unknown_provider_names_the_others() -> None:
         find_provider("gpu")
 
 
+def remedy(name: str) -> str:
+    extra = PROVIDERS[name].extra
+    return rf"pip install 'sewd\[{extra}\]'" if extra else "no package has it; build"
+
+
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = PROVIDERS[name].backend
     monkeypatch.setitem(sys.modules, backend.NAME, None)  # importing it fails
-    with pytest.raises(ProviderError, match=rf"'{name}' needs {backend.NAME}: .*sewd\[{name}\]"):
+    with pytest.raises(ProviderError, match=rf"'{name}' needs {backend.NAME}: .*{remedy(name)}"):
         find_provider(name)
 
 
@@ -38,7 +43,7 @@ def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.
 def test_an_absent_device_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = PROVIDERS[name]
     monkeypatch.setattr(row.backend, "devices", lambda: ["Other"])
-    with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*sewd\[{name}\]"):
+    with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*{remedy(name)}"):
         find_provider(name)
 
 
