@@ -10,12 +10,12 @@ from types import MappingProxyType, ModuleType
 
 import sewd_runtime
 from sewd_runtime.bench import command as bench
-from sewd_runtime.commands import classify, inspect, transcribe
+from sewd_runtime.commands import classify, doctor, inspect, transcribe
 from sewd_runtime.commands._shared import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, NO_MODEL, complain
 from sewd_runtime.errors import SewdError
 
 COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
-    {"transcribe": transcribe, "classify": classify, "inspect": inspect, "bench": bench}
+    {"transcribe": transcribe, "classify": classify, "inspect": inspect, "bench": bench, "doctor": doctor}
 )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sewd_runtime.backends import Backend, _onnxruntime, _openvino
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.packages import explain_install
+from sewd_runtime.packages import explain_install, find_rivals
 
 FALLBACK = "cpu"
 """What runs a model whose provider cannot, where the caller allows that."""
@@ -159,9 +159,12 @@ def find_provider(name: str) -> Provider:
     except (ImportError, AttributeError) as error:  # of two packages in one folder, a name can be missing
         raise ProviderError(f"provider {name!r} needs {library}: {error}; {provider.remedy}") from error
     if provider.device not in devices:
+        # Where the right package is there, the system is the wrong one.
+        is_right = provider.extra is not None and list(find_rivals()) == [provider.package]
+        remedy = f"it needs {provider.needs}" if is_right and provider.needs else provider.remedy
         raise ProviderError(
             f"provider {name!r} needs {provider.device}, this {library} has only {', '.join(devices)}; "
-            f"{provider.remedy}"
+            f"{remedy}"
         )
     return provider
 

@@ -21,7 +21,7 @@ DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 
 EXIT_CODES = """\
 exit codes:
   0    all done
-  1    some input could not be read or run; the rest was done (inspect: a check failed)
+  1    some input could not be read or run; the rest was done (inspect, doctor: a check failed)
   2    wrong usage
   3    the bundle, its precision, the provider or an extra package cannot be used
   130  interrupted
