@@ -1,4 +1,4 @@
-"""Other tools in environments of their own: `.ci/run` makes them; where one is absent its tests are skipped."""
+"""Other tools in environments of their own: `.ci/run` makes them; where one is absent they are skipped."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def transcripts(bundle: Path, recordings: Sequence[Path]) -> dict[str, list[str]
 def ask() -> Ask:
     """A function that runs a program in another environment and reads the JSON that it prints last.
 
-    It skips where the environment is absent, and where the program prints ``{"skip": reason}``, for that reason.
+    It skips where the environment is absent, and where the program prints ``{"skip": reason}``.
     """
 
     def run(environment: str, program: str, *arguments: object) -> Any:
