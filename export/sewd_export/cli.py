@@ -107,17 +107,22 @@ def _add_conversions(parser: argparse.ArgumentParser) -> None:
         help="also write the folder BUNDLE-LAYOUT that this tool opens; may be repeated",
     )
     parser.add_argument(
-        "--bundle", type=Path, metavar="BUNDLE", help="export nothing: take this bundle for --layout"
+        "--ort",
+        action="store_true",
+        help="also write BUNDLE-ort: onnxruntime's own format, and the operators a reduced build needs",
+    )
+    parser.add_argument(
+        "--bundle", type=Path, metavar="BUNDLE", help="export nothing: take this bundle for --layout, --ort"
     )
 
 
 def _check_conversions(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if not arguments.bundle:
-        if arguments.verify and arguments.layout:
-            parser.error("--verify writes nothing: use --bundle for --layout")
+        if arguments.verify and (arguments.layout or arguments.ort):
+            parser.error("--verify writes nothing: use --bundle for --layout and --ort")
         return
-    if not arguments.layout:
-        parser.error("--bundle converts a bundle: name a --layout")
+    if not (arguments.layout or arguments.ort):
+        parser.error("--bundle converts a bundle: add --layout or --ort")
     if any((arguments.checkpoint, arguments.output, arguments.precisions, arguments.audio, arguments.verify)):
         parser.error("--bundle exports nothing: leave out the checkpoint and what is for exporting it")
 
@@ -208,7 +213,7 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
         for entry in exported.manifest.precisions.values():
             size = exported.manifest.files[entry.file].size_bytes
             print(f"{exported.path / entry.file}  {size / 1e6:.1f} MB")
-    if arguments.layout:
+    if arguments.layout or arguments.ort:
         _convert(arguments, exported.path)
     progress("done")
     return 0
@@ -217,8 +222,11 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
 def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     """Write what else was asked for of a bundle, and name it unless quiet."""
     from sewd_export.layouts import write_layout
+    from sewd_export.ort_format import write_ort
 
     written = [write_layout(bundle, layout) for layout in arguments.layout]
+    if arguments.ort:
+        written.append(write_ort(bundle))
     if arguments.json and arguments.bundle:
         print(json.dumps({"bundle": str(bundle), "written": [str(path) for path in written]}))
     elif not (arguments.quiet or arguments.json):

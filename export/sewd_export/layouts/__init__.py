@@ -14,7 +14,7 @@ from sewd_export.layouts import _onnx_asr, _optimum
 from sewd_runtime.bundle import Bundle, open_bundle
 from sewd_runtime.manifest import Manifest
 
-__all__ = ["LAYOUTS", "Layout", "write_layout"]
+__all__ = ["LAYOUTS", "Layout", "check_folder", "write_layout"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def write_layout(bundle: str | Path, layout: str, out: str | Path | None = None)
     target = Path(out) if out is not None else opened.path.with_name(f"{opened.path.name}-{layout}")
     texts = row.files(opened)
     graphs = {_graph_name(name): entry.file for name, entry in manifest.precisions.items()}
-    with staged(target, check=lambda folder: _check_target(folder, {*texts, *graphs})) as folder:
+    with staged(target, check=lambda folder: check_folder(folder, {*texts, *graphs})) as folder:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         for name, file in graphs.items():
@@ -69,7 +69,8 @@ def _graph_name(precision: str) -> str:
     return "model.onnx" if precision == "fp32" else f"model.{precision}.onnx"
 
 
-def _check_target(folder: Path, own: set[str]) -> None:
+def check_folder(folder: Path, own: set[str]) -> None:
+    """Raise ExportError where a folder holds what is not of ``own`` names, and would be lost."""
     foreign = {path.name for path in folder.iterdir()} - own if folder.is_dir() else set()
     if foreign or (folder.exists() and not folder.is_dir()):
         names = ", ".join(sorted(foreign)) or "no folder's content"
