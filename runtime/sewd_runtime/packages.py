@@ -53,7 +53,7 @@ def explain_install(requirement: str, *, package: str) -> str:
             f"{' and '.join(rivals)} are both installed and overwrite each other's files: "
             f"pip uninstall -y {' '.join(rivals)}, then {install}"
         )
-    if rivals and package not in rivals:
+    if rivals and package not in rivals and package not in _PLUGINS:
         [wrong] = rivals
         return f"{wrong} is installed where {package} is needed: pip uninstall -y {wrong}, then {install}"
     return install

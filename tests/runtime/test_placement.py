@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
 
 from sewd_runtime import load
-from sewd_runtime.backends import Options, _onnxruntime, _placement
+from sewd_runtime.backends import Options, _onnxruntime, _placement, _plugins
 from sewd_runtime.backends._placement import check_placement, count_nodes
 from sewd_runtime.bundle import open_bundle
 from sewd_runtime.cli import main
@@ -56,7 +57,7 @@ class Placed:
         (["MatMul"] * 4, ["Shape"] * 5, 0.5, "leaves 5 of 9 nodes .* 0 products .5 Shape.; allowed are 50%"),
         (["MatMul"] * 9, ["MatMulInteger"], 0.5, "leaves 1 of 10 nodes .* 1 products .1 MatMulInteger."),
         (["MatMul"] * 9, ["FusedConv", "Add"], 0.5, "1 products .1 FusedConv, 1 Add"),
-        ([], ["MatMul"], 1.0, None),
+        ([], ["Add"], 1.0, None),
     ],
 )
 def test_a_device_leaves_no_product_and_not_too_many_nodes(
@@ -68,6 +69,11 @@ def test_a_device_leaves_no_product_and_not_too_many_nodes(
     else:
         with pytest.raises(ProviderError, match=said):
             check_placement(session, options)
+
+
+def test_a_product_that_may_be_left_is_told() -> None:
+    with pytest.warns(FallbackWarning, match="leaves 1 of 2 nodes .* 1 products .1 MatMul.$"):
+        check_placement(Placed(["MatMul"], ["MatMul"]), Options(device="Device", cpu_share=1.0))
 
 
 def test_an_older_onnxruntime_does_not_tell() -> None:
@@ -102,16 +108,60 @@ def _session(tiny_bundle: Path) -> object:
 
 
 def test_a_part_may_be_left_where_that_is_allowed(tiny_bundle: Path, idle: str) -> None:
+    if not hasattr(_session(tiny_bundle), "get_provider_graph_assignment_info"):
+        pytest.skip("this onnxruntime does not tell where nodes are")
     samples = np.random.default_rng(0).normal(0, 0.1, 8_001).astype(np.float32)
-    [allowed], [plain] = (
-        model.logits([samples])
-        for model in (
-            load(tiny_bundle, provider=idle, precision="fp32", allow_fallback=True),
-            load(tiny_bundle),
-        )
-        if isinstance(model, Recognizer)
-    )
-    np.testing.assert_array_equal(allowed, plain)
+    with pytest.warns(FallbackWarning, match="leaves"):
+        allowed = load(tiny_bundle, provider=idle, precision="fp32", allow_fallback=True)
+    plain = load(tiny_bundle)
+    assert isinstance(allowed, Recognizer)
+    assert isinstance(plain, Recognizer)
+    np.testing.assert_array_equal(*(model.logits([samples])[0] for model in (allowed, plain)))
+
+
+class Plugged:
+    """An onnxruntime that learns of execution providers when they are registered."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+        self.known = ["CPUExecutionProvider"]
+
+    def get_available_providers(self) -> list[str]:
+        return self.known
+
+    def register_execution_provider_library(self, name: str, library: str) -> None:
+        assert library == f"/lib/{name}.so"
+        assert name not in self.known  # onnxruntime refuses a second time
+        self.known.append(name)
+
+    def get_ep_devices(self) -> list[Any]:
+        kinds = self.kinds if "New" in self.known else ()
+        device = [
+            SimpleNamespace(ep_name="New", device=SimpleNamespace(type=SimpleNamespace(name=kind)))
+            for kind in kinds
+        ]
+        return [SimpleNamespace(ep_name="CPUExecutionProvider"), *device]
+
+
+@pytest.mark.parametrize(("kinds", "best"), [(("CPU", "GPU", "NPU"), "NPU"), (("CPU", "GPU"), "GPU")])
+def test_a_plugin_is_registered_once_and_chosen_by_device(
+    kinds: tuple[str, ...], best: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new_plugin.py").write_text("def get_library_path():\n    return '/lib/New.so'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(_plugins, "PLUGINS", {"New": "new_plugin", "Absent": "absent_plugin"})
+    onnxruntime = Plugged(*kinds)
+    assert _plugins.choose_plugin_device(onnxruntime, "New") is None
+    for _ in range(2):
+        _plugins.register_plugins(onnxruntime)
+    assert onnxruntime.known == ["CPUExecutionProvider", "New"]
+    assert _plugins.choose_plugin_device(onnxruntime, "New").device.type.name == best
+    assert _plugins.choose_plugin_device(onnxruntime, "CPUExecutionProvider") is None
+
+
+def test_an_older_onnxruntime_takes_no_plugin() -> None:
+    _plugins.register_plugins(object())
+    assert _plugins.choose_plugin_device(object(), "QNNExecutionProvider") is None
 
 
 @pytest.mark.parametrize("name", [name for name in PROVIDERS if name not in ("cpu", "openvino")])

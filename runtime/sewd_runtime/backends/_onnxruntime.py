@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sewd_runtime.backends import Options, Tensor
 from sewd_runtime.backends._installed import find_version
 from sewd_runtime.backends._placement import check_placement, missing_library
+from sewd_runtime.backends._plugins import choose_plugin_device, register_plugins
 from sewd_runtime.errors import ProviderError
 from sewd_runtime.machine import has_vnni
 from sewd_runtime.packages import ONNXRUNTIME
@@ -50,6 +51,7 @@ def devices() -> Sequence[str]:
     """Return the execution providers of this build."""
     import onnxruntime
 
+    register_plugins(onnxruntime)
     names: list[str] = onnxruntime.get_available_providers()
     return names
 
@@ -59,11 +61,15 @@ def open_model(path: Path, options: Options) -> OrtModel:
     import onnxruntime
 
     _preload(onnxruntime, options.device)
+    session_options, settings = _session_options(onnxruntime, options), dict(options.settings)
+    plugin = choose_plugin_device(onnxruntime, options.device)
     try:
+        if plugin is not None:
+            session_options.add_provider_for_devices([plugin], settings)
         session = onnxruntime.InferenceSession(
             path,
-            sess_options=_session_options(onnxruntime, options),
-            providers=[(options.device, dict(options.settings))],
+            sess_options=session_options,
+            providers=None if plugin is not None else [(options.device, settings)],
             enable_fallback=0,  # it would print, and put the processor in the device's place
         )
     except Exception as error:

@@ -2,12 +2,13 @@
 
 import ctypes
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from sewd_runtime.backends import Options
-from sewd_runtime.errors import ProviderError
+from sewd_runtime.errors import FallbackWarning, ProviderError
 
 _PRODUCTS = ("MatMul", "Gemm", "Conv", "Attention")
 """What the operators are called, or begin with, that a device is for."""
@@ -39,19 +40,23 @@ def count_nodes(session: Any) -> dict[str, Counter[str]]:
 def check_placement(session: Any, options: Options) -> None:
     """Raise ProviderError where a device leaves a product, or more than its share of nodes, to another.
 
+    Where it may leave all of them, a product that is left is a FallbackWarning.
     onnxruntime keeps arithmetic on shapes on the processor on purpose; there it costs least.
     """
     placed = count_nodes(session)
     total = sum(counts.total() for counts in placed.values())
     left = sum((counts for name, counts in placed.items() if name != options.device), Counter[str]())
     products = sum(count for name, count in left.items() if name.removeprefix("Fused").startswith(_PRODUCTS))
-    if options.cpu_share >= 1 or (not products and left.total() <= options.cpu_share * total):
+    if not products and left.total() <= options.cpu_share * total:
         return
     names = ", ".join(f"{count} {name}" for name, count in left.most_common(5))
-    raise ProviderError(
+    found = (
         f"onnxruntime leaves {left.total()} of {total} nodes to others than {options.device}, of them "
-        f"{products} products ({names}); allowed are {options.cpu_share:.0%} of the nodes and no product"
+        f"{products} products ({names})"
     )
+    if options.cpu_share < 1:
+        raise ProviderError(f"{found}; allowed are {options.cpu_share:.0%} of the nodes and no product")
+    warnings.warn(found, FallbackWarning, stacklevel=3)
 
 
 def missing_library(device: str) -> str:
