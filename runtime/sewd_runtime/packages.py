@@ -53,6 +53,9 @@ def explain_install(requirement: str, *, package: str) -> str:
             f"{' and '.join(rivals)} are both installed and overwrite each other's files: "
             f"pip uninstall -y {' '.join(rivals)}, then {install}"
         )
+    if list(rivals) == [package]:  # after the other of two was uninstalled, and pip thinks that all is there
+        repair = f"pip install --force-reinstall --no-deps {package}"
+        return f"{package} is installed, its files are damaged: {repair}"
     if rivals and package not in rivals and package not in _PLUGINS:
         [wrong] = rivals
         return f"{wrong} is installed where {package} is needed: pip uninstall -y {wrong}, then {install}"

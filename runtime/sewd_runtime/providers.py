@@ -124,7 +124,10 @@ PROVIDERS: Mapping[str, Provider] = {
         extra="qnn",
         package="onnxruntime-qnn",
         needs="a Qualcomm processor, or on x86-64 the simulator that the package has for Linux",
-        run_on="x86-64, onnxruntime-qnn 2.7's simulator: 48 of 367 nodes, refused; with a fall-back within the tolerances",
+        run_on=(
+            "x86-64, the simulator of onnxruntime-qnn 2.7: takes 48 of 367 nodes, so is refused; "
+            "with a fall-back within the tolerances"
+        ),
         settings={"backend_type": "htp", "htp_performance_mode": "burst"},
         precisions=("int8-static", "fp16", "fp32"),
         preferred=("int8-static", "fp16", "fp32"),

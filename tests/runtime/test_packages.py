@@ -50,6 +50,14 @@ def test_the_wrong_one_is_taken_out_first(install: Install) -> None:
     )
 
 
+def test_what_the_other_left_behind_is_installed_again(install: Install) -> None:
+    install(onnxruntime_gpu="1.31.1")
+    assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == (
+        "onnxruntime-gpu is installed, its files are damaged: "
+        "pip install --force-reinstall --no-deps onnxruntime-gpu"
+    )
+
+
 def test_otherwise_pip_installs_it(install: Install) -> None:
     install()
     assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == "pip install 'sewd[gpu]'"

@@ -28,7 +28,9 @@ def test_an_unknown_provider_names_the_others() -> None:
 
 
 def remedy(name: str) -> str:
-    extra = PROVIDERS[name].extra
+    extra, package = PROVIDERS[name].extra, PROVIDERS[name].package
+    if extra and list(find_rivals()) == [package]:
+        return f"pip install --force-reinstall --no-deps {package}"
     return rf"pip install 'sewd\[{extra}\]'" if extra else "no package has it; build"
 
 
