@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +32,15 @@ _COPIED = ("config.json", "preprocessor_config.json", "processor_config.json")
 
 
 @contextlib.contextmanager
-def staged(target: Path) -> Iterator[Path]:
+def staged(target: Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `target` that takes its place when the block ends well, and vanishes when
     not.
 
-    A kill at any moment leaves the old bundle or none; a link is followed, and stays. Raises ExportError:
-    `target` is there and is not a bundle, or nothing can be written beside it.
+    A kill at any moment leaves the old bundle or none; a link is followed, and stays. check: raises
+    ExportError where `target` must not be replaced, by default where it is there and is not a bundle. Raises
+    that, and ExportError where nothing can be written beside it.
     """
-    check_target(target)
+    (check or check_target)(target)
     target = target.resolve()
     made = [parent for parent in target.parents if not parent.exists()]
     stage = target.parent / f".{target.name}.{secrets.token_hex(4)}"

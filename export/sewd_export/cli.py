@@ -15,6 +15,8 @@ from typing import Any
 
 from sewd_export.precisions import PRECISIONS, REFERENCE
 
+_LAYOUTS = ("onnx-asr", "optimum")  # of `sewd_export.layouts`, which imports what --help need not wait for
+
 _EPILOG = """\
 exit codes: 0 done; 1 the bundle is not the original, or the checkpoint cannot be exported: nothing was
 written; 2 wrong usage; 130 interrupted: nothing was written."""
@@ -24,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    _check_conversions(parser, arguments)
     if arguments.verify and arguments.output:
         parser.error("--verify writes nothing: leave out -o")
     if arguments.verify and arguments.precisions:
@@ -36,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     progress = _Progress(quiet=arguments.quiet or arguments.json)
     try:
-        return _verify(arguments, progress) if arguments.verify else _export(arguments, progress)
+        if arguments.verify:
+            return _verify(arguments, progress)
+        return _convert(arguments, arguments.bundle) if arguments.bundle else _export(arguments, progress)
     except (SewdError, OSError) as error:
         print(f"sewd-export: {' '.join(str(error).split())}", file=sys.stderr)  # torch's have many lines
         return 1
@@ -87,9 +92,39 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
     )
+    _add_conversions(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     return parser
+
+
+def _add_conversions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--layout",
+        action="append",
+        default=[],
+        choices=_LAYOUTS,
+        help="also write the folder BUNDLE-LAYOUT that this tool opens; may be repeated",
+    )
+    parser.add_argument(
+        "--ort",
+        action="store_true",
+        help="also write BUNDLE-ort: onnxruntime's own format, and the operators a reduced build needs",
+    )
+    parser.add_argument(
+        "--bundle", type=Path, metavar="BUNDLE", help="export nothing: take this bundle for --layout, --ort"
+    )
+
+
+def _check_conversions(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if not arguments.bundle:
+        if arguments.verify and (arguments.layout or arguments.ort):
+            parser.error("--verify writes nothing: use --bundle for --layout and --ort")
+        return
+    if not (arguments.layout or arguments.ort):
+        parser.error("--bundle converts a bundle: add --layout or --ort")
+    if any((arguments.checkpoint, arguments.output, arguments.precisions, arguments.audio, arguments.verify)):
+        parser.error("--bundle exports nothing: leave out the checkpoint and what is for exporting it")
 
 
 def _add_bound(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +213,24 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
         for entry in exported.manifest.precisions.values():
             size = exported.manifest.files[entry.file].size_bytes
             print(f"{exported.path / entry.file}  {size / 1e6:.1f} MB")
+    if arguments.layout or arguments.ort:
+        _convert(arguments, exported.path)
     progress("done")
+    return 0
+
+
+def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
+    """Write what else was asked for of a bundle, and name it unless quiet."""
+    from sewd_export.layouts import write_layout
+    from sewd_export.ort_format import write_ort
+
+    written = [write_layout(bundle, layout) for layout in arguments.layout]
+    if arguments.ort:
+        written.append(write_ort(bundle))
+    if arguments.json and arguments.bundle:
+        print(json.dumps({"bundle": str(bundle), "written": [str(path) for path in written]}))
+    elif not (arguments.quiet or arguments.json):
+        print(*written, sep="\n")
     return 0
 
 

@@ -69,6 +69,19 @@ def open_fastest(
     return Engine(bundle=bundle, precision=candidates[fastest].precision, session=sessions[fastest])
 
 
+def recall_timings(
+    bundle: Bundle, *, precision: str | None = None, threads: int | None = None
+) -> tuple[list[str], list[Timing]]:
+    """Return what ``auto`` would choose from, and what was measured of that before, fastest first.
+
+    No timings where nothing was measured or only one can be chosen. Raises as ``open_fastest``.
+    """
+    candidates = _find_candidates(bundle, AUTO, precision)
+    file = TimingsFile.of(_facts(bundle, candidates, threads))
+    timings = file.read() if file and len(candidates) > 1 else []
+    return list(candidates), [timing for timing in timings if timing.variant in candidates]
+
+
 def _find_candidates(bundle: Bundle, provider: str, precision: str | None) -> dict[str, Variant]:
     manifest = bundle.manifest
     if precision is None:
@@ -82,7 +95,7 @@ def _find_candidates(bundle: Bundle, provider: str, precision: str | None) -> di
     }
     if not found:
         if not providers:
-            raise ProviderError(f"no provider is installed: pip install 'sewd[{PROVIDERS['cpu'].extra}]'")
+            raise ProviderError(f"no provider is installed: {PROVIDERS['cpu'].remedy}")
         find_variant(manifest, providers[0], precision)  # raises the error that says what there is
     return found
 

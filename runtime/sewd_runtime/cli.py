@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 
 import sewd_runtime
 from sewd_runtime.bench import command as bench
-from sewd_runtime.commands import align, classify, inspect, lm, stream, transcribe
+from sewd_runtime.commands import align, classify, doctor, inspect, lm, stream, transcribe
 from sewd_runtime.commands._shared import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, NO_MODEL, complain
 from sewd_runtime.errors import SewdError
 
@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
         "inspect": inspect,
         "bench": bench,
         "lm": lm,
+        "doctor": doctor,
     }
 )
 

@@ -1,6 +1,7 @@
 """What every kind of model shares: a bundle, a session, and recordings run in batches."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,9 @@ from sewd_runtime._types import AudioSource, Lengths, Output, Samples
 from sewd_runtime.audio import read_audio, stream_audio
 from sewd_runtime.batching import plan_batches
 from sewd_runtime.bundle import Bundle, Manifest
-from sewd_runtime.errors import AudioValueError
+from sewd_runtime.errors import AudioValueError, FallbackWarning, ProviderError
 from sewd_runtime.golden import require_golden
+from sewd_runtime.providers import FALLBACK
 from sewd_runtime.session import Session, pad
 from sewd_runtime.variants import default_precision, find_variant
 
@@ -31,19 +33,30 @@ class Engine:
         precision: str | None = None,
         provider: str = "cpu",
         threads: int | None = None,
+        allow_fallback: bool = False,
+        provider_options: Mapping[str, str] | None = None,
     ) -> "Engine":
-        """Check the model's hash and load it; precision None takes fp32 if there is one, else the first.
+        """Check the model's hash and load it; precision None takes what the provider prefers of the bundle.
 
+        allow_fallback: where the provider cannot run the model, the processor does, with a FallbackWarning.
+        provider_options: the library's own, over those of the provider's row.
         What was not proven at export, because its operations are narrower than its file's, is proven here:
         PrecisionError where the golden utterance is off. Raises ProviderError, BundleError as well.
         """
-        if precision is None:
-            precision = default_precision(bundle.manifest)
-        variant = find_variant(bundle.manifest, provider, precision)
-        session = variant.open(bundle, threads=threads)
+        chosen = precision or default_precision(bundle.manifest, provider)
+        variant = find_variant(bundle.manifest, provider, chosen)
+        try:
+            session = variant.open(
+                bundle, threads=threads, allow_fallback=allow_fallback, provider_options=provider_options
+            )
+        except ProviderError as error:
+            if not allow_fallback or provider == FALLBACK:
+                raise
+            warnings.warn(f"{FALLBACK} in place of {provider}: {error}", FallbackWarning, stacklevel=3)
+            return cls.open(bundle, precision=precision, provider=FALLBACK, threads=threads)
         if variant.parity is None:
             require_golden(bundle, variant, session)
-        return cls(bundle=bundle, precision=precision, session=session)
+        return cls(bundle=bundle, precision=chosen, session=session)
 
     @property
     def manifest(self) -> Manifest:

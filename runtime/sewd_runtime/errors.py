@@ -33,7 +33,8 @@ SewdError
 
 A message says what is wrong, where, and what to do.
 
-PrecisionWarning, a UserWarning, tells that a precision runs, and another would run better.
+Two UserWarnings: PrecisionWarning tells that a precision runs, and another would run better; FallbackWarning,
+that the processor runs what was meant for another provider, because the caller allowed that.
 """
 
 
@@ -163,3 +164,7 @@ class VocabularyError(SewdError, ValueError):
 
 class PrecisionWarning(UserWarning):
     """The provider runs this precision, though it was made for others."""
+
+
+class FallbackWarning(UserWarning):
+    """The processor runs a model, or part of it, in place of the provider that was asked for."""

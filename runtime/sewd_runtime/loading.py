@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from sewd_runtime._schema import build, parse_json
@@ -10,7 +11,7 @@ from sewd_runtime.bundle import LABELS_NAME, VOCAB_NAME, Bundle, find_bundle, op
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
 from sewd_runtime.engine import Engine
-from sewd_runtime.errors import BundleError, PrecisionWarning, VocabularyError
+from sewd_runtime.errors import BundleError, PrecisionWarning, ProviderError, VocabularyError
 from sewd_runtime.providers import PROVIDERS
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.vocabulary import Vocabulary
@@ -22,21 +23,39 @@ def load(
     precision: str | None = None,
     provider: str = "cpu",
     threads: int | None = None,
+    allow_fallback: bool = False,
+    provider_options: Mapping[str, str] | None = None,
 ) -> Recognizer | Classifier | Encoder:
     """Load a bundle as what its task says: a Recognizer, a Classifier or an Encoder.
 
     path: the folder, or the name of an embedded model; None is the embedded digits model.
-    precision: None takes fp32 where the bundle has it.
-    provider: a row of PROVIDERS.
+    precision: None takes what the provider prefers of the bundle, fp32 on processors.
+    provider: a row of PROVIDERS. What cannot be had is an error that says why.
     threads: for one run; None leaves it to the provider's library.
+    allow_fallback: the processor may run what the provider cannot, all or part, with a FallbackWarning.
+    provider_options: the library's own settings, over those of the row.
     Where provider or precision is "auto", the fastest that this leaves open is measured, once on a machine,
-    and logged at level INFO of the logger "sewd".
+    and logged at level INFO of the logger "sewd"; allow_fallback and provider_options then mean nothing and
+    are refused.
     Raises BundleError, PrecisionError, ProviderError, VocabularyError. Warns with PrecisionWarning where the
     provider has a remark on the precision.
     """
-    choose = open_fastest if AUTO in (provider, precision) else Engine.open
     bundle = open_bundle(find_bundle(path))
-    engine = choose(bundle, precision=precision, provider=provider, threads=threads)
+    if AUTO in (provider, precision):
+        if allow_fallback or provider_options:
+            raise ProviderError(
+                "auto takes what works here: name a provider to set its options or a fall-back"
+            )
+        engine = open_fastest(bundle, precision=precision, provider=provider, threads=threads)
+    else:
+        engine = Engine.open(
+            bundle,
+            precision=precision,
+            provider=provider,
+            threads=threads,
+            allow_fallback=allow_fallback,
+            provider_options=provider_options,
+        )
     remark = PROVIDERS[engine.session.provider].remarks.get(engine.precision)
     if remark is not None:
         message = f"{engine.precision} on {engine.session.provider}: {remark}"

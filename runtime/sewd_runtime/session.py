@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ _OUTPUTS = {
     "classification": {"class_logits": ("float32", 2), "output_lengths": ("int64", 1)},
     "encoding": {"hidden_states": ("float32", 3), "output_lengths": ("int64", 1)},
 }
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,22 +46,34 @@ class Session:
         compute: str = "f32",
         weights: str = "f32",
         threads: int | None = None,
+        allow_fallback: bool = False,
+        provider_options: Mapping[str, str] = _NONE,
     ) -> "Session":
         """Load a model file.
 
         compute, weights: as in ``Options``; threads: for one run, None leaves it to the library: one for each
-        core. Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here), ModelError
-        (not loadable, other interface).
+        core. allow_fallback: the device may leave any part to the processor. provider_options: the library's
+        own, over those of the provider's row.
+        Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here), ModelError (not
+        loadable, other interface).
         """
         if threads is not None and threads < 1:
             raise ProviderError(f"threads must be at least 1, got {threads}")
         row = find_provider(provider)
         library = f"{row.backend.NAME} {row.backend.installed_version()}"
         options = Options(
-            device=row.device, settings=row.settings, compute=compute, weights=weights, threads=threads
+            device=row.device,
+            settings={**row.settings, **provider_options},
+            compute=compute,
+            weights=weights,
+            threads=threads,
+            cpu_share=1.0 if allow_fallback else row.cpu_share,
         )
         try:
             model = row.backend.open_model(path, options)
+        except ProviderError as error:
+            needs = f"; provider {provider!r} needs {row.needs}" if row.needs else ""
+            raise ProviderError(f"{error}{needs}") from error
         except SewdError:
             raise
         except Exception as error:  # the libraries' own errors share no base but this

@@ -30,7 +30,14 @@ class Variant:
         """Return both names, e.g. ``openvino bf16``."""
         return f"{self.provider} {self.precision}"
 
-    def open(self, bundle: Bundle, *, threads: int | None = None) -> Session:
+    def open(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        allow_fallback: bool = False,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> Session:
         """Check the model's hash and load it; raises BundleError, ProviderError, PrecisionError."""
         path = bundle.path_of(self.entry.file)
         session = Session.open(
@@ -40,6 +47,8 @@ class Variant:
             compute=self.compute,
             weights=self.weights,
             threads=threads,
+            allow_fallback=allow_fallback,
+            provider_options=provider_options or {},
         )
         if session.num_outputs not in (None, bundle.manifest.num_outputs):
             raise ModelError(
@@ -123,9 +132,13 @@ def find_variant(manifest: Manifest, provider: str, precision: str) -> Variant:
     )
 
 
-def default_precision(manifest: Manifest) -> str:
-    """Return fp32 where the bundle has it, else the first by name."""
-    return "fp32" if "fp32" in manifest.precisions else min(manifest.precisions)
+def default_precision(manifest: Manifest, provider: str = "cpu") -> str:
+    """Return the first of the provider's preferred precisions that the bundle has, else the first by name.
+
+    Raises ProviderError for an unknown provider.
+    """
+    preferred = look_up(provider).preferred
+    return next((name for name in preferred if name in manifest.precisions), min(manifest.precisions))
 
 
 def _sum(one: Tolerance, other: Tolerance) -> Tolerance:

@@ -366,4 +366,5 @@ def test_precisions_are_loaded_as_asked(tiny_bundle: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Engine, "open", remember)
     Target(path=tiny_bundle, precision="fp32").load(2)
-    assert opened == [{"precision": "fp32", "provider": "cpu", "threads": 2}]
+    [asked] = opened
+    assert asked.items() >= {"precision": "fp32", "provider": "cpu", "threads": 2}.items()

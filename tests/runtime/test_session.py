@@ -12,6 +12,7 @@ from sewd_runtime.backends._onnxruntime import check_device, session_entries
 from sewd_runtime.bundle import open_bundle
 from sewd_runtime.engine import Engine
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
+from sewd_runtime.packages import find_rivals
 from sewd_runtime.providers import PROVIDERS, find_provider
 from sewd_runtime.session import Session, pad
 
@@ -26,11 +27,18 @@ def test_an_unknown_provider_names_the_others() -> None:
         find_provider("gpu")
 
 
+def remedy(name: str) -> str:
+    extra, package = PROVIDERS[name].extra, PROVIDERS[name].package
+    if extra and list(find_rivals()) == [package]:
+        return f"pip install --force-reinstall --no-deps {package}"
+    return rf"pip install 'sewd\[{extra}\]'" if extra else "no package has it; build"
+
+
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = PROVIDERS[name].backend
     monkeypatch.setitem(sys.modules, backend.NAME, None)  # importing it fails
-    with pytest.raises(ProviderError, match=rf"'{name}' needs {backend.NAME}: .*sewd\[{name}\]"):
+    with pytest.raises(ProviderError, match=rf"'{name}' needs {backend.NAME}: .*{remedy(name)}"):
         find_provider(name)
 
 
@@ -38,7 +46,8 @@ def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.
 def test_an_absent_device_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = PROVIDERS[name]
     monkeypatch.setattr(row.backend, "devices", lambda: ["Other"])
-    with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*sewd\[{name}\]"):
+    said = "it needs macOS" if name == "coreml" and "onnxruntime" in find_rivals() else remedy(name)
+    with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*{said}"):
         find_provider(name)
 
 

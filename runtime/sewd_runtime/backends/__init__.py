@@ -27,6 +27,7 @@ class Options:
     device: the library's own name for it; settings: the library's own, from the provider's row.
     compute: the type of the float operations, f32 or bf16; weights: f32 as in the file, or i8 for products
     with 8-bit weights and activations. threads: for one run, None leaves it to the library.
+    cpu_share: of a model's nodes, how many another device may leave to the processor; 1: all of them.
     """
 
     device: str
@@ -34,6 +35,7 @@ class Options:
     compute: str = "f32"
     weights: str = "f32"
     threads: int | None = None
+    cpu_share: float = 1.0
 
 
 class Model(Protocol):

@@ -1,6 +1,8 @@
 """Models in onnxruntime."""
 
+import io
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,15 @@ from numpy.typing import NDArray
 
 from sewd_runtime.backends import Options, Tensor
 from sewd_runtime.backends._installed import find_version
+from sewd_runtime.backends._placement import check_placement, missing_library
+from sewd_runtime.backends._plugins import choose_plugin_device, register_plugins
 from sewd_runtime.errors import ProviderError
 from sewd_runtime.machine import has_vnni
+from sewd_runtime.packages import ONNXRUNTIME
 
 NAME = "onnxruntime"
+
+_CPU = "CPUExecutionProvider"
 
 _LARGE_BYTES = 4 * 400_000  # of samples: 25 s at 16 kHz, more than any batch of several recordings
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
@@ -37,27 +44,43 @@ class OrtModel:
 
 def installed_version() -> str | None:
     """Return the version of whichever of its packages is installed."""
-    return find_version("onnxruntime", packages=("onnxruntime", "onnxruntime-gpu"))
+    return find_version("onnxruntime", packages=ONNXRUNTIME)
 
 
 def devices() -> Sequence[str]:
     """Return the execution providers of this build."""
     import onnxruntime
 
+    register_plugins(onnxruntime)
     names: list[str] = onnxruntime.get_available_providers()
     return names
 
 
 def open_model(path: Path, options: Options) -> OrtModel:
-    """Load a model file; raises ProviderError when onnxruntime leaves the device for another."""
+    """Load a model file; raises ProviderError when the device does not start or leaves too much to others."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        path,
-        sess_options=_session_options(onnxruntime, options.threads),
-        providers=[(options.device, dict(options.settings))],
-    )
+    _preload(onnxruntime, options.device)
+    session_options, settings = _session_options(onnxruntime, options), dict(options.settings)
+    plugin = choose_plugin_device(onnxruntime, options.device)
+    try:
+        if plugin is not None:
+            session_options.add_provider_for_devices([plugin], settings)
+        session = onnxruntime.InferenceSession(
+            path,
+            sess_options=session_options,
+            providers=None if plugin is not None else [(options.device, settings)],
+            enable_fallback=0,  # it would print, and put the processor in the device's place
+        )
+    except Exception as error:
+        if options.device == _CPU:
+            raise
+        reason = " ".join(str(error).split())
+        raise ProviderError(f"onnxruntime cannot start {options.device}: {reason}") from error
+    session.disable_fallback()  # the same while it runs
     check_device(options.device, session.get_providers())
+    if options.device != _CPU:
+        check_placement(session, options)
     return OrtModel(
         inputs=tuple(_tensor(node) for node in session.get_inputs()),
         outputs=tuple(_tensor(node) for node in session.get_outputs()),
@@ -68,21 +91,30 @@ def open_model(path: Path, options: Options) -> OrtModel:
 def check_device(wanted: str, active: Sequence[str]) -> None:
     """Raise ProviderError unless a session really runs on the execution provider that was asked for."""
     if not active or active[0] != wanted:
+        reason = missing_library(wanted)
         raise ProviderError(
-            f"onnxruntime left {wanted} for {', '.join(active) or 'nothing'}; "
-            f"choose that provider by name if it is wanted"
+            f"onnxruntime left {wanted} for {', '.join(active) or 'nothing'}{reason and f': {reason}'}"
         )
 
 
-def _session_options(onnxruntime: Any, threads: int | None) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # an error is raised, and a user would read it twice
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a pattern is kept for each shape, and recordings have any length
+def _preload(onnxruntime: Any, device: str) -> None:
+    """Load the CUDA libraries that pip installed, which the linker does not find by itself."""
+    if device != _CPU and hasattr(onnxruntime, "preload_dlls") and onnxruntime.cuda_version:
+        with redirect_stdout(io.StringIO()):  # what is missing is told when the device does not start
+            onnxruntime.preload_dlls()
+
+
+def _session_options(onnxruntime: Any, options: Options) -> Any:
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4  # an error is raised, and a user would read it twice
+    settings.intra_op_num_threads = options.threads or 0
+    settings.inter_op_num_threads = 1
+    settings.enable_mem_pattern = False  # a pattern is kept for each shape, and recordings have any length
     for key, value in session_entries().items():
-        options.add_session_config_entry(key, value)
-    return options
+        settings.add_session_config_entry(key, value)
+    if options.device != _CPU:
+        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return settings
 
 
 def session_entries() -> dict[str, str]:

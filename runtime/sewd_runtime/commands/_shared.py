@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
-from sewd_runtime.errors import PrecisionWarning, TaskError
+from sewd_runtime.errors import FallbackWarning, PrecisionWarning, TaskError
 from sewd_runtime.loading import load
 from sewd_runtime.providers import PROVIDERS
 from sewd_runtime.recognizer import Recognizer
@@ -21,7 +21,7 @@ DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 
 EXIT_CODES = """\
 exit codes:
   0    all done
-  1    some input could not be read or run; the rest was done (inspect: a check failed)
+  1    some input could not be read or run; the rest was done (inspect, doctor: a check failed)
   2    wrong usage
   3    the bundle, its precision, the provider or an extra package cannot be used
   130  interrupted
@@ -35,11 +35,26 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """Add ``--model`` and how it is to run."""
     command.add_argument("--model", metavar="BUNDLE", help=WHICH_MODEL)
     add_choice(command)
+    command.add_argument(
+        "--allow-fallback",
+        action="store_true",
+        help="let the processor run what the provider cannot, and warn",
+    )
+    command.add_argument(
+        "--provider-option",
+        type=parse_option,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the provider's library, e.g. gpu_mem_limit=4000000000; may be repeated",
+    )
 
 
 def add_choice(command: argparse.ArgumentParser, *, every_precision: bool = False) -> None:
     """Add ``--precision``, ``--provider`` and ``--threads``."""
-    default = "all that the provider runs" if every_precision else "fp32 where there is one"
+    default = (
+        "all that the provider runs" if every_precision else "what the provider prefers: fp32, on GPUs fp16"
+    )
     auto = "" if every_precision else "; auto: the fastest here, measured once"
     command.add_argument("--precision", metavar="P", help=f"of the model's{auto} (default: {default})")
     providers = ", ".join(PROVIDERS)
@@ -56,12 +71,26 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_option(text: str) -> tuple[str, str]:
+    """Read KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
 def load_model(options: argparse.Namespace) -> Recognizer | Classifier | Encoder:
     """Load the model, on standard error what ``auto`` chose and what the choice is warned of, a line each."""
     with _logged(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PrecisionWarning)  # not only once a place
+        for kind in (PrecisionWarning, FallbackWarning):
+            warnings.simplefilter("always", kind)  # not only once a place
         model = load(
-            options.model, precision=options.precision, provider=options.provider, threads=options.threads
+            options.model,
+            precision=options.precision,
+            provider=options.provider,
+            threads=options.threads,
+            allow_fallback=options.allow_fallback,
+            provider_options=dict(options.provider_option),
         )
     for warning in caught:
         print(f"sewd: {' '.join(str(warning.message).split())}", file=sys.stderr, flush=True)

@@ -1,0 +1,78 @@
+"""Law: whatever is installed, the commands that are named lead to the package that is needed, alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sewd_runtime import packages
+from sewd_runtime.packages import ONNXRUNTIME, explain_install, find_packages, find_rivals
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """A function that leaves of all packages only these, as pip leaves them."""
+
+    def write(**installed: str) -> None:
+        for name, version in installed.items():
+            folder = tmp_path / f"{name}-{version}.dist-info"
+            folder.mkdir()
+            (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        monkeypatch.setattr("sys.path", [str(tmp_path)])
+
+    return write
+
+
+def test_what_is_installed_is_found(install: Install) -> None:
+    install(onnxruntime="1.32.0", onnxruntime_gpu="1.31.1", other="1")
+    assert find_packages() == {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.1"}
+    assert set(find_packages()) <= set(ONNXRUNTIME)
+
+
+def test_both_at_once_is_the_trap(install: Install) -> None:
+    install(onnxruntime="1.32.0", onnxruntime_gpu="1.31.1")
+    for package in ("onnxruntime", "onnxruntime-gpu"):
+        assert explain_install("sewd[gpu]", package=package) == (
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files: "
+            "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'sewd[gpu]'"
+        )
+
+
+def test_the_wrong_one_is_taken_out_first(install: Install) -> None:
+    install(onnxruntime="1.32.0")
+    assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == (
+        "onnxruntime is installed where onnxruntime-gpu is needed: "
+        "pip uninstall -y onnxruntime, then pip install 'sewd[gpu]'"
+    )
+
+
+def test_what_the_other_left_behind_is_installed_again(install: Install) -> None:
+    install(onnxruntime_gpu="1.31.1")
+    assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == (
+        "onnxruntime-gpu is installed, its files are damaged: "
+        "pip install --force-reinstall --no-deps onnxruntime-gpu"
+    )
+
+
+def test_otherwise_pip_installs_it(install: Install) -> None:
+    install()
+    assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == "pip install 'sewd[gpu]'"
+
+
+def test_another_library_is_nobodys_rival(install: Install) -> None:
+    install(onnxruntime="1.32.0", openvino="2026.4.1")
+    assert explain_install("sewd[openvino]", package="openvino") == "pip install 'sewd[openvino]'"
+
+
+@pytest.mark.parametrize(("version", "rivals"), [("1.24.0", 2), ("2.7.0", 1)])
+def test_a_plugin_goes_beside(install: Install, version: str, rivals: int) -> None:
+    install(onnxruntime="1.32.0", onnxruntime_qnn=version)
+    assert len(find_rivals()) == rivals
+
+
+def test_what_is_installed_here_is_one_package() -> None:
+    assert len(find_rivals()) <= 1, packages.explain_install("sewd[cpu]", package="onnxruntime")
