@@ -11,9 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sewd_export.precisions import PRECISIONS, REFERENCE
+
+if TYPE_CHECKING:
+    from sewd_export.tensorrt import EngineOptions, ProfileOptions
 
 _EPILOG = """\
 exit codes: 0 done; 1 the bundle is not the original, or the checkpoint cannot be exported: nothing was
@@ -29,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.verify and arguments.precisions:
         parser.error("--verify compares every precision of the bundle: name none")
     _check_bound(parser, arguments)
+    _check_engines(parser, arguments)
     if arguments.calibrate and not any(PRECISIONS[name].takes_ranges for name in arguments.precisions):
         parser.error(f"--calibrate is for {_takers_of_ranges()}: add it, or leave out --calibrate")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -84,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"measure ranges on the recordings in this folder, for {_takers_of_ranges()}",
     )
+    _add_engines(parser)
     parser.add_argument(
         "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
     )
@@ -119,6 +124,43 @@ def _check_bound(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
     able = [name for name, precision in PRECISIONS.items() if precision.products is not None]
     if not set(able) & set(arguments.precisions):
         parser.error(f"--max-wer-increase is for {' and '.join(f'--{name}' for name in able)}")
+
+
+def _add_engines(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tensorrt",
+        action="store_true",
+        help="also build a TensorRT engine of each precision named, or of fp32; the engines are not run",
+    )
+    parser.add_argument(
+        "--profile",
+        type=_profile,
+        action="append",
+        default=[],
+        metavar="MIN,OPT,MAX",
+        help="shapes that the engines take, each RECORDINGSxSECONDS, 0 for the shortest; may be repeated "
+        "(default: 1x0,1x2,16x4 and 1x4,1x10,8x20 and 1x20,1x30,2x60)",
+    )
+    parser.add_argument(
+        "--compute-capability",
+        action="append",
+        default=[],
+        metavar="X.Y",
+        help="of the GPU that the engines are for, e.g. 8.9; may be repeated (default: the GPU here)",
+    )
+
+
+def _check_engines(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if arguments.verify and arguments.tensorrt:
+        parser.error("--verify writes nothing: leave out --tensorrt")
+    if not arguments.tensorrt and (arguments.profile or arguments.compute_capability):
+        parser.error("--profile and --compute-capability are for --tensorrt")
+
+
+def _profile(text: str) -> ProfileOptions:
+    from sewd_export.tensorrt.profiles import ProfileOptions
+
+    return ProfileOptions.parse(text)
 
 
 def _points(text: str) -> float:
@@ -160,6 +202,7 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
         evaluate=arguments.evaluate,
         max_wer_increase=arguments.max_wer_increase,
         calibrate=arguments.calibrate,
+        engines=_engine_options(arguments),
         progress=progress,
     )
     precisions = {name: asdict(entry) for name, entry in exported.manifest.precisions.items()}
@@ -169,22 +212,37 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
             "seconds": round(progress.elapsed_s, 1),
             "precisions": precisions,
             "sensitivities": {name: asdict(found) for name, found in exported.sensitivities.items()},
+            "engines": {name: asdict(entry) for name, entry in exported.manifest.engines.items()},
+            "warnings": exported.warnings,
         }
         print(json.dumps(result))
     elif not arguments.quiet:
         print(f"\n{exported.report}\n")
         for name, sensitivity in exported.sensitivities.items():
             print(*sensitivity.describe(name), "", sep="\n")
-        for entry in exported.manifest.precisions.values():
-            size = exported.manifest.files[entry.file].size_bytes
-            print(f"{exported.path / entry.file}  {size / 1e6:.1f} MB")
+        manifest = exported.manifest
+        files = [entry.file for entry in manifest.precisions.values()]
+        for file in (*files, *(engine.file for engine in manifest.engines.values())):
+            print(f"{exported.path / file}  {manifest.files[file].size_bytes / 1e6:.1f} MB")
+        for warning in exported.warnings:
+            print(f"sewd-export: {warning}", file=sys.stderr)
     progress("done")
     return 0
 
 
+def _engine_options(arguments: argparse.Namespace) -> EngineOptions | None:
+    if not arguments.tensorrt:
+        return None
+    from sewd_export.tensorrt import PROFILES, EngineOptions
+
+    return EngineOptions(
+        profiles=arguments.profile or PROFILES, compute_capabilities=arguments.compute_capability
+    )
+
+
 def _verify(arguments: argparse.Namespace, progress: _Progress) -> int:
     progress("import torch and transformers")
-    from sewd_export.exporter import verify
+    from sewd_export.verification import verify
 
     reports = verify(arguments.verify, arguments.checkpoint, audio=arguments.audio, progress=progress)
     if arguments.json:
