@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sewd_runtime.backends import Backend, _onnxruntime, _openvino
+from sewd_runtime.backends import Backend, _onnxruntime, _onnxruntime_tensorrt, _openvino, _tensorrt
 from sewd_runtime.errors import ProviderError
 
 
@@ -14,6 +14,8 @@ class Provider:
     device: the library's own name for it; extra: of ours, what installs the library.
     precisions: the only ones it runs; None: any that has a file, and none that is derived from another's.
     remarks: precision → what whoever loads it should know.
+    engines: whether it runs the bundle's engines in place of its models.
+    is_proven: whether the export's evidence holds for it; where not, the golden utterance runs at each load.
     """
 
     backend: Backend
@@ -22,6 +24,8 @@ class Provider:
     settings: Mapping[str, str] = field(default_factory=dict)
     precisions: tuple[str, ...] | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
+    engines: bool = False
+    is_proven: bool = True
 
 
 PROVIDERS: Mapping[str, Provider] = {
@@ -42,6 +46,21 @@ PROVIDERS: Mapping[str, Provider] = {
             *("fp32", "bf16", "fp16"),
             *("int8-dynamic", "int8-dynamic+bf16", "int8-static", "int8-static+bf16"),
         ),
+    ),
+    "tensorrt": Provider(
+        backend=_onnxruntime_tensorrt,
+        device="TensorrtExecutionProvider",
+        extra="gpu",
+        precisions=("fp32", "fp16", "int8-static"),
+        is_proven=False,
+    ),
+    "tensorrt-engine": Provider(
+        backend=_tensorrt,
+        device="GPU",
+        extra="tensorrt",
+        precisions=("fp32", "fp16", "int8-static"),
+        engines=True,
+        is_proven=False,
     ),
 }
 
@@ -74,5 +93,15 @@ def find_provider(name: str) -> Provider:
 
 
 def installed_providers() -> list[str]:
-    """Return the providers whose library is installed, without importing any."""
-    return [name for name, row in PROVIDERS.items() if row.backend.installed_version() is not None]
+    """Return the providers whose library is installed and has their device."""
+    found = []
+    for name, row in PROVIDERS.items():
+        if row.backend.installed_version() is None:
+            continue
+        try:
+            devices = row.backend.devices()
+        except (ImportError, AttributeError, ProviderError):
+            continue
+        if row.device in devices:
+            found.append(name)
+    return found

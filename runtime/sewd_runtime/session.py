@@ -12,6 +12,7 @@ from sewd_runtime._types import Lengths, Output, Samples
 from sewd_runtime.backends import Model, Options, Tensor
 from sewd_runtime.errors import InferenceError, ModelError, ProviderError, SewdError
 from sewd_runtime.providers import find_provider
+from sewd_runtime.tensorrt_engines import Profile
 
 _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
 _OUTPUTS = {
@@ -43,11 +44,14 @@ class Session:
         compute: str = "f32",
         weights: str = "f32",
         threads: int | None = None,
+        precision: str = "fp32",
+        profiles: tuple[Profile, ...] = (),
     ) -> "Session":
         """Load a model file.
 
-        compute, weights: as in ``Options``; threads: for one run, None leaves it to the library: one for each
-        core. Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here), ModelError
+        compute, weights, precision, profiles: as in ``Options``.
+        threads: for one run, None leaves it to the library: one for each core.
+        Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here), ModelError
         (not loadable, other interface).
         """
         if threads is not None and threads < 1:
@@ -55,7 +59,13 @@ class Session:
         row = find_provider(provider)
         library = f"{row.backend.NAME} {row.backend.installed_version()}"
         options = Options(
-            device=row.device, settings=row.settings, compute=compute, weights=weights, threads=threads
+            device=row.device,
+            settings=row.settings,
+            compute=compute,
+            weights=weights,
+            threads=threads,
+            precision=precision,
+            profiles=profiles,
         )
         try:
             model = row.backend.open_model(path, options)

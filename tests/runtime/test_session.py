@@ -30,7 +30,9 @@ def test_an_unknown_provider_names_the_others() -> None:
 def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = PROVIDERS[name].backend
     monkeypatch.setitem(sys.modules, backend.NAME, None)  # importing it fails
-    with pytest.raises(ProviderError, match=rf"'{name}' needs {backend.NAME}: .*sewd\[{name}\]"):
+    with pytest.raises(
+        ProviderError, match=rf"'{name}' needs {backend.NAME}: .*sewd\[{PROVIDERS[name].extra}\]"
+    ):
         find_provider(name)
 
 
@@ -38,7 +40,7 @@ def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.
 def test_an_absent_device_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = PROVIDERS[name]
     monkeypatch.setattr(row.backend, "devices", lambda: ["Other"])
-    with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*sewd\[{name}\]"):
+    with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*sewd\[{row.extra}\]"):
         find_provider(name)
 
 

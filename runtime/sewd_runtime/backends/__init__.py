@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from sewd_runtime.tensorrt_engines import Profile
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
@@ -27,6 +29,7 @@ class Options:
     device: the library's own name for it; settings: the library's own, from the provider's row.
     compute: the type of the float operations, f32 or bf16; weights: f32 as in the file, or i8 for products
     with 8-bit weights and activations. threads: for one run, None leaves it to the library.
+    precision: its name in the bundle; profiles: the shapes that it is to take, where a library asks for them.
     """
 
     device: str
@@ -34,6 +37,8 @@ class Options:
     compute: str = "f32"
     weights: str = "f32"
     threads: int | None = None
+    precision: str = "fp32"
+    profiles: tuple[Profile, ...] = ()
 
 
 class Model(Protocol):
