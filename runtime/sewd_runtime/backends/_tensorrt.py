@@ -134,7 +134,9 @@ class TensorRtModel:
             self._enqueue(bucket)
         finally:
             captured = call(self._cuda, "cudaStreamEndCapture", self._stream)
-        return call(self._cuda, "cudaGraphInstantiate", captured, 0)
+        graph = call(self._cuda, "cudaGraphInstantiate", captured, 0)
+        call(self._cuda, "cudaGraphDestroy", captured)
+        return graph
 
     def _free(self, shape: _Shape) -> None:
         if shape.graph is not None:
