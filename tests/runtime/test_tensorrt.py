@@ -23,8 +23,9 @@ from sewd_runtime.backends._buckets import BucketedModel, choose_bucket, run_in_
 from sewd_runtime.backends._cuda import call
 from sewd_runtime.backends._onnxruntime_tensorrt import provider_options
 from sewd_runtime.backends._tensorrt import choose_engine
-from sewd_runtime.bundle import Bundle, open_bundle
+from sewd_runtime.bundle import Bundle, FileEntry, open_bundle, sha256_of
 from sewd_runtime.errors import EngineMismatchError, MissingPackageError, PrecisionError, ProviderError
+from sewd_runtime.inspection import inspect_bundle
 from sewd_runtime.session import pad
 from sewd_runtime.tensorrt_engines import (
     BatchShape,
@@ -227,6 +228,20 @@ def test_a_bundle_runs_as_the_engines_it_has(bundle: Bundle) -> None:
     [variant] = find_variants(manifest, "tensorrt-engine").values()
     assert (variant.precision, variant.engines, variant.parity) == ("fp32", (one,), None)
     assert find_variants(manifest, "cpu")["fp32"].engines == ()
+
+
+def test_inspecting_a_bundle_names_its_engines(broken_bundle: Path) -> None:
+    """And the models beside them still run."""
+    opened = open_bundle(broken_bundle)
+    one = entry(opened)
+    (broken_bundle / one.file).write_bytes(b"an engine")
+    file = FileEntry(size_bytes=9, sha256=sha256_of(broken_bundle / one.file))
+    files = {**opened.manifest.files, one.file: file}
+    manifest = dataclasses.replace(opened.manifest, files=files).with_engines([one])
+    (broken_bundle / "bundle.json").write_text(manifest.to_json(), encoding="utf-8")
+    lines = list(inspect_bundle(broken_bundle, threads=1))
+    assert ("engine     fp32.tensorrt-rtx.sm89, version 1.7.1.116, 0.0 MB", True) in lines
+    assert all(passed for _, passed in lines)
 
 
 def test_without_the_packages_the_extra_is_named(bundle: Bundle) -> None:
