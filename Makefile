@@ -6,7 +6,7 @@ BUNDLE ?= build/digits
 # The tests of a file share what is slow to make.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check bench accuracy clean
+.PHONY: demo test test-tensorrt check bench accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -15,6 +15,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# What needs TensorRT's builder; no GPU is needed.
+test-tensorrt: .venv-tensorrt/.installed
+	.venv-tensorrt/bin/python -m pytest tests/export/test_tensorrt.py tests/runtime/test_tensorrt.py
 
 check: $(VENV)/.installed
 	scripts/check
@@ -51,6 +55,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-openvino
 	.venv-openvino/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-openvino/bin/python -m pip install --quiet --requirement benchmarks/peers/requirements-openvino.txt
+	touch $@
+
+# TensorRT for RTX beside all that .venv has.
+.venv-tensorrt/.installed: $(VENV)/.installed
+	$(PYTHON) -m venv .venv-tensorrt
+	.venv-tensorrt/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-tensorrt/bin/python -m pip install --quiet --constraint constraints.txt tensorrt-rtx-cu13 cuda-bindings
+	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	printf 'import site; site.addsitedir("%s")\n' "$$($(BIN)/python -c "$$site")" \
+		> "$$(.venv-tensorrt/bin/python -c "$$site")/sewd.pth"
 	touch $@
 
 clean:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from sewd_export.errors import ExportError
 
 if TYPE_CHECKING:
-    from sewd_export.exporter import Exported, export, verify
+    from sewd_export.exporter import Exported, export
     from sewd_export.passes import optimize
     from sewd_export.report import ParityReport
     from sewd_export.tracing import trace
+    from sewd_export.verification import verify
 
 __all__ = ["ExportError", "Exported", "ParityReport", "export", "optimize", "trace", "verify"]
 
@@ -22,7 +23,7 @@ _HOMES = {
     "export": "exporter",
     "optimize": "passes",
     "trace": "tracing",
-    "verify": "exporter",
+    "verify": "verification",
 }
 
 

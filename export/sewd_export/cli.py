@@ -11,29 +11,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sewd_export.precisions import PRECISIONS, REFERENCE
+from sewd_export.arguments import parse_arguments
+from sewd_export.precisions import REFERENCE
 
-_LAYOUTS = ("onnx-asr", "optimum")  # of `sewd_export.layouts`, which imports what --help need not wait for
-
-_EPILOG = """\
-exit codes: 0 done; 1 the bundle is not the original, or the checkpoint cannot be exported: nothing was
-written; 2 wrong usage; 130 interrupted: nothing was written."""
+if TYPE_CHECKING:
+    from sewd_export.tensorrt import EngineOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    _check_conversions(parser, arguments)
-    if arguments.verify and arguments.output:
-        parser.error("--verify writes nothing: leave out -o")
-    if arguments.verify and arguments.precisions:
-        parser.error("--verify compares every precision of the bundle: name none")
-    _check_bound(parser, arguments)
-    if arguments.calibrate and not any(PRECISIONS[name].takes_ranges for name in arguments.precisions):
-        parser.error(f"--calibrate is for {_takers_of_ranges()}: add it, or leave out --calibrate")
+    arguments = parse_arguments(argv)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from sewd_runtime import SewdError
 
@@ -48,123 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sewd-export: interrupted", file=sys.stderr)
         return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sewd-export",
-        description="Export a SEW-D checkpoint to a bundle that runs without torch, and prove it exact.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "checkpoint",
-        nargs="?",
-        help="a Hugging Face folder or a hub id; without it, the embedded digits model",
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="BUNDLE", help="folder to write (default: NAME-bundle)"
-    )
-    for name, precision in PRECISIONS.items():
-        if name != REFERENCE:  # which is always there
-            parser.add_argument(
-                f"--{name}",
-                action="append_const",
-                const=name,
-                dest="precisions",
-                default=[],
-                help=precision.summary,
-            )
-    parser.add_argument(
-        "--audio",
-        type=Path,
-        metavar="DIR",
-        help="compare on the recordings in this folder as well; with a transcripts.tsv there (name, tab, "
-        "words), count word errors",
-    )
-    _add_bound(parser)
-    parser.add_argument(
-        "--calibrate",
-        type=Path,
-        metavar="DIR",
-        help=f"measure ranges on the recordings in this folder, for {_takers_of_ranges()}",
-    )
-    parser.add_argument(
-        "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
-    )
-    _add_conversions(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    return parser
-
-
-def _add_conversions(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--layout",
-        action="append",
-        default=[],
-        choices=_LAYOUTS,
-        help="also write the folder BUNDLE-LAYOUT that this tool opens; may be repeated",
-    )
-    parser.add_argument(
-        "--ort",
-        action="store_true",
-        help="also write BUNDLE-ort: onnxruntime's own format, and the operators a reduced build needs",
-    )
-    parser.add_argument(
-        "--bundle", type=Path, metavar="BUNDLE", help="export nothing: take this bundle for --layout, --ort"
-    )
-
-
-def _check_conversions(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    if not arguments.bundle:
-        if arguments.verify and (arguments.layout or arguments.ort):
-            parser.error("--verify writes nothing: use --bundle for --layout and --ort")
-        return
-    if not (arguments.layout or arguments.ort):
-        parser.error("--bundle converts a bundle: add --layout or --ort")
-    if any((arguments.checkpoint, arguments.output, arguments.precisions, arguments.audio, arguments.verify)):
-        parser.error("--bundle exports nothing: leave out the checkpoint and what is for exporting it")
-
-
-def _add_bound(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-wer-increase",
-        type=_points,
-        metavar="POINTS",
-        help="keep the most sensitive products of a precision in float32, until its word error rate on the "
-        "recordings of --evaluate is at most so many percentage points above float32's",
-    )
-    parser.add_argument(
-        "--evaluate",
-        type=Path,
-        metavar="DIR",
-        help="recordings with a transcripts.tsv, as for --audio; without one, --max-wer-increase is the "
-        "percentage of transcripts that may differ from float32's",
-    )
-
-
-def _check_bound(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    if (arguments.max_wer_increase is None) != (arguments.evaluate is None):
-        parser.error("--max-wer-increase and --evaluate go together: a bound, and recordings to hold it on")
-    if arguments.evaluate is None:
-        return
-    if arguments.verify:
-        parser.error("--verify writes nothing: leave out --max-wer-increase and --evaluate")
-    able = [name for name, precision in PRECISIONS.items() if precision.products is not None]
-    if not set(able) & set(arguments.precisions):
-        parser.error(f"--max-wer-increase is for {' and '.join(f'--{name}' for name in able)}")
-
-
-def _points(text: str) -> float:
-    points = float(text)
-    if not (math.isfinite(points) and points >= 0):
-        raise ValueError
-    return points
-
-
-def _takers_of_ranges() -> str:
-    return " and ".join(f"--{name}" for name, precision in PRECISIONS.items() if precision.takes_ranges)
 
 
 class _Progress:
@@ -195,6 +67,7 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
         evaluate=arguments.evaluate,
         max_wer_increase=arguments.max_wer_increase,
         calibrate=arguments.calibrate,
+        engines=_engine_options(arguments),
         progress=progress,
     )
     precisions = {name: asdict(entry) for name, entry in exported.manifest.precisions.items()}
@@ -204,15 +77,20 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
             "seconds": round(progress.elapsed_s, 1),
             "precisions": precisions,
             "sensitivities": {name: asdict(found) for name, found in exported.sensitivities.items()},
+            "engines": {name: asdict(entry) for name, entry in exported.manifest.engines.items()},
+            "warnings": exported.warnings,
         }
         print(json.dumps(result))
     elif not arguments.quiet:
         print(f"\n{exported.report}\n")
         for name, sensitivity in exported.sensitivities.items():
             print(*sensitivity.describe(name), "", sep="\n")
-        for entry in exported.manifest.precisions.values():
-            size = exported.manifest.files[entry.file].size_bytes
-            print(f"{exported.path / entry.file}  {size / 1e6:.1f} MB")
+        manifest = exported.manifest
+        files = [entry.file for entry in manifest.precisions.values()]
+        for file in (*files, *(engine.file for engine in manifest.engines.values())):
+            print(f"{exported.path / file}  {manifest.files[file].size_bytes / 1e6:.1f} MB")
+        for warning in exported.warnings:
+            print(f"sewd-export: {warning}", file=sys.stderr)
     if arguments.layout or arguments.ort:
         _convert(arguments, exported.path)
     progress("done")
@@ -234,9 +112,19 @@ def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     return 0
 
 
+def _engine_options(arguments: argparse.Namespace) -> EngineOptions | None:
+    if not arguments.tensorrt:
+        return None
+    from sewd_export.tensorrt import PROFILES, EngineOptions
+
+    return EngineOptions(
+        profiles=arguments.profile or PROFILES, compute_capabilities=arguments.compute_capability
+    )
+
+
 def _verify(arguments: argparse.Namespace, progress: _Progress) -> int:
     progress("import torch and transformers")
-    from sewd_export.exporter import verify
+    from sewd_export.verification import verify
 
     reports = verify(arguments.verify, arguments.checkpoint, audio=arguments.audio, progress=progress)
     if arguments.json:

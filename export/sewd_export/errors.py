@@ -12,6 +12,7 @@ SewdError                                              the runtime's root
     ├── UnsupportedConfigError      NotImplementedError  a configuration field has a value that is refused
     ├── BoundError                  ArithmeticError    no mix of precisions keeps within the bound on errors
     ├── TraceError                  RuntimeError       the model could not be turned into a graph
+    ├── EngineBuildError            RuntimeError       TensorRT does not take the graph, or builds no engine
     └── ParityError                 ArithmeticError    a precision misses its tolerance
 
 A message says what is wrong, where, and what to do.
@@ -85,6 +86,10 @@ class TraceError(ExportError, RuntimeError):
 
 class BoundError(ExportError, ArithmeticError):
     """A precision exceeds the bound on its errors, however many of its products stay in float32."""
+
+
+class EngineBuildError(ExportError, RuntimeError):
+    """TensorRT does not take the graph or the compute capability, or its build fails."""
 
 
 class ParityError(ExportError, ArithmeticError):

@@ -1,4 +1,4 @@
-"""`export` and `verify`: from a checkpoint to a verified bundle, and the proof again."""
+"""`export`: from a checkpoint to a verified bundle."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from sewd_export.bundle import (
 )
 from sewd_export.calibration import measure_ranges, read_calibration
 from sewd_export.checkpoint import Checkpoint, load_checkpoint
-from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ExportError, ParityError, TraceError
+from sewd_export.errors import ExportError, ParityError, TraceError
 from sewd_export.evaluation import Evaluation
 from sewd_export.families import build_module, check_config, geometry
 from sewd_export.memory import release_memory
 from sewd_export.mixed import keep_sensitive
 from sewd_export.parity import Reference
 from sewd_export.passes import optimize
-from sewd_export.precisions import PRECISIONS, REFERENCE, check_precisions, converter, stricter
+from sewd_export.precisions import PRECISIONS, REFERENCE, check_precisions, converter
 from sewd_export.report import ParityReport
+from sewd_export.tensorrt import BuiltEngine, EngineOptions, build_engines, check_engines
 from sewd_export.tracing import trace
 from sewd_runtime.bundle import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
 from sewd_runtime.golden import check_golden
@@ -40,7 +41,6 @@ from sewd_runtime.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
     from sewd_export.precisions._static import Ranges
-
 Progress = Callable[[str], None]
 _PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
 
@@ -50,12 +50,14 @@ class Exported:
     """A written bundle, and how each of its precisions compared with the original.
 
     sensitivities: precision → what it keeps in float32 and why, where an increase of errors was bounded.
+    warnings: what TensorRT said of an engine that docs/engines.md does not explain.
     """
 
     path: Path
     manifest: Manifest
     reports: tuple[ParityReport, ...]
     sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def report(self) -> str:
@@ -72,6 +74,7 @@ def export(
     evaluate: str | Path | None = None,
     max_wer_increase: float | None = None,
     calibrate: str | Path | None = None,
+    engines: EngineOptions | None = None,
     progress: Progress = lambda stage: None,
 ) -> Exported:
     """Export a checkpoint to a bundle that is verified against the original before it appears.
@@ -85,11 +88,14 @@ def export(
     evaluate, max_wer_increase: a folder as for `audio`, and by how many percentage points the word error rate
     on it may exceed float32's; without transcripts, how many percent of the transcripts may differ from
     float32's. The most sensitive products of a precision stay in float32 until the bound holds.
-    Raises ExportError (CheckpointError, UnsupportedConfigError, BoundError, TraceError, ParityError),
+    engines: also build TensorRT's engines of these precisions, fp32's only if it stands alone; not run here.
+    Raises ExportError (CheckpointError, UnsupportedConfigError, BoundError, TraceError, ParityError,
+    EngineBuildError), MissingPackageError where a builder is missing,
     VocabularyError, or OSError where the disk refuses; then nothing is written.
     """
     if (evaluate is None) != (max_wer_increase is None):
         raise ExportError("evaluate and max_wer_increase go together: a bound, and recordings to hold it on")
+    engine_precisions = () if engines is None else check_engines(precisions, engines)
     precisions = check_precisions(
         precisions, has_bound=max_wer_increase is not None, is_calibrated=calibrate is not None
     )
@@ -111,11 +117,19 @@ def export(
         opsets, ranges = _write_models(source, folder, precisions, recordings=recordings)
         sensitivities = _keep_sensitive(folder, precisions, ranges, evaluation, progress)
         reports = tuple(_compare(reference, folder, precisions, progress))
+        built = _build_engines(source, folder, engine_precisions, engines, progress)
         progress("verify the bundle")
         manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, opsets=opsets)
+        manifest = manifest.with_engines(engine.entry for engine in built)
         write_manifest(folder, manifest)
         _check_golden(folder, precisions)
-    return Exported(path=target, manifest=manifest, reports=reports, sensitivities=sensitivities)
+    return Exported(
+        path=target,
+        manifest=manifest,
+        reports=reports,
+        sensitivities=sensitivities,
+        warnings=tuple(f"{engine.entry.name}: {text}" for engine in built for text in engine.warnings),
+    )
 
 
 def _read_evaluation(
@@ -143,50 +157,6 @@ def _keep_sensitive(
     write_sensitivities(folder, found)
     release_memory()
     return found
-
-
-def verify(
-    bundle: str | Path,
-    checkpoint: str | Path | None = None,
-    *,
-    audio: str | Path | None = None,
-    progress: Progress = lambda stage: None,
-) -> tuple[ParityReport, ...]:
-    """Compare an existing bundle with its checkpoint again; every file's hash is checked first.
-
-    checkpoint: None takes the name that the bundle keeps.
-    Each precision is held to the stricter of the bundle's tolerance and this version's.
-    Returns one report for each precision; call `check` on it to raise. Raises BundleError, CheckpointError.
-    """
-    progress("check the bundle's files")
-    opened = open_bundle(Path(bundle))
-    opened.verify()
-    provenance = opened.manifest.provenance
-    progress("load the checkpoint")
-    source = _find_again(provenance.checkpoint) if checkpoint is None else load_checkpoint(checkpoint)
-    if source.sha256 != provenance.checkpoint_sha256:
-        raise CheckpointError(
-            f"{source.folder}: sha256 {source.sha256[:12]}..., but {opened.path} was made from "
-            f"{provenance.checkpoint}, sha256 {provenance.checkpoint_sha256[:12]}...; name that checkpoint"
-        )
-    progress("run the original")
-    reference = Reference.make(source, ctc=opened.manifest.ctc, audio=audio)
-    reports = []
-    for name, entry in opened.manifest.precisions.items():
-        progress(f"compare {name} with the original")
-        path = opened.path_of(entry.file)
-        own = PRECISIONS[name].tolerance if name in PRECISIONS else entry.tolerance
-        reports.append(reference.compare(path, precision=name, tolerance=stricter(own, entry.tolerance)))
-    return tuple(reports)
-
-
-def _find_again(origin: str) -> Checkpoint:
-    try:
-        return load_checkpoint(origin)
-    except CheckpointNotFoundError as error:
-        raise CheckpointNotFoundError(
-            f"the bundle was made from {origin}, which is not found; name that checkpoint ({error})"
-        ) from error
 
 
 def _read_calibration(source: Checkpoint, folder: Path) -> tuple[NDArray[np.float32], ...]:
@@ -235,6 +205,27 @@ def _compare(
         )
         report.check()
         yield report
+
+
+def _build_engines(
+    source: Checkpoint,
+    folder: Path,
+    precisions: Sequence[str],
+    options: EngineOptions | None,
+    progress: Progress,
+) -> tuple[BuiltEngine, ...]:
+    if options is None:
+        return ()
+    return tuple(
+        build_engines(
+            folder,
+            precisions,
+            options,
+            sample_rate_hz=source.sample_rate_hz,
+            min_samples=geometry(source.config).min_samples,
+            progress=progress,
+        )
+    )
 
 
 def _check_golden(folder: Path, precisions: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ SewdError
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
 ├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
 ├── ProviderError              RuntimeError       the execution provider is unknown or does not load
+│   └── EngineMismatchError                       no engine of the bundle is for this GPU and this TensorRT
 ├── StreamFinishedError        RuntimeError       a stream was fed after it was finished
 ├── TaskError                  TypeError          the bundle is for another task
 ├── TextError                  ValueError         a text holds what the model cannot write
@@ -144,6 +145,10 @@ class PrecisionError(SewdError, ValueError):
 
 class ProviderError(SewdError, RuntimeError):
     """The execution provider is unknown or does not load."""
+
+
+class EngineMismatchError(ProviderError):
+    """No engine of the bundle is for this GPU and for the TensorRT that is installed."""
 
 
 class StreamFinishedError(SewdError, RuntimeError):

@@ -56,6 +56,9 @@ def _describe(bundle: Bundle) -> Iterator[str]:
         ("made with", versions),
     ):
         yield f"{key:<11}{value}"
+    for name, engine in manifest.engines.items():
+        size = manifest.files[engine.file].size_bytes / 1e6
+        yield f"{'engine':<11}{name}, version {engine.version}, {size:.1f} MB"
 
 
 def _vocabulary(manifest: Manifest) -> str:

@@ -2,14 +2,17 @@
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias, cast
 
 from sewd_runtime._schema import Rule, build, parse_json, to_plain
 from sewd_runtime.errors import BundlePathError, FormatVersionError, ManifestKeyError, ManifestTypeError
+from sewd_runtime.tensorrt_engines import EngineEntry, engine_file, engine_key
 
 FORMAT_VERSION = 2
+ENGINES_VERSION = 3
+"""Format 2 and the key `engines`; a bundle without engines stays format 2, which older readers know."""
 MANIFEST_NAME = "bundle.json"
 GOLDEN_NAME = "golden.npz"
 VOCAB_NAME = "vocab.json"
@@ -115,7 +118,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The content of ``bundle.json``; field names are its keys."""
+    """The content of ``bundle.json``; field names are its keys.
+
+    engines: TensorRT's, by name; a manifest has the key where it has some, and is then of format 3.
+    """
 
     format_version: _Positive = FORMAT_VERSION
     name: str
@@ -130,6 +136,7 @@ class Manifest:
     precisions: dict[str, PrecisionEntry]
     files: dict[_FileName, FileEntry]
     provenance: Provenance
+    engines: dict[str, EngineEntry] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str, *, where: str = MANIFEST_NAME) -> "Manifest":
@@ -139,22 +146,33 @@ class Manifest:
         or BundlePathError.
         """
         content = parse_json(text, where=where)
-        _check_version(content, where)
+        if _check_version(content, where) == FORMAT_VERSION:
+            if "engines" in content:
+                raise ManifestKeyError(f"{where}: engines is not a key of format {FORMAT_VERSION}")
+            content = {**content, "engines": {}}
         manifest = cast(Manifest, build(cls, content, where=where))
         _check_consistency(manifest, where)
         return manifest
+
+    def with_engines(self, engines: Iterable[EngineEntry]) -> "Manifest":
+        """Return the manifest with these engines, of the format that has them; itself if there are none."""
+        found = {engine.name: engine for engine in engines}
+        return replace(self, format_version=ENGINES_VERSION, engines=found) if found else self
 
     def to_json(self) -> str:
         """Write the manifest: indented by two, keys in the order of the format, maps sorted, a final newline.
 
         Raises what ``from_json`` would raise, so that no manifest is written that cannot be read.
         """
-        text = json.dumps(to_plain(self), indent=2, ensure_ascii=False, allow_nan=True) + "\n"
+        content = to_plain(self)
+        if not self.engines:
+            del content["engines"]
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=True) + "\n"
         self.from_json(text)
         return text
 
 
-def _check_version(content: Any, where: str) -> None:
+def _check_version(content: Any, where: str) -> int:
     if not isinstance(content, dict):
         raise ManifestTypeError(f"{where}: the top must be an object")
     if "format_version" not in content:
@@ -162,11 +180,12 @@ def _check_version(content: Any, where: str) -> None:
     version = content["format_version"]
     if type(version) is not int:
         raise ManifestTypeError(f"{where}: format_version must be an integer")
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, ENGINES_VERSION):
         raise FormatVersionError(
-            f"{where}: format_version is {version}, this sewd reads {FORMAT_VERSION}; "
+            f"{where}: format_version is {version}, this sewd reads {FORMAT_VERSION} and {ENGINES_VERSION}; "
             f"install a sewd that fits, or export the checkpoint again"
         )
+    return version
 
 
 def _check_consistency(manifest: Manifest, where: str) -> None:
@@ -195,10 +214,13 @@ def _check_consistency(manifest: Manifest, where: str) -> None:
             )
         _check_wer(entry.parity, f"{path}.parity", task, demand)
         wanted.add(entry.file)
+    _check_engines(manifest, demand)
+    wanted |= {entry.file for entry in manifest.engines.values()}
     for name in sorted(wanted):
         if name not in manifest.files:
             raise ManifestKeyError(f"{where}: files.{name} is missing")
     demand(MANIFEST_NAME not in manifest.files, f"files.{MANIFEST_NAME}: a manifest cannot hold its own hash")
+    _check_engine_keys(manifest, demand)
 
 
 def _check_wer(parity: Parity, path: str, task: str, demand: Callable[[bool, str], None]) -> None:
@@ -206,3 +228,36 @@ def _check_wer(parity: Parity, path: str, task: str, demand: Callable[[bool, str
     for key in ("wer", "original_wer"):
         given, has = getattr(parity, key) is not None, parity.words > 0
         demand(given == has, f"{path}.{key} must be {'a number' if has else 'null'} for {parity.words} words")
+
+
+def _check_engines(manifest: Manifest, demand: Callable[[bool, str], None]) -> None:
+    """Check that each engine is named by what it is."""
+    demand(
+        bool(manifest.engines) == (manifest.format_version == ENGINES_VERSION),
+        f"engines must have entries in format {ENGINES_VERSION}, and only there",
+    )
+    for name, entry in manifest.engines.items():
+        path = f"engines.{name}"
+        demand(name == entry.name, f"{path} must be {entry.name}, as its fields say")
+        demand(entry.file == engine_file(name), f"{path}.file must be {engine_file(name)}")
+        demand(entry.precision in manifest.precisions, f"{path}.precision must be one of precisions")
+        demand(bool(entry.profiles), f"{path}.profiles must have at least one entry")
+        ordered = all(profile.is_ordered for profile in entry.profiles)
+        demand(ordered, f"{path}.profiles must go from the smallest to the largest")
+
+
+def _check_engine_keys(manifest: Manifest, demand: Callable[[bool, str], None]) -> None:
+    """Check that each engine was built from the model in this bundle."""
+    for name, entry in manifest.engines.items():
+        model = manifest.files[manifest.precisions[entry.precision].file]
+        key = engine_key(
+            model.sha256,
+            builder=entry.builder,
+            version=entry.version,
+            compute_capability=entry.compute_capability,
+            profiles=entry.profiles,
+        )
+        demand(
+            entry.key == key,
+            f"engines.{name}.key is not that of model.{entry.precision}.onnx; export it again",
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sewd_runtime.backends import Backend, _onnxruntime, _openvino
+from sewd_runtime.backends import Backend, _onnxruntime, _onnxruntime_tensorrt, _openvino, _tensorrt
 from sewd_runtime.errors import ProviderError
 from sewd_runtime.packages import explain_install, find_rivals
 
@@ -21,6 +21,8 @@ class Provider:
     preferred: the precisions that are taken where none is named, the first that the bundle has.
     cpu_share: of the nodes, how many it may leave to the processor; products it may not.
     remarks: precision → what whoever loads it should know.
+    engines: whether it runs the bundle's engines in place of its models.
+    is_proven: whether the export's evidence holds for it; where not, the golden utterance runs at each load.
     run_on: where this was really run; None: nowhere.
     """
 
@@ -34,6 +36,8 @@ class Provider:
     preferred: tuple[str, ...] = ("fp32",)
     cpu_share: float = 0.5
     remarks: Mapping[str, str] = field(default_factory=dict)
+    engines: bool = False
+    is_proven: bool = True
     run_on: str | None = None
 
     @property
@@ -140,6 +144,25 @@ PROVIDERS: Mapping[str, Provider] = {
         precisions=("fp32",),
         cpu_share=0.9,  # it is a processor's library too, of products alone
     ),
+    "tensorrt": Provider(
+        backend=_onnxruntime_tensorrt,
+        device="TensorrtExecutionProvider",
+        extra="gpu",
+        package="onnxruntime-gpu",
+        needs="an NVIDIA driver, CUDA and TensorRT's libraries",
+        precisions=("fp32", "fp16", "int8-static"),
+        is_proven=False,
+    ),
+    "tensorrt-engine": Provider(
+        backend=_tensorrt,
+        device="GPU",
+        extra="tensorrt",
+        package="tensorrt-rtx-cu13",
+        needs="an NVIDIA GPU and its driver",
+        precisions=("fp32", "fp16", "int8-static"),
+        engines=True,
+        is_proven=False,
+    ),
 }
 
 
@@ -181,7 +204,7 @@ def installed_providers() -> list[str]:
             continue
         try:
             devices = row.backend.devices()
-        except (ImportError, AttributeError):
+        except (ImportError, AttributeError, ProviderError):
             continue
         if row.device in devices:
             found.append(name)

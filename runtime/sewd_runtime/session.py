@@ -13,6 +13,7 @@ from sewd_runtime._types import Lengths, Output, Samples
 from sewd_runtime.backends import Model, Options, Tensor
 from sewd_runtime.errors import InferenceError, ModelError, ProviderError, SewdError
 from sewd_runtime.providers import find_provider
+from sewd_runtime.tensorrt_engines import Profile
 
 _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
 _OUTPUTS = {
@@ -46,14 +47,16 @@ class Session:
         compute: str = "f32",
         weights: str = "f32",
         threads: int | None = None,
+        precision: str = "fp32",
+        profiles: tuple[Profile, ...] = (),
         allow_fallback: bool = False,
         provider_options: Mapping[str, str] = _NONE,
     ) -> "Session":
         """Load a model file.
 
-        compute, weights: as in ``Options``; threads: for one run, None leaves it to the library: one for each
-        core. allow_fallback: the device may leave any part to the processor. provider_options: the library's
-        own, over those of the provider's row.
+        compute, weights, precision, profiles: as in ``Options``; threads: for one run, None leaves it to the
+        library: one for each core. allow_fallback: the device may leave any part to the processor.
+        provider_options: the library's own, over those of the provider's row.
         Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here), ModelError (not
         loadable, other interface).
         """
@@ -68,6 +71,8 @@ class Session:
             weights=weights,
             threads=threads,
             cpu_share=1.0 if allow_fallback else row.cpu_share,
+            precision=precision,
+            profiles=profiles,
         )
         try:
             model = row.backend.open_model(path, options)

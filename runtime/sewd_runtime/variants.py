@@ -1,12 +1,14 @@
 """What a bundle can be run as: the precisions of its files, and those derived from them when they run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sewd_runtime.backends._tensorrt import choose_engine_here
 from sewd_runtime.bundle import Bundle, Manifest, Parity, PrecisionEntry, Tolerance
 from sewd_runtime.errors import ModelError, PrecisionError
 from sewd_runtime.providers import PROVIDERS, look_up
 from sewd_runtime.session import Session
+from sewd_runtime.tensorrt_engines import BatchShape, EngineEntry, Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,8 @@ class Variant:
 
     entry: of the file it reads; compute: the type of the float operations, f32 or narrower.
     weights: f32 as in the file, or i8, rounded when it is loaded.
-    parity: what the exporter measured; None where either is narrower than the file's.
+    parity: what the exporter measured; None where it is not the file that runs, or not in its types.
+    engines: of which one is run in place of the file.
     """
 
     provider: str
@@ -25,6 +28,7 @@ class Variant:
     weights: str = "f32"
     tolerance: Tolerance
     parity: Parity | None
+    engines: tuple[EngineEntry, ...] = ()
 
     def __str__(self) -> str:
         """Return both names, e.g. ``openvino bf16``."""
@@ -39,7 +43,8 @@ class Variant:
         provider_options: Mapping[str, str] | None = None,
     ) -> Session:
         """Check the model's hash and load it; raises BundleError, ProviderError, PrecisionError."""
-        path = bundle.path_of(self.entry.file)
+        engine = choose_engine_here(self.engines) if self.engines else None
+        path = bundle.path_of(self.entry.file if engine is None else engine.file)
         session = Session.open(
             path,
             task=bundle.manifest.task,
@@ -49,6 +54,8 @@ class Variant:
             threads=threads,
             allow_fallback=allow_fallback,
             provider_options=provider_options or {},
+            precision=self.precision,
+            profiles=(whole_profile(bundle.manifest),) if engine is None else engine.profiles,
         )
         if session.num_outputs not in (None, bundle.manifest.num_outputs):
             raise ModelError(
@@ -90,7 +97,11 @@ def find_variants(manifest: Manifest, provider: str) -> dict[str, Variant]:
 
     Raises ProviderError for an unknown provider.
     """
-    runs = look_up(provider).precisions
+    row = look_up(provider)
+    runs = row.precisions
+    engines = (
+        {name: tuple(_engines_of(manifest, name)) for name in manifest.precisions} if row.engines else {}
+    )
     variants = {
         name: Variant(
             provider=provider,
@@ -98,10 +109,11 @@ def find_variants(manifest: Manifest, provider: str) -> dict[str, Variant]:
             entry=entry,
             compute="f32",
             tolerance=entry.tolerance,
-            parity=entry.parity,
+            parity=entry.parity if row.is_proven else None,
+            engines=engines.get(name, ()),
         )
         for name, entry in manifest.precisions.items()
-        if runs is None or name in runs
+        if (runs is None or name in runs) and (engines.get(name) or not row.engines)
     }
     derived = {
         name: Variant(
@@ -139,6 +151,20 @@ def default_precision(manifest: Manifest, provider: str = "cpu") -> str:
     """
     preferred = look_up(provider).preferred
     return next((name for name in preferred if name in manifest.precisions), min(manifest.precisions))
+
+
+def _engines_of(manifest: Manifest, precision: str) -> Iterator[EngineEntry]:
+    return (engine for engine in manifest.engines.values() if engine.precision == precision)
+
+
+def whole_profile(manifest: Manifest) -> Profile:
+    """Return one range of shapes for all that is run: up to eight recordings of up to 60 s."""
+    rate_hz = manifest.sample_rate_hz
+    return Profile(
+        min=BatchShape(batch=1, samples=manifest.min_samples),
+        opt=BatchShape(batch=1, samples=max(manifest.min_samples, 10 * rate_hz)),
+        max=BatchShape(batch=8, samples=max(manifest.min_samples, 60 * rate_hz)),
+    )
 
 
 def _sum(one: Tolerance, other: Tolerance) -> Tolerance:

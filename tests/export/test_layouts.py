@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_export import ExportError, cli
+from sewd_export import ExportError, arguments, cli
 from sewd_export.layouts import LAYOUTS, write_layout
 from sewd_runtime.bundle import Bundle, open_bundle
 from sewd_runtime.decode import log_softmax
@@ -126,7 +126,7 @@ def test_a_token_with_a_space_is_refused(bundle: Bundle, monkeypatch: pytest.Mon
 
 
 def test_the_command_converts_a_bundle(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tuple(LAYOUTS) == cli._LAYOUTS
+    assert tuple(LAYOUTS) == arguments._LAYOUTS
     arguments = ["--bundle", str(bundle.path), "--layout", "onnx-asr", "--layout", "optimum"]
     assert cli.main(arguments) == 0
     folders = [f"{bundle.path}-onnx-asr", f"{bundle.path}-optimum"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from sewd_runtime.errors import (
     ManifestKeyError,
     ManifestTypeError,
 )
+from sewd_runtime.manifest import FileEntry
+from sewd_runtime.tensorrt_engines import BatchShape, EngineEntry, Profile, engine_key
 
 FORMAT_1 = Path(__file__).parents[1] / "data" / "format-1"
 MAPS = ("precisions", "files", "provenance.versions")  # their keys are free
@@ -186,7 +189,7 @@ def test_only_bare_names(content: dict[str, Any], name: str) -> None:
         ('{"format_version": NaN}', ManifestTypeError),
         ('{"format_version": 2}', ManifestKeyError),
         ('{"format_version": 0}', FormatVersionError),
-        ('{"format_version": 3, "future": "key"}', FormatVersionError),
+        ('{"format_version": 4, "future": "key"}', FormatVersionError),
     ],
 )
 def test_not_a_manifest(text: str, error: type[BundleError]) -> None:
@@ -194,6 +197,79 @@ def test_not_a_manifest(text: str, error: type[BundleError]) -> None:
         Manifest.from_json(text, where="here/bundle.json")
     assert type(raised.value) is error
     assert str(raised.value).startswith("here/bundle.json: ")
+
+
+@pytest.fixture
+def with_engine(manifest: Manifest) -> Manifest:
+    """The manifest with one engine of its float32 model."""
+    shapes = [
+        BatchShape(batch=batch, samples=samples) for batch, samples in ((1, 400), (1, 16_000), (4, 32_000))
+    ]
+    profile = Profile(min=shapes[0], opt=shapes[1], max=shapes[2])
+    facts: dict[str, Any] = {
+        "builder": "tensorrt-rtx",
+        "version": "1.7.1.116",
+        "compute_capability": "8.9",
+        "profiles": (profile,),
+    }
+    file, model = "model.fp32.tensorrt-rtx.sm89.engine", manifest.files["model.fp32.onnx"]
+    entry = EngineEntry(file=file, precision="fp32", key=engine_key(model.sha256, **facts), **facts)
+    files = {**manifest.files, file: FileEntry(size_bytes=3, sha256="2" * 64)}
+    return dataclasses.replace(manifest, files=files).with_engines([entry])
+
+
+def test_engines_are_format_3_and_a_bundle_without_stays_format_2(
+    manifest: Manifest, with_engine: Manifest
+) -> None:
+    assert Manifest.from_json(with_engine.to_json()) == with_engine
+    assert json.loads(with_engine.to_json())["format_version"] == 3
+    assert manifest.with_engines([]) is manifest
+    assert "engines" not in json.loads(manifest.to_json())
+
+
+def test_engines_are_refused_in_format_2(with_engine: Manifest) -> None:
+    content = json.loads(with_engine.to_json())
+    with pytest.raises(ManifestKeyError, match="engines is not a key of format 2"):
+        Manifest.from_json(changed(content, ("format_version",), 2))
+    with pytest.raises(ManifestKeyError, match="engines is missing"):
+        Manifest.from_json(changed(content, ("engines",)))
+    with pytest.raises(ManifestTypeError, match="engines must have entries in format 3"):
+        Manifest.from_json(changed(content, ("engines",), {}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("file", "model.engine", "file must be model.fp32.tensorrt-rtx.sm89.engine"),
+        ("file", "../model.engine", "file must be"),
+        ("precision", "fp16", "must be fp16.tensorrt-rtx.sm89, as its fields say"),
+        ("builder", "trtexec", "one of tensorrt, tensorrt-rtx"),
+        ("version", "1.8", r"key is not that of model\.fp32\.onnx"),
+        ("compute_capability", "89", "a compute capability like 8.9"),
+        ("compute_capability", "12.0", "must be fp32.tensorrt-rtx.sm120"),
+        ("profiles", [], "at least one entry"),
+        ("key", "0" * 64, "export it again"),
+    ],
+)
+def test_an_engine_is_what_its_fields_say(with_engine: Manifest, key: str, value: Any, message: str) -> None:
+    content = json.loads(with_engine.to_json())
+    content["engines"]["fp32.tensorrt-rtx.sm89"][key] = value
+    with pytest.raises(ManifestTypeError, match=message):
+        Manifest.from_json(json.dumps(content))
+
+
+def test_an_engine_of_another_model_is_refused(with_engine: Manifest) -> None:
+    content = json.loads(with_engine.to_json())
+    content["files"]["model.fp32.onnx"]["sha256"] = "3" * 64
+    with pytest.raises(ManifestTypeError, match="is not that of"):
+        Manifest.from_json(json.dumps(content))
+
+
+def test_a_profile_goes_from_the_smallest_to_the_largest(with_engine: Manifest) -> None:
+    content = json.loads(with_engine.to_json())
+    content["engines"]["fp32.tensorrt-rtx.sm89"]["profiles"][0]["opt"]["samples"] = 399
+    with pytest.raises(ManifestTypeError, match="from the smallest to the largest"):
+        Manifest.from_json(json.dumps(content))
 
 
 def test_format_1_is_refused() -> None:

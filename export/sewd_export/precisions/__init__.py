@@ -34,6 +34,7 @@ class Precision:
     tolerance: of the output, against the original in float32.
     products: float32 model → the products that are converted, which may be kept; None where none may.
     takes_ranges: whether it gains from the ranges that `calibration.measure_ranges` finds.
+    has_engine: whether TensorRT takes its operators.
     """
 
     summary: str
@@ -41,6 +42,7 @@ class Precision:
     tolerance: Tolerance
     products: Callable[[ir.Model], list[ir.Node]] | None = None
     takes_ranges: bool = False
+    has_engine: bool = True
 
 
 def _to_fp16(model: ir.Model) -> ir.Model:
@@ -93,6 +95,7 @@ PRECISIONS = {
         # weights, on noise. A flipped rounding moves an item of a batch as far as it moves the item alone.
         tolerance=Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2),
         products=_row_products,
+        has_engine=False,  # unsigned zero points, MatMulInteger
     ),
     "int8-static": Precision(
         summary="products in 8 bits with constant scales (QDQ), for OpenVINO, TensorRT and NPUs; "

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from sewd_runtime.tensorrt_engines import Profile
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
@@ -28,6 +30,7 @@ class Options:
     compute: the type of the float operations, f32 or bf16; weights: f32 as in the file, or i8 for products
     with 8-bit weights and activations. threads: for one run, None leaves it to the library.
     cpu_share: of a model's nodes, how many another device may leave to the processor; 1: all of them.
+    precision: its name in the bundle; profiles: the shapes that it is to take, where a library asks for them.
     """
 
     device: str
@@ -36,6 +39,8 @@ class Options:
     weights: str = "f32"
     threads: int | None = None
     cpu_share: float = 1.0
+    precision: str = "fp32"
+    profiles: tuple[Profile, ...] = ()
 
 
 class Model(Protocol):

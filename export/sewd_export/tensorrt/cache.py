@@ -1,0 +1,47 @@
+"""Engines that were built before, in the user's cache folder: named by their key and their own sha256."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from sewd_runtime.machine import cache_folder
+
+
+def read_engine(key: str) -> bytes | None:
+    """Return the engine of this key, None where there is none or it is damaged."""
+    with contextlib.suppress(OSError, RuntimeError):
+        for path in _folder().glob(f"{key}.*.engine"):
+            engine = path.read_bytes()
+            if path.name == _name(key, engine):
+                return engine
+    return None
+
+
+def write_engine(key: str, engine: bytes) -> bool:
+    """Write an engine and rename it into place; tell whether that could be done."""
+    try:
+        _folder().mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=_folder(), prefix=key[:16])
+    except (OSError, RuntimeError):
+        return False
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(engine)
+        Path(name).replace(_folder() / _name(key, engine))
+    except OSError:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        return False
+    return True
+
+
+def _folder() -> Path:
+    return cache_folder() / "engines"
+
+
+def _name(key: str, engine: bytes) -> str:
+    return f"{key}.{hashlib.sha256(engine).hexdigest()}.engine"

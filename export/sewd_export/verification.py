@@ -1,0 +1,59 @@
+"""`verify`: the proof of a bundle, run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sewd_export.checkpoint import Checkpoint, load_checkpoint
+from sewd_export.errors import CheckpointError, CheckpointNotFoundError
+from sewd_export.parity import Reference
+from sewd_export.precisions import PRECISIONS, stricter
+from sewd_export.report import ParityReport
+from sewd_runtime.bundle import open_bundle
+
+Progress = Callable[[str], None]
+
+
+def verify(
+    bundle: str | Path,
+    checkpoint: str | Path | None = None,
+    *,
+    audio: str | Path | None = None,
+    progress: Progress = lambda stage: None,
+) -> tuple[ParityReport, ...]:
+    """Compare an existing bundle with its checkpoint again; every file's hash is checked first.
+
+    checkpoint: None takes the name that the bundle keeps.
+    Each precision is held to the stricter of the bundle's tolerance and this version's.
+    Returns one report for each precision; call `check` on it to raise. Raises BundleError, CheckpointError.
+    """
+    progress("check the bundle's files")
+    opened = open_bundle(Path(bundle))
+    opened.verify()
+    provenance = opened.manifest.provenance
+    progress("load the checkpoint")
+    source = _find_again(provenance.checkpoint) if checkpoint is None else load_checkpoint(checkpoint)
+    if source.sha256 != provenance.checkpoint_sha256:
+        raise CheckpointError(
+            f"{source.folder}: sha256 {source.sha256[:12]}..., but {opened.path} was made from "
+            f"{provenance.checkpoint}, sha256 {provenance.checkpoint_sha256[:12]}...; name that checkpoint"
+        )
+    progress("run the original")
+    reference = Reference.make(source, ctc=opened.manifest.ctc, audio=audio)
+    reports = []
+    for name, entry in opened.manifest.precisions.items():
+        progress(f"compare {name} with the original")
+        path = opened.path_of(entry.file)
+        own = PRECISIONS[name].tolerance if name in PRECISIONS else entry.tolerance
+        reports.append(reference.compare(path, precision=name, tolerance=stricter(own, entry.tolerance)))
+    return tuple(reports)
+
+
+def _find_again(origin: str) -> Checkpoint:
+    try:
+        return load_checkpoint(origin)
+    except CheckpointNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"the bundle was made from {origin}, which is not found; name that checkpoint ({error})"
+        ) from error
