@@ -7,7 +7,7 @@ from typing import Any
 from sewd_runtime.auto import AUTO, open_fastest, recall_timings
 from sewd_runtime.bench.machine import describe_machine, describe_versions
 from sewd_runtime.bundle import Bundle, Manifest
-from sewd_runtime.errors import SewdError
+from sewd_runtime.errors import ProviderError, SewdError
 from sewd_runtime.golden import compare_golden
 from sewd_runtime.machine import processor_features
 from sewd_runtime.packages import explain_install, find_packages, find_rivals
@@ -99,7 +99,7 @@ def _devices() -> dict[str, tuple[str, ...]]:
     for backend in {row.backend.NAME: row.backend for row in PROVIDERS.values()}.values():
         try:
             found[backend.NAME] = tuple(backend.devices())
-        except (ImportError, AttributeError):  # noqa: PERF203 - the others are still to be asked
+        except (ImportError, AttributeError, ProviderError):  # noqa: PERF203 - the others are to be asked
             continue
     return found
 

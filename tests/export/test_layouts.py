@@ -127,11 +127,11 @@ def test_a_token_with_a_space_is_refused(bundle: Bundle, monkeypatch: pytest.Mon
 
 def test_the_command_converts_a_bundle(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert tuple(LAYOUTS) == arguments._LAYOUTS
-    arguments = ["--bundle", str(bundle.path), "--layout", "onnx-asr", "--layout", "optimum"]
-    assert cli.main(arguments) == 0
+    command = ["--bundle", str(bundle.path), "--layout", "onnx-asr", "--layout", "optimum"]
+    assert cli.main(command) == 0
     folders = [f"{bundle.path}-onnx-asr", f"{bundle.path}-optimum"]
     assert capsys.readouterr().out.splitlines() == folders
-    assert cli.main([*arguments, "--json"]) == 0
+    assert cli.main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["written"] == folders
 
 
@@ -147,5 +147,5 @@ def test_the_command_converts_a_bundle(bundle: Bundle, capsys: pytest.CaptureFix
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
+        cli.main(command)
     assert stop.value.code == 2
