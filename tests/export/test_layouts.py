@@ -147,5 +147,5 @@ def test_the_command_converts_a_bundle(bundle: Bundle, capsys: pytest.CaptureFix
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main(command)
+        cli.main(arguments)
     assert stop.value.code == 2
