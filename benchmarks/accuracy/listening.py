@@ -1,0 +1,78 @@
+"""What the embedded model hears in sets of utterances, and what decoders make of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from evaluate_digits import Utterances
+
+from sewd_runtime import load
+from sewd_runtime.decode import Decoder, log_softmax
+from sewd_runtime.recognizer import Recognizer
+
+_BATCH = 16
+
+Emissions = list[np.ndarray[Any, Any]]
+Heard = tuple[Emissions, list[str]]
+"""Log-probabilities, (frames, vocab) each, and what was said."""
+
+
+class Listener:
+    """The model's emissions of sets of utterances, and what decoders make of them."""
+
+    def __init__(self) -> None:
+        model = load(threads=1)
+        assert isinstance(model, Recognizer)
+        self._model = model
+
+    def hear(self, utterances: Utterances) -> Heard:
+        """Return log-probabilities, (frames, vocab) each, and what was said."""
+        logits = self._model.logits([samples for samples, _ in utterances])
+        return [log_softmax(one) for one in logits], [text for _, text in utterances]
+
+    def read(self, decoder: Decoder, emissions: Emissions) -> list[str]:
+        """Return the text of each."""
+        vocabulary = self._model.vocabulary
+        found = [
+            one
+            for begin in range(0, len(emissions), _BATCH)
+            for one in decoder.decode(*_padded(emissions[begin : begin + _BATCH]), vocabulary)
+        ]
+        return [" ".join(vocabulary.text(one.token_ids).split()) for one in found]
+
+    def speed(self, decoder: Decoder, emissions: Emissions) -> float:
+        """Return seconds of audio decoded in a second of one core, the median of three."""
+        vocabulary, rates = self._model.vocabulary, []
+        stride_s = self._model.manifest.stride / self._model.manifest.sample_rate_hz
+        for _ in range(3):
+            begin = time.process_time()
+            for one in emissions:
+                decoder.decode(one[None], np.array([len(one)]), vocabulary)
+            rates.append(sum(map(len, emissions)) * stride_s / (time.process_time() - begin))
+        return round(float(np.median(rates)), 1)
+
+
+def _padded(emissions: Emissions) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    lengths = np.array([len(one) for one in emissions])
+    batch = np.zeros((len(emissions), lengths.max(), emissions[0].shape[1]), np.float32)
+    for row, one in zip(batch, emissions, strict=True):
+        row[: len(one)] = one
+    return batch, lengths
+
+
+def join(sets: Sequence[Heard]) -> Heard:
+    """Return all of several sets as one."""
+    return [one for emissions, _ in sets for one in emissions], [one for _, texts in sets for one in texts]
+
+
+def count_words(texts: Sequence[str]) -> int:
+    """Count the words of all texts."""
+    return sum(len(text.split()) for text in texts)
+
+
+def as_percent(share: float) -> float:
+    """Return a share in percent, rounded to 0.01."""
+    return round(100 * share, 2)
