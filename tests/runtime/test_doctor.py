@@ -40,7 +40,9 @@ def test_each_provider_is_told_as_loading_tells_it(bundle: Bundle) -> None:
     found = diagnose(bundle, threads=1)
     assert [finding.provider for finding in found.providers] == list(PROVIDERS)
     for finding in found.providers:
-        if finding.present:
+        if PROVIDERS[finding.provider].engines:  # of which this bundle has none, and loading tells that first
+            assert not finding.present
+        elif finding.present:
             model = load(bundle.path, provider=finding.provider, threads=1)
             assert finding.usable
             assert model.engine.precision == finding.precision
@@ -48,6 +50,16 @@ def test_each_provider_is_told_as_loading_tells_it(bundle: Bundle) -> None:
             with pytest.raises(ProviderError) as caught:
                 load(bundle.path, provider=finding.provider)
             assert finding.detail == str(caught.value)
+
+
+def test_a_bundle_without_engines_is_no_fault_of_tensorrt(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PROVIDERS["tensorrt-engine"].backend, "devices", lambda: ("GPU",))
+    found = diagnose(bundle, threads=1)
+    [finding] = [one for one in found.providers if one.provider == "tensorrt-engine"]
+    assert "no engine" in finding.detail
+    assert found.healthy
 
 
 def test_what_is_absent_is_no_fault_and_what_is_present_and_fails_is_one(
@@ -84,7 +96,8 @@ def test_nothing_installed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> N
     assert not found.devices
     assert all(not choice.candidates for choice in found.choices)
     assert all("pip install" in row.detail or "build" in row.detail for row in found.providers)
-    assert all("No module" in row.detail or "import of" in row.detail for row in found.providers)
+    reasons = ("No module", "import of", "no tensorrt")
+    assert all(any(reason in row.detail for reason in reasons) for row in found.providers)
 
 
 def test_two_packages_in_one_folder_are_damage(
