@@ -82,6 +82,10 @@ def transcribe(bundle: Path, *arguments: str) -> int:
 def test_wrong_usage_is_told_before_anything_runs(tiny_bundle: Path, capsys: Capture) -> None:
     assert transcribe(tiny_bundle, "--n-best", "2", "none.wav") == 2
     assert "--n-best needs --format json" in capsys.readouterr().err
+
+
+def test_a_language_model_that_is_not_there(tiny_bundle: Path, capsys: Capture) -> None:
+    pytest.importorskip("kenlm", reason="needs sewd[lm]")
     assert transcribe(tiny_bundle, "--lm", "none.arpa", "none.wav") == 3
     assert "none.arpa" in capsys.readouterr().err
 
