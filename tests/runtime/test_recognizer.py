@@ -214,9 +214,10 @@ def test_classification_reads_best_first() -> None:
     assert (result.label, result.probability) == ("yes", 0.75)
 
 
-def test_the_embedded_model_reads_digits(speech: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_embedded_model_reads_digits(speech: Path, precision: str) -> None:
     try:
-        model = load()
+        model = load(precision=precision)
     except BundleNotFoundError:
         pytest.skip("this installation has no embedded model")
     assert isinstance(model, Recognizer)

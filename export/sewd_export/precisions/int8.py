@@ -7,6 +7,7 @@ from collections.abc import Collection
 import onnx_ir as ir
 from onnx_ir.passes import Sequential, common
 
+from sewd_export.precisions._moves import TransposeRowsLater
 from sewd_export.precisions._rows import QuantizeRows
 from sewd_export.precisions._scores import QuantizeScores, ScaleLater
 
@@ -22,6 +23,7 @@ def convert(model: ir.Model, *, keep: Collection[str] = ()) -> ir.Model:
         QuantizeRows(keep=keep),
         QuantizeScores(),
         ScaleLater(),
+        TransposeRowsLater(),
         common.RemoveUnusedNodesPass(),
         common.CommonSubexpressionEliminationPass(),
         common.TopologicalSortPass(),
