@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sewd_runtime.subtitles import CUE_LIMITS, Cue, CueLimits, find_cues
-from sewd_runtime.transcript import Transcript
+from sewd_runtime.transcript import Transcript, Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,18 @@ def as_dict(transcript: Transcript) -> dict[str, Any]:
 
     That is the characters of each word, and the alternatives of each segment with their scores.
     """
-    words = [asdict(word) for word in transcript.words]
-    for word in words:
-        if not word["characters"]:
-            del word["characters"]
+    words = [word_as_dict(word) for word in transcript.words]
     found = {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
     if any(segment.alternatives for segment in transcript.segments):
         found["alternatives"] = [[asdict(one) for one in each.alternatives] for each in transcript.segments]
+    return found
+
+
+def word_as_dict(word: Word) -> dict[str, Any]:
+    """Return what JSON tells of a word: its characters only where there are any."""
+    found = asdict(word)
+    if not word.characters:
+        del found["characters"]
     return found
 
 

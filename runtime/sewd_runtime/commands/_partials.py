@@ -6,9 +6,9 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import TypeAlias
 
+from sewd_runtime.formats import word_as_dict
 from sewd_runtime.stream import Partial
 from sewd_runtime.transcript import Word
 
@@ -39,7 +39,7 @@ class JsonLines:
         """Write a partial, if it says something new."""
         pending = text_of(partial.pending)
         if partial.committed or pending != self._pending:
-            committed = [asdict(word) for word in partial.committed]
+            committed = [word_as_dict(word) for word in partial.committed]
             print(json.dumps({"committed": committed, "pending": pending}, ensure_ascii=False), flush=True)
         self._pending = pending
 

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _lines(found: Diagnosis) -> Iterator[str]:
     machine, memory = found.machine, found.machine["memory_bytes"]
+    width = 2 + max(11, *(len(finding.provider) for finding in found.providers))
     for key, value in (
         ("processor", f"{machine['processor']} ({machine['architecture']}), {machine['cores']} cores"),
         ("has", ", ".join(found.instructions) or "unknown instructions"),
@@ -48,18 +49,18 @@ def _lines(found: Diagnosis) -> Iterator[str]:
         *(("devices", f"{library}: {', '.join(names)}") for library, names in found.devices.items()),
         ("model", f"{found.model}: {', '.join(found.precisions)}"),
     ):
-        yield f"{key:<11}{value}"
+        yield f"{key:<{width}}{value}"
     if found.damage:
-        yield f"{'DAMAGED':<11}{found.damage}"
+        yield f"{'DAMAGED':<{width}}{found.damage}"
     yield ""
     for finding in found.providers:
         state = "ok" if finding.usable else "FAILED" if finding.present else "absent"
         detail = " ".join(finding.detail.split())
-        yield f"{finding.provider:<11}{state:<8}{finding.precision or '-':<13}{detail}"
+        yield f"{finding.provider:<{width}}{state:<8}{finding.precision or '-':<13}{detail}"
     yield ""
     for choice in found.choices:
         precision = f"--precision {choice.precision}"
-        yield f"{'auto':<11}{precision:<21}{_describe(choice)}"
+        yield f"{'auto':<{width}}{precision:<21}{_describe(choice)}"
 
 
 def _describe(choice: Choice) -> str:
