@@ -62,10 +62,9 @@ def test_a_pipe_gets_what_is_final_in_lines(clip: Path, text: str, capsys: Captu
 def test_json_is_an_object_a_change(clip: Path, text: str, capsys: Capture) -> None:
     assert stream(str(clip), "--format", "json", "--chunk", "0.3", "--right-context", "0.8") == 0
     changes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    for word in (word for change in changes for word in change["committed"]):
-        assert list(word) == ["text", "start_s", "end_s", "confidence"]
     committed = [word for change in changes for word in change["committed"]]
     assert [word["text"] for word in committed] == text.split()
+    assert all(list(word) == ["text", "start_s", "end_s", "confidence"] for word in committed)
     assert all(word["start_s"] < word["end_s"] for word in committed)
     assert any(change["pending"] for change in changes)
     assert changes[-1]["pending"] == ""
