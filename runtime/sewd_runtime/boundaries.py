@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
+from sewd_runtime.energy import LEAST_CONTRAST_DB, LOUD_PERCENT, QUIET_PERCENT, as_db, find_runs
 from sewd_runtime.transcript import Segment, Transcript, Word
 
 BLOCK_S = 0.01
@@ -16,15 +17,12 @@ _SMOOTHED_BLOCKS = 3
 _LEAST_BLOCKS = 5
 """Shorter sounds are clicks, shorter pauses dips: 30 ms and what smoothing adds, less than any phone."""
 
-_FLOOR_DB = -80.0
 _SPEECH_RANGE_DB = 30.0
 """Between the loud and the faint of speech (ANSI S3.5-1997, Speech Intelligibility Index)."""
 
-_QUIET_PERCENT, _LOUD_PERCENT = 5, 98
 _LOUD_SHARE = 0.4
 """Of the way from the quiet to the loud, where noise leaves less than speech's range above it."""
 
-_LEAST_CONTRAST_DB = 10.0
 _NEAR_S = 0.02
 _REACH_S = 0.8
 """A word's sound ends so long after its last token, at most, and begins so long before its first: a long
@@ -44,8 +42,8 @@ class Pauses:
     @classmethod
     def of(cls, quiet: NDArray[np.bool_]) -> "Pauses":
         """Find the runs of quiet blocks, (blocks,) bool, each of ``BLOCK_S``."""
-        starts, ends = _runs(quiet)
-        return cls(starts=starts / round(1 / BLOCK_S), ends=ends / round(1 / BLOCK_S))
+        edges = np.array(find_runs(quiet), np.float64).reshape(-1, 2) / round(1 / BLOCK_S)
+        return cls(starts=edges[:, 0], ends=edges[:, 1])
 
 
 def find_quiet(samples: Samples, sample_rate_hz: int) -> NDArray[np.bool_]:
@@ -58,8 +56,8 @@ def find_quiet(samples: Samples, sample_rate_hz: int) -> NDArray[np.bool_]:
     energy_db = _energy_db(samples, sample_rate_hz)
     if len(energy_db) == 0:
         return np.zeros(0, np.bool_)
-    quiet_db, loud_db = np.percentile(energy_db, (_QUIET_PERCENT, _LOUD_PERCENT))
-    if loud_db - quiet_db < _LEAST_CONTRAST_DB:
+    quiet_db, loud_db = np.percentile(energy_db, (QUIET_PERCENT, LOUD_PERCENT))
+    if loud_db - quiet_db < LEAST_CONTRAST_DB:
         return np.zeros(len(energy_db), np.bool_)
     threshold_db = max(loud_db - _SPEECH_RANGE_DB, quiet_db + _LOUD_SHARE * (loud_db - quiet_db))
     loud = _without_short(energy_db >= threshold_db)
@@ -140,20 +138,14 @@ def _energy_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     power = np.add.reduceat(np.square(samples, dtype=np.float64), edges) / (BLOCK_S * sample_rate_hz)
     padded = np.pad(power, _SMOOTHED_BLOCKS // 2, mode="edge")
     smoothed = np.convolve(padded, np.full(_SMOOTHED_BLOCKS, 1 / _SMOOTHED_BLOCKS), mode="valid")
-    return np.asarray(10 * np.log10(smoothed + 10 ** (_FLOOR_DB / 10)))
+    return as_db(smoothed)
 
 
 def _without_short(mask: NDArray[np.bool_], *, keep_edges: bool = False) -> NDArray[np.bool_]:
     """Return the mask without its runs shorter than ``_LEAST_BLOCKS``; at the edges they may be kept."""
     mask = mask.copy()
-    for start, end in zip(*_runs(mask), strict=True):
+    for start, end in find_runs(mask):
         at_edge = start == 0 or end == len(mask)
         if end - start < _LEAST_BLOCKS and not (keep_edges and at_edge):
             mask[start:end] = False
     return mask
-
-
-def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where each run of true begins and ends."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
-    return edges[::2], edges[1::2]

@@ -7,26 +7,14 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sewd_runtime._types import Samples
+from sewd_runtime.energy import LEAST_CONTRAST_DB, LOUD_PERCENT, QUIET_PERCENT, QUIETEST_DB
 
-_QUIETEST_DB = -80.0
-_QUIET_PERCENT, _LOUD_PERCENT = 5, 98
 _QUIET_S, _LOUD_S = 30.0, 3.0
 """What is quiet, and what is loud, is told from so much of the newest: a place changes slowly."""
 
 _LOUD_SHARE = 0.25
-_LEAST_CONTRAST_DB = 10.0
-"""Where the loud is no louder than this over the quiet, nothing can be told: all of it counts as speech."""
-
 _UPDATE_FRAMES = 5
-
-
-def energy_db(samples: Samples, frame: int) -> NDArray[np.float64]:
-    """Return the mean power of each whole frame of so many samples, ``(frames,)`` in dB of full scale."""
-    power = np.square(samples[: len(samples) // frame * frame].reshape(-1, frame), dtype=np.float64).mean(1)
-    return np.asarray(10 * np.log10(power + 10 ** (_QUIETEST_DB / 10)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +38,7 @@ class Endpointer:
         self._pause, self._margin = pause, margin
         self._recent_db: deque[float] = deque(maxlen=max(1, round(_QUIET_S / frame_s)))
         self._loud_frames = max(1, round(_LOUD_S / frame_s))
-        self._loudest_db = _QUIETEST_DB
+        self._loudest_db = QUIETEST_DB
         self._threshold_db = -np.inf
         self._frames = 0
         self._begin = 0  # of the segment, or of the pause after its margin
@@ -93,10 +81,10 @@ class Endpointer:
 
     def _update_threshold(self) -> None:
         recent = np.array(self._recent_db)
-        quiet = float(np.percentile(recent, _QUIET_PERCENT))
-        loud = float(np.percentile(recent[-self._loud_frames :], _LOUD_PERCENT))
+        quiet = float(np.percentile(recent, QUIET_PERCENT))
+        loud = float(np.percentile(recent[-self._loud_frames :], LOUD_PERCENT))
         self._loudest_db = max(self._loudest_db, loud)
-        if self._loudest_db - quiet < _LEAST_CONTRAST_DB:
-            self._threshold_db = -np.inf if quiet > _QUIETEST_DB + _LEAST_CONTRAST_DB else np.inf
+        if self._loudest_db - quiet < LEAST_CONTRAST_DB:
+            self._threshold_db = -np.inf if quiet > QUIETEST_DB + LEAST_CONTRAST_DB else np.inf
         else:
             self._threshold_db = quiet + _LOUD_SHARE * (self._loudest_db - quiet)

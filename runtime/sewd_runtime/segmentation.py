@@ -7,17 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
+from sewd_runtime.energy import (
+    LEAST_CONTRAST_DB,
+    LOUD_PERCENT,
+    QUIET_PERCENT,
+    QUIETEST_DB,
+    energy_db,
+    find_runs,
+)
 from sewd_runtime.errors import AudioValueError
 
 _FRAME_S = 0.02
 _WINDOW_FRAMES = 1500
 """What is quiet is told anew for each half minute, counted from the start: a recording may change."""
 
-_QUIETEST_DB = -80.0
-_QUIET_PERCENT, _LOUD_PERCENT = 5, 98
 _LOUD_SHARE, _FADING_SHARE = 0.25, 0.125
-_LEAST_CONTRAST_DB = 10.0
-"""Where the loud is no louder than this over the quiet, nothing can be told: all of it counts as speech."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +116,15 @@ class _Finder:
         self._first = 0  # that what is held begins at
         self._end = 0  # of what was fed
         self._recent_db = np.zeros(0)
-        self._loudest_db = _QUIETEST_DB
+        self._loudest_db = QUIETEST_DB
         self._speech: tuple[int, int] | None = None  # with the margin before it; its end may move on
 
     def feed(self, window: Samples) -> Iterator[Part]:
         """Take the next samples, a whole number of frames but for the last, and yield what is sure."""
-        begin, energy_db = self._end, _energy_db(window, self.frame)
+        begin, loudness_db = self._end, energy_db(window, self.frame)
         self._held = np.concatenate([self._held, window])
-        self._end += len(energy_db)
-        for loud, quiet in runs(self._is_loud(energy_db)):
+        self._end += len(loudness_db)
+        for loud, quiet in find_runs(self._is_loud(loudness_db)):
             if self._speech is not None and begin + loud - self._speech[1] >= self._pause:
                 yield from self.finish()
             start = max(self._first, begin + loud - self._margin) if self._speech is None else self._speech[0]
@@ -152,28 +156,15 @@ class _Finder:
         self._first += count
         return taken
 
-    def _is_loud(self, energy_db: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _is_loud(self, loudness_db: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which of the newest frames are loud, beside the half minute that they end and the loudest."""
-        self._recent_db = np.concatenate([self._recent_db, energy_db])[-_WINDOW_FRAMES:]
-        quiet, loud = np.percentile(self._recent_db, (_QUIET_PERCENT, _LOUD_PERCENT))
+        self._recent_db = np.concatenate([self._recent_db, loudness_db])[-_WINDOW_FRAMES:]
+        quiet, loud = np.percentile(self._recent_db, (QUIET_PERCENT, LOUD_PERCENT))
         self._loudest_db = max(self._loudest_db, float(loud))
-        if self._loudest_db - quiet < _LEAST_CONTRAST_DB:
-            return np.full(len(energy_db), fill_value=quiet > _QUIETEST_DB + _LEAST_CONTRAST_DB)
-        above = (energy_db - quiet) / (self._loudest_db - quiet)
+        if self._loudest_db - quiet < LEAST_CONTRAST_DB:
+            return np.full(len(loudness_db), fill_value=quiet > QUIETEST_DB + LEAST_CONTRAST_DB)
+        above = (loudness_db - quiet) / (self._loudest_db - quiet)
         loud = np.zeros(len(above), np.bool_)
-        for begin, end in runs(above > _FADING_SHARE):
+        for begin, end in find_runs(above > _FADING_SHARE):
             loud[begin:end] = (above[begin:end] > _LOUD_SHARE).any()
         return loud
-
-
-def _energy_db(samples: Samples, frame: int) -> NDArray[np.float64]:
-    """Return the mean power of each frame, the last one filled up with zeros: ``(frames,)`` in dB."""
-    padded = np.pad(samples.astype(np.float64), (0, -len(samples) % frame))
-    power = np.square(padded.reshape(-1, frame)).mean(1)
-    return np.asarray(10 * np.log10(power + 10 ** (_QUIETEST_DB / 10)))
-
-
-def runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield the begin and the end of each run of true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
 from sewd_runtime.bundle import Manifest
-from sewd_runtime.endpointing import Endpointer, energy_db
+from sewd_runtime.endpointing import Endpointer
+from sewd_runtime.energy import energy_db
 from sewd_runtime.errors import AudioValueError
 
 
@@ -87,7 +88,7 @@ class Windows:
         joined = np.concatenate([self._rest, samples])
         whole = len(joined) // self._stride * self._stride
         frames: NDArray[np.float32] = joined[:whole].reshape(-1, self._stride)
-        self._incoming.extend(zip(frames, energy_db(joined, self._stride).tolist(), strict=True))
+        self._incoming.extend(zip(frames, energy_db(joined[:whole], self._stride).tolist(), strict=True))
         self._rest = joined[whole:]
 
     def due(self) -> Window | None:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sewd_runtime._types import Samples
+from sewd_runtime.energy import find_runs
 from sewd_runtime.frames import num_frames, num_samples
-from sewd_runtime.segmentation import Part, runs
+from sewd_runtime.segmentation import Part
 from sewd_runtime.vocabulary import Vocabulary
 
 _GRID = 2
@@ -216,5 +217,5 @@ class Stitcher:
         if is_endless and not between.any():
             between = is_blank
         nowhere = (len(held), len(held)) if is_endless else (0, 0)
-        begin, end = max(runs(between), key=lambda run: run[1] - run[0], default=nowhere)
+        begin, end = max(find_runs(between), key=lambda run: run[1] - run[0], default=nowhere)
         return (begin + end + 1) // 2
