@@ -6,6 +6,13 @@ BUNDLE ?= build/digits
 # The tests of a file share what is slow to make.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
+# Let an environment import what .venv holds.
+define borrow
+site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	printf 'import site; site.addsitedir("%s")\n' "$$($(BIN)/python -c "$$site")" \
+		> "$$($(1)/bin/python -c "$$site")/sewd.pth"
+endef
+
 .PHONY: demo test test-tensorrt check bench accuracy clean
 
 demo: $(VENV)/.installed
@@ -31,8 +38,8 @@ bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed
 	PYTHONPATH=benchmarks $(BIN)/python -m peers.report --write
 
 # docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.
-accuracy: $(VENV)/.installed
-	PYTHONPATH=benchmarks:benchmarks/reference $(BIN)/python -m accuracy $(ACCURACY)
+accuracy: .venv-accuracy/.installed
+	PYTHONPATH=benchmarks:benchmarks/reference .venv-accuracy/bin/python -m accuracy $(ACCURACY)
 
 # torch first and by its pinned version, so that pip does not choose a build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -62,10 +69,27 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-tensorrt
 	.venv-tensorrt/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-tensorrt/bin/python -m pip install --quiet --constraint constraints.txt tensorrt-rtx-cu13 cuda-bindings
-	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-	printf 'import site; site.addsitedir("%s")\n' "$$($(BIN)/python -c "$$site")" \
-		> "$$(.venv-tensorrt/bin/python -c "$$site")/sewd.pth"
+	$(call borrow,.venv-tensorrt)
 	touch $@
+
+# OpenVINO beside all that .venv has.
+.venv-accuracy/.installed: $(VENV)/.installed
+	$(PYTHON) -m venv .venv-accuracy
+	.venv-accuracy/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-accuracy/bin/python -m pip install --quiet --constraint constraints.txt openvino
+	$(call borrow,.venv-accuracy)
+	touch $@
+
+# Two teachers of English, beside all that .venv has.
+.venv-teachers/.installed: $(VENV)/.installed benchmarks/reference/requirements-teachers.txt
+	$(PYTHON) -m venv .venv-teachers
+	.venv-teachers/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-teachers/bin/python -m pip install --quiet --requirement benchmarks/reference/requirements-teachers.txt
+	$(call borrow,.venv-teachers)
+	touch $@
+
+build/english/lessons.npz: .venv-teachers/.installed
+	.venv-teachers/bin/python benchmarks/reference/teach_english.py --speech ../shared/speech -o $@ --threads 2
 
 clean:
 	rm -rf .venv .venv-* .node build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

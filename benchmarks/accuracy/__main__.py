@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accuracy import confidence, decoding, long_audio, streaming, times
+from accuracy import confidence, decoding, english, long_audio, precisions, streaming, times
 from accuracy.sections import ROOT, Section
 from peers import machine
 
 SECTIONS: Mapping[str, Section] = {
     section.name: section
     for section in (
+        precisions.SECTION,
+        english.SECTION,
         times.SECTION,
         confidence.SECTION,
         decoding.SECTION,
@@ -28,7 +30,7 @@ HEAD = """\
 # Accuracy
 
 Written by `make accuracy` from `benchmarks/results/accuracy_*.json`.
-The model is the embedded digits model in float32, one thread, unless a line says otherwise.
+The model is the embedded digits model in float32, one thread, unless a section says otherwise.
 """
 
 

@@ -1,9 +1,10 @@
-"""What the embedded model hears in sets of utterances, and what decoders make of it."""
+"""What a model hears in sets of utterances, and what decoders make of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,21 +22,21 @@ Heard = tuple[Emissions, list[str]]
 
 
 class Listener:
-    """The model's emissions of sets of utterances, and what decoders make of them."""
+    """A model's emissions of sets of utterances, and what decoders make of them; None is the embedded one."""
 
-    def __init__(self) -> None:
-        model = load(threads=1)
+    def __init__(self, bundle: Path | None = None) -> None:
+        model = load(bundle, threads=1)
         assert isinstance(model, Recognizer)
-        self._model = model
+        self.model = model
 
     def hear(self, utterances: Utterances) -> Heard:
         """Return log-probabilities, (frames, vocab) each, and what was said."""
-        logits = self._model.logits([samples for samples, _ in utterances])
+        logits = self.model.logits([samples for samples, _ in utterances])
         return [log_softmax(one) for one in logits], [text for _, text in utterances]
 
     def read(self, decoder: Decoder, emissions: Emissions) -> list[str]:
         """Return the text of each."""
-        vocabulary = self._model.vocabulary
+        vocabulary = self.model.vocabulary
         found = [
             one
             for begin in range(0, len(emissions), _BATCH)
@@ -45,8 +46,8 @@ class Listener:
 
     def speed(self, decoder: Decoder, emissions: Emissions) -> float:
         """Return seconds of audio decoded in a second of one core, the median of three."""
-        vocabulary, rates = self._model.vocabulary, []
-        stride_s = self._model.manifest.stride / self._model.manifest.sample_rate_hz
+        vocabulary, rates = self.model.vocabulary, []
+        stride_s = self.model.manifest.stride / self.model.manifest.sample_rate_hz
         for _ in range(3):
             begin = time.process_time()
             for one in emissions:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from augmentation import SAMPLE_RATE_HZ, Samples, Surroundings, augment, normalise, resample, warp_formants
+from layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
 from numpy.typing import NDArray
 
 WORDS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
@@ -16,12 +17,8 @@ SPEAKERS = ("george", "jackson", "lucas", "nicolas")
 TEST_INDICES = range(5)  # the data set's own test split
 DEV_INDEX = 5  # ours, so that settings are never chosen on the test split
 KOKORO_HELD_OUT_EVERY = 20
-LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 SILENCE = len(WORDS)  # class of the auxiliary labels
-IGNORED = -100
-BLANK_ID = 0
-RECEPTIVE_FIELD = 400
-STRIDE = 320
+IGNORED = -100  # no loss there, as torch has it
 SHORT_S = 0.7
 GENTLE_SHARE = 0.3  # of the batches are nearly undistorted: else the model underfits clean recordings
 WARPS = (1.0, 0.82, 0.88, 0.94, 1.07, 1.14, 1.22)
@@ -83,16 +80,6 @@ def read_kokoro(folder: Path) -> list[Recording]:
                 )
             )
     return recordings
-
-
-def count_frames(num_samples: int) -> int:
-    """Frames the model makes of ``num_samples``: stride 320, receptive field 400."""
-    return max(0, (num_samples - RECEPTIVE_FIELD) // STRIDE + 1)
-
-
-def spell(digits: tuple[int, ...]) -> list[int]:
-    """Token ids of the digits' words with ``|`` between them."""
-    return [LETTERS.index(letter) for letter in "|".join(WORDS[digit] for digit in digits)]
 
 
 def active_span(samples: Samples) -> tuple[int, int]:
@@ -181,7 +168,7 @@ class DigitBatches:
         return Batch(
             samples=normalise(samples),
             labels=np.stack([row.labels for row in rows]),
-            targets=[spell(tuple(row.digits)) for row in rows],
+            targets=[spell([WORDS[digit] for digit in row.digits]) for row in rows],
         )
 
     def _compose(self, num_samples: int, strength: float, rng: np.random.Generator) -> _Row:

@@ -10,8 +10,9 @@ from pathlib import Path
 import jiwer
 import numpy as np
 import torch
-from augmentation import SAMPLE_RATE_HZ, Samples, normalise, resample
-from digits import BLANK_ID, LETTERS, SPEAKERS, WORDS, Recording, join, read_fsdd, read_kokoro
+from augmentation import SAMPLE_RATE_HZ, Samples, resample
+from digits import SPEAKERS, WORDS, Recording, join, read_fsdd, read_kokoro
+from greedy import transcribe
 from torch import nn
 from transformers import SEWDForCTC
 
@@ -53,15 +54,6 @@ def strings(recordings: list[Recording], *, seed: int = 0, rounds: int = 1) -> U
                 utterances.append(join(order[:count], rng))
                 order = order[count:]
     return utterances
-
-
-def transcribe(model: nn.Module, samples: Samples) -> str:
-    """Greedy text of ``(samples,)`` float32 at 16 kHz."""
-    with torch.inference_mode():
-        logits = model(torch.from_numpy(normalise(samples[None]))).logits[0]
-    best = torch.unique_consecutive(logits.argmax(dim=-1)).tolist()
-    text = "".join(LETTERS[token_id] for token_id in best if token_id != BLANK_ID)
-    return " ".join(text.replace("|", " ").split())
 
 
 def score(model: nn.Module, utterances: Utterances) -> Score:

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from augmentation import read_mono
 from digits import SPEAKERS
-from evaluate_digits import final_sets, score, transcribe
+from evaluate_digits import final_sets, score
+from greedy import transcribe
 from transformers import SEWDForCTC
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd")

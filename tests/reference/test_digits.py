@@ -15,6 +15,7 @@ pytest.importorskip("scipy", reason="the recipe needs scipy")
 
 import augmentation  # noqa: E402
 import digits  # noqa: E402
+import layout  # noqa: E402
 
 SPEECH = Path(os.environ.get("SEWD_SPEECH", ROOT.parent / "shared" / "speech"))
 STEPS = range(12)
@@ -65,12 +66,12 @@ QUIET = augmentation.Surroundings(
 
 
 def test_letters_are_the_published_vocabulary() -> None:
-    assert len(digits.LETTERS) == len(set(digits.LETTERS)) == 32
-    assert digits.LETTERS[:6] == ("<pad>", "<s>", "</s>", "<unk>", "|", "E")
-    assert digits.LETTERS[-1] == "Z"
-    spelled = "".join(digits.LETTERS[token_id] for token_id in digits.spell((7, 0)))
+    assert len(layout.LETTERS) == len(set(layout.LETTERS)) == 32
+    assert layout.LETTERS[:6] == ("<pad>", "<s>", "</s>", "<unk>", "|", "E")
+    assert layout.LETTERS[-1] == "Z"
+    spelled = "".join(layout.LETTERS[token_id] for token_id in layout.spell(["SEVEN", "ZERO"]))
     assert spelled == "SEVEN|ZERO"
-    assert digits.spell(()) == []
+    assert layout.spell([]) == []
 
 
 def test_a_step_is_determined_by_seed_and_step() -> None:
@@ -96,7 +97,7 @@ def test_rows_are_normalised_finite_and_as_long_as_their_labels() -> None:
         assert np.isfinite(batch.samples).all()
         assert batch.samples.dtype == np.float32
         assert len(batch.targets) == len(batch.samples) == len(batch.labels)
-        assert batch.labels.shape[1] == digits.count_frames(batch.samples.shape[1])
+        assert batch.labels.shape[1] == layout.count_frames(batch.samples.shape[1])
         np.testing.assert_allclose(batch.samples.mean(axis=1), 0, atol=1e-3)
         assert batch.samples.std(axis=1).max() < 1.001
 
@@ -108,13 +109,13 @@ def test_frames_follow_the_convolutions(num_samples: int) -> None:
         (10, 3, 1, 3, 1, 3, 1, 3, 1, 2, 1, 2, 1), (5, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1), strict=True
     ):
         frames = (frames - kernel) // stride + 1
-    assert digits.count_frames(num_samples) == max(0, frames)
+    assert layout.count_frames(num_samples) == max(0, frames)
 
 
 def test_every_spoken_digit_is_labelled() -> None:
     batches = digits.DigitBatches(made_up(), QUIET, seed=5)
     spelled = {tuple(digits.spell((digit,))): digit for digit in range(10)}
-    delimiter = digits.LETTERS.index("|")
+    delimiter = layout.LETTERS.index("|")
     for step in STEPS:
         batch = batches[step]
         for labels, target in zip(batch.labels, batch.targets, strict=True):

@@ -1,18 +1,21 @@
-"""The small SEW-D, and its checkpoint folder as the transformers library reads it."""
+"""The configurations trained here, and a checkpoint folder as the transformers library reads it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from augmentation import SAMPLE_RATE_HZ
-from digits import LETTERS
+from layout import LETTERS
 from safetensors.torch import save_file
 from transformers import SEWDConfig, SEWDForCTC
 
-CONFIG: dict[str, Any] = {
+Config = Mapping[str, Any]
+
+DIGITS: Config = {
     "vocab_size": len(LETTERS),
     "hidden_size": 192,
     "num_hidden_layers": 6,
@@ -50,16 +53,32 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def build_model() -> SEWDForCTC:
-    """Make the model with fresh weights, 3.4 million parameters."""
-    return SEWDForCTC(SEWDConfig(**CONFIG))
+"""3.4 million parameters."""
+
+ENGLISH: Mapping[str, Config] = {
+    "small": DIGITS | {"num_hidden_layers": 8},
+    "tiny": DIGITS
+    | {
+        "hidden_size": 384,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 6,
+        "intermediate_size": 1536,
+        "conv_dim": (64, *(128,) * 4, *(256,) * 4, *(512,) * 4),
+    },
+}
+"""Four million parameters for two processor cores; SEW-D-tiny's dimensions, 24 million, for a GPU."""
 
 
-def save_checkpoint(folder: Path, state: dict[str, torch.Tensor]) -> None:
+def build_model(config: Config) -> SEWDForCTC:
+    """Make the model with fresh weights."""
+    return SEWDForCTC(SEWDConfig(**config))
+
+
+def save_checkpoint(folder: Path, config: Config, state: Mapping[str, torch.Tensor]) -> None:
     """Write configuration, tokenizer and float16 weights; each file is renamed into place when complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = SEWDConfig(**CONFIG, architectures=["SEWDForCTC"], dtype="float16").to_dict()
-    config.pop("_name_or_path", None)
+    written = SEWDConfig(**config, architectures=["SEWDForCTC"], dtype="float16").to_dict()
+    written.pop("_name_or_path", None)
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     tokenizer = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
@@ -79,7 +98,7 @@ def save_checkpoint(folder: Path, state: dict[str, torch.Tensor]) -> None:
         "return_attention_mask": False,
     }
     for name, content in {
-        "config.json": config,
+        "config.json": written,
         "vocab.json": {letter: index for index, letter in enumerate(LETTERS)},
         "tokenizer_config.json": tokenizer,
         "special_tokens_map.json": special,

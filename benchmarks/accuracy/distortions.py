@@ -1,0 +1,64 @@
+"""What happens to speech on its way: noise, a telephone's band, a lossy format."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import soundfile
+from augmentation import SAMPLE_RATE_HZ, Samples, resample
+from evaluate_digits import Utterances
+from scipy import signal  # type: ignore[import-untyped,unused-ignore]
+
+from accuracy.times import with_noise
+
+TELEPHONE_HZ = 8_000
+TELEPHONE_BAND_HZ = (300, 3_400)
+MP3_LEVEL = 0.0  # see `as_mp3`
+
+
+def in_noise(snr_db: float, utterances: Utterances) -> Utterances:
+    """Add pink noise, so many dB below each utterance's power."""
+    rng = np.random.default_rng(0)
+    return [(with_noise(samples, snr_db, rng), text) for samples, text in utterances]
+
+
+def by_telephone(samples: Samples) -> Samples:
+    """8 kHz, 300 to 3,400 Hz, and back to 16 kHz: ``(samples,)`` float32."""
+    narrow = resample(samples, SAMPLE_RATE_HZ, TELEPHONE_HZ)
+    band = signal.butter(4, TELEPHONE_BAND_HZ, btype="bandpass", fs=TELEPHONE_HZ, output="sos")
+    filtered = signal.sosfilt(band, narrow).astype(np.float32)
+    return resample(filtered, TELEPHONE_HZ, SAMPLE_RATE_HZ)
+
+
+def as_mp3(samples: Samples) -> Samples:
+    """Through MP3 at a constant rate of 32 kbit/s: ``(samples,)`` float32, a few ms longer."""
+    written = io.BytesIO()
+    loudest = max(1.0, float(np.abs(samples).max()))
+    soundfile.write(
+        written,
+        samples / loudest,
+        SAMPLE_RATE_HZ,
+        format="MP3",
+        bitrate_mode="CONSTANT",
+        compression_level=MP3_LEVEL,
+    )
+    written.seek(0)
+    read, _ = soundfile.read(written, dtype="float32")
+    return np.asarray(read * loudest, dtype=np.float32)
+
+
+def _each(change: Callable[[Samples], Samples], utterances: Utterances) -> Utterances:
+    return [(change(samples), text) for samples, text in utterances]
+
+
+DISTORTIONS: Mapping[str, Callable[[Utterances], Utterances]] = {
+    "clean": list,
+    "noise at 20 dB": partial(in_noise, 20),
+    "noise at 10 dB": partial(in_noise, 10),
+    "noise at 5 dB": partial(in_noise, 5),
+    "telephone": partial(_each, by_telephone),
+    "MP3, 32 kbit/s": partial(_each, as_mp3),
+}

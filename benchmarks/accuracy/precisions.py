@@ -1,0 +1,138 @@
+"""Errors of every precision, clean and distorted: what is lost against float32, and how sure that is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+from evaluate_digits import Utterances, final_sets
+
+from accuracy.counting import count_wrong, interval
+from accuracy.distortions import DISTORTIONS
+from accuracy.english import CHECKPOINT, read_sets
+from accuracy.listening import as_percent
+from accuracy.precisions_report import lines
+from accuracy.sections import Section
+from sewd_export import export
+from sewd_runtime import Recognizer, load
+
+VARIANTS: Mapping[str, Mapping[str, str]] = {
+    "fp32": {},
+    "fp16": {"precision": "fp16"},
+    "int8": {"precision": "int8"},
+    "int8-static": {"precision": "int8-static"},
+    "OpenVINO bf16": {"provider": "openvino", "precision": "bf16"},
+    "OpenVINO int8-dynamic": {"provider": "openvino", "precision": "int8-dynamic"},
+    "OpenVINO int8-static+bf16": {"provider": "openvino", "precision": "int8-static+bf16"},
+}
+"""What `load` is told; the first is what the others are compared with."""
+BATCH = 16
+WORST = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A checkpoint, None for the embedded one, and the sets it is tested on: from the folder of speech."""
+
+    checkpoint: Path | None
+    sets: Callable[[Path], Mapping[str, Utterances]]
+
+
+def _digits(speech: Path) -> Mapping[str, Utterances]:
+    found = final_sets(speech, None)
+    return {
+        "real strings": found["known_strings"],
+        "synthetic strings, held out": found["synthetic_strings"],
+    }
+
+
+MODELS: Mapping[str, Model] = {
+    "digits": Model(checkpoint=None, sets=_digits),
+    "English": Model(checkpoint=CHECKPOINT, sets=read_sets),
+}
+
+
+def measure(speech: Path) -> Mapping[str, Any]:
+    """Export every model in every precision, and count its errors on every set in every condition."""
+    return {name: _measure_model(model, speech) for name, model in MODELS.items()}
+
+
+def _measure_model(model: Model, speech: Path) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle"
+        export(model.checkpoint, bundle, precisions=("fp32", "fp16", "int8", "int8-static"))
+        recognizers = {name: _load(bundle, options) for name, options in VARIANTS.items()}
+        return {
+            name: {
+                "utterances": len(utterances),
+                "words": sum(len(text.split()) for _, text in utterances),
+                "minutes": round(sum(len(samples) for samples, _ in utterances) / 16_000 / 60, 1),
+                "conditions": {
+                    condition: _compare(recognizers, distort(utterances), check_batches=condition == "clean")
+                    for condition, distort in DISTORTIONS.items()
+                },
+            }
+            for name, utterances in model.sets(speech).items()
+        }
+
+
+def _load(bundle: Path, options: Mapping[str, str]) -> Recognizer:
+    recognizer = load(bundle, threads=1, **options)  # type: ignore[arg-type]
+    assert isinstance(recognizer, Recognizer)
+    return recognizer
+
+
+def _compare(
+    recognizers: Mapping[str, Recognizer], utterances: Utterances, *, check_batches: bool
+) -> dict[str, Any]:
+    """The errors of each variant, and the worst utterances of the first; a batch must equal its items."""
+    truth = [text for _, text in utterances]
+    heard = {
+        name: [one.transcribe(samples).text for samples, _ in utterances] for name, one in recognizers.items()
+    }
+    first = next(iter(heard.values()))
+    rows = {name: _row(truth, texts, first) for name, texts in heard.items()}
+    if check_batches:
+        samples = [one for one, _ in utterances]
+        for name, recognizer in recognizers.items():
+            rows[name]["batches_differ"] = sum(
+                transcript.text != text
+                for begin in range(0, len(samples), BATCH)
+                for transcript, text in zip(
+                    recognizer.transcribe_batch(samples[begin : begin + BATCH]),
+                    heard[name][begin : begin + BATCH],
+                    strict=True,
+                )
+            )
+    return {"variants": rows, "worst": _worst(truth, first)}
+
+
+def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -> dict[str, Any]:
+    """Word and character error rate of one variant with 95 % intervals, and its difference to another's."""
+    wrong, words = count_wrong(truth, texts)
+    others, _ = count_wrong(truth, reference)
+    changed, _ = count_wrong(reference, texts)
+    return {
+        "wer": as_percent(wrong.sum() / words.sum()),
+        "interval": interval(wrong, words),
+        "cer": as_percent(jiwer.cer(list(truth), list(texts))),
+        "difference": as_percent((wrong - others).sum() / words.sum()),
+        "difference_interval": interval(wrong - others, words),
+        "words_changed": as_percent(changed.sum() / max(1, sum(len(text.split()) for text in reference))),
+        "texts_equal": as_percent(float(np.mean([a == b for a, b in zip(texts, reference, strict=True)]))),
+    }
+
+
+def _worst(truth: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
+    """The utterances with the largest share of wrong words."""
+    wrong, words = count_wrong(truth, texts)
+    order = np.argsort(-wrong / np.maximum(words, 1), kind="stable")[:WORST]
+    return [{"said": truth[place], "heard": texts[place]} for place in order if wrong[place]]
+
+
+SECTION = Section(name="precisions", title="Precisions", measure=measure, lines=lines)

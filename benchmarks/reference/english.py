@@ -1,0 +1,162 @@
+"""Read English with transcripts, what the teachers say of it, and batches of both."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from augmentation import SAMPLE_RATE_HZ, Samples, Surroundings, augment, normalise, resample
+from layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+from training import IGNORED, Batch, join_targets
+
+VALIDATION_SPEAKERS = ("32", "3242")
+GENTLE_SHARE = 0.3  # of the batches are nearly undistorted
+UNITS_PER_DEVIATION = 32  # of the teachers' 8-bit components
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One recording: ``samples`` ``(samples,)`` int16 at 16 kHz, its speaker and its words."""
+
+    name: str
+    samples: NDArray[np.int16]
+    text: str
+
+    @property
+    def speaker(self) -> str:
+        """What LibriSpeech's names begin with."""
+        return self.name.partition("-")[0]
+
+    def floats(self) -> Samples:
+        """The samples in [-1, 1]: ``(samples,)`` float32."""
+        return self.samples.astype(np.float32) / np.float32(32768)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What the teachers say of each frame of 20 ms."""
+
+    phonemes: NDArray[np.uint8]
+    """(frames,): places in the alphabet of ``Lessons``."""
+    features: NDArray[np.int8]
+    """(frames, components): 32 a standard deviation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lessons:
+    """The file of ``teach_english.py``: lessons by name of the recording."""
+
+    by_name: dict[str, Lesson]
+    alphabet: tuple[str, ...]
+    weights: NDArray[np.float32]
+    """(components,): share of the loss, as the components' deviation, with sum 1."""
+
+    @classmethod
+    def read(cls, path: Path) -> Lessons:
+        """Read the file; phonemes that never occur have no place in the alphabet."""
+        content = np.load(path)
+        used, phonemes = np.unique(content["phonemes"], return_inverse=True)
+        ends = np.cumsum(content["frames"])
+        parts = zip(
+            content["names"],
+            np.split(phonemes.astype(np.uint8), ends[:-1]),
+            np.split(content["features"], ends[:-1]),
+            strict=True,
+        )
+        deviations = content["deviations"]
+        return cls(
+            by_name={str(name): Lesson(phonemes=one, features=two) for name, one, two in parts},
+            alphabet=tuple(str(content["alphabet"][place]) for place in used),
+            weights=(deviations / deviations.sum()).astype(np.float32),
+        )
+
+
+def read_utterances(folder: Path) -> list[Utterance]:
+    """Read a folder of LibriSpeech with ``transcripts.tsv``, at 16 kHz."""
+    with (folder / "transcripts.tsv").open(encoding="utf-8") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    utterances = []
+    for name, text in rows:
+        path = next(folder.glob(f"{name}.*"))
+        samples, rate_hz = soundfile.read(path, dtype="int16")
+        if rate_hz != SAMPLE_RATE_HZ:
+            raise ValueError(f"{path}: {rate_hz} Hz, where LibriSpeech has {SAMPLE_RATE_HZ}")
+        utterances.append(Utterance(name=name, samples=samples, text=text))
+    return utterances
+
+
+class EnglishBatches(Dataset[Batch]):
+    """Batches of about ``batch_s`` of audio; batch ``step`` depends on the seed and the step alone.
+
+    The shortest utterances come first: the longest that may occur grows over ``curriculum_steps``, as
+    distortions do. A batch holds neighbours in length, each at its own speed; a row that ends early is silent
+    from there.
+    """
+
+    def __init__(
+        self,
+        utterances: list[Utterance],
+        lessons: Lessons,
+        surroundings: Surroundings,
+        *,
+        seed: int,
+        batch_s: float = 48.0,
+        curriculum_steps: int = 500,
+        strength: float = 0.5,
+    ) -> None:
+        taught = [one for one in utterances if one.speaker not in VALIDATION_SPEAKERS]
+        self._utterances = sorted(taught, key=lambda one: len(one.samples))
+        self._ends_s = np.cumsum([len(one.samples) / SAMPLE_RATE_HZ for one in self._utterances])
+        self._lessons = lessons
+        self._surroundings = surroundings
+        self._seed = seed
+        self._batch_s = batch_s
+        self._curriculum_steps = curriculum_steps
+        self._strength = strength
+
+    def __getitem__(self, step: int) -> Batch:
+        """Compose batch ``step``: samples (batch, samples) float32, each row's frames, its targets."""
+        rng = np.random.default_rng((self._seed, step))
+        progress = min(1.0, step / self._curriculum_steps)
+        strength = self._strength * progress * (0.2 if rng.random() < GENTLE_SHARE else 1.0)
+        chosen = self._choose(0.3 + 0.7 * progress, rng)
+        speeds = [float(1 + (0.3 + 0.7 * progress) * rng.uniform(-0.15, 0.15)) for _ in chosen]
+        rows = [
+            resample(one.floats(), SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ)
+            for one, speed in zip(chosen, speeds, strict=True)
+        ]
+        samples = np.zeros((len(rows), max(map(len, rows))), np.float32)
+        for place, row in enumerate(rows):
+            samples[place, : len(row)] = row * np.float32(0.1 / (row.std() + 1e-6))
+        samples = normalise(augment(samples, self._surroundings, rng, strength))
+        lengths = [count_frames(len(row)) for row in rows]
+        return {
+            "samples": torch.from_numpy(samples),
+            "frame_lengths": torch.tensor(lengths),
+            **self._teach(chosen, speeds, lengths),
+            **join_targets([spell(one.text.split()) for one in chosen]),
+        }
+
+    def _choose(self, share: float, rng: np.random.Generator) -> list[Utterance]:
+        """Neighbours in length, of the shortest ``share`` of the audio, as much as a batch holds."""
+        at = rng.uniform(0, max(0.0, share * self._ends_s[-1] - self._batch_s))
+        first, last = np.searchsorted(self._ends_s, (at, at + self._batch_s))
+        return self._utterances[first : max(last, first + 1)]
+
+    def _teach(self, chosen: list[Utterance], speeds: list[float], lengths: list[int]) -> Batch:
+        """The teachers' frames at the rows' speeds: (batch, frames) and (batch, frames, components)."""
+        phonemes = np.full((len(chosen), max(lengths)), IGNORED, np.int64)
+        features = np.zeros((len(chosen), max(lengths), len(self._lessons.weights)), np.int8)
+        for place, (one, speed, length) in enumerate(zip(chosen, speeds, lengths, strict=True)):
+            lesson = self._lessons.by_name[one.name]
+            middle = (np.arange(length) * STRIDE + RECEPTIVE_FIELD / 2) * speed
+            frames = np.minimum((middle / STRIDE).astype(np.int64), len(lesson.phonemes) - 1)
+            phonemes[place, :length] = lesson.phonemes[frames]
+            features[place, :length] = lesson.features[frames]
+        return {"phonemes": torch.from_numpy(phonemes), "features": torch.from_numpy(features)}

@@ -1,0 +1,18 @@
+"""The greedy text of one unpadded utterance, in torch and float32: the measure while a model is trained."""
+
+from __future__ import annotations
+
+import torch
+from augmentation import Samples, normalise
+from layout import BLANK_ID, LETTERS
+from torch import nn
+
+
+def transcribe(model: nn.Module, samples: Samples) -> str:
+    """Greedy text of ``(samples,)`` float32 at 16 kHz."""
+    with torch.inference_mode():
+        device = next(model.parameters()).device
+        logits = model(torch.from_numpy(normalise(samples[None])).to(device)).logits[0]
+    best = torch.unique_consecutive(logits.argmax(dim=-1)).tolist()
+    text = "".join(LETTERS[token_id] for token_id in best if token_id != BLANK_ID)
+    return " ".join(text.replace("|", " ").split())

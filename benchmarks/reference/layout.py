@@ -1,0 +1,18 @@
+"""What the models trained here share with the published ones: their 32 letters, and their frames of 20 ms."""
+
+from __future__ import annotations
+
+LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
+BLANK_ID = 0
+RECEPTIVE_FIELD = 400
+STRIDE = 320
+
+
+def count_frames(num_samples: int) -> int:
+    """Frames the model makes of ``num_samples``: stride 320, receptive field 400."""
+    return max(0, (num_samples - RECEPTIVE_FIELD) // STRIDE + 1)
+
+
+def spell(words: list[str]) -> list[int]:
+    """Token ids of the words with ``|`` between them."""
+    return [LETTERS.index(letter) for letter in "|".join(words)]

@@ -1,0 +1,186 @@
+"""Train a recognizer of English from five hours of LibriSpeech, on two processor cores or one GPU.
+
+    make build/english/lessons.npz
+    python benchmarks/reference/train_english.py --speech ../shared/speech -o english
+
+Writes a checkpoint folder in float16. Beside CTC two heads, thrown away afterwards, learn what the teachers
+say of each frame: its phoneme, and numbers of Whisper's encoder. ``--size tiny`` is SEW-D-tiny's dimensions,
+for a GPU; a run that is stopped, or ends after ``--minutes``, goes on with ``--resume``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+
+import jiwer
+import torch
+from augmentation import Surroundings
+from checkpoint import ENGLISH, Config, save_checkpoint
+from english import (
+    UNITS_PER_DEVIATION,
+    VALIDATION_SPEAKERS,
+    EnglishBatches,
+    Lessons,
+    Utterance,
+    read_utterances,
+)
+from greedy import transcribe
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from training import IGNORED, Batch, Losses, Schedule, Training, frame_loss, stream
+
+
+def teachers_losses(weights: Tensor) -> Losses:
+    """The phoneme of each frame, and the weighted squared error of its features, in standard deviations."""
+
+    def losses(hidden: Tensor, heads: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
+        labels = batch["phonemes"]
+        taught = (labels != IGNORED).unsqueeze(-1)
+        features = batch["features"].float() / UNITS_PER_DEVIATION
+        guessed = heads["features"](hidden)[:, : labels.shape[1]]
+        error = F.mse_loss(guessed, features, reduction="none") * weights.to(hidden.device)
+        return {
+            "phonemes": frame_loss(heads["phonemes"](hidden), labels),
+            "features": (error * taught).sum() / taught.sum(),
+        }
+
+    return losses
+
+
+def start_from(training: Training, folder: Path) -> int:
+    """Take the tensors of another checkpoint that have the same names and shapes; returns their number."""
+    own = training.model.state_dict()
+    found = load_file(folder / "model.safetensors")
+    same = {
+        name: value.float() for name, value in found.items() if name in own and value.shape == own[name].shape
+    }
+    for model in (training.model, training.average):
+        model.load_state_dict(own | same)
+    return len(same)
+
+
+def error_rates(model: nn.Module, utterances: Iterable[Utterance]) -> dict[str, float]:
+    """Greedy word and character error rate, one unpadded utterance at a time."""
+    guesses = {one.text: transcribe(model, one.floats()) for one in utterances}
+    return {
+        "wer": round(float(jiwer.wer(list(guesses), list(guesses.values()))), 4),
+        "cer": round(float(jiwer.cer(list(guesses), list(guesses.values()))), 4),
+    }
+
+
+class Diary:
+    """The run's log, a JSON object a line, and its time."""
+
+    def __init__(self, path: Path, before_s: float) -> None:
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._began = time.monotonic() - before_s
+        self._losses: list[dict[str, float]] = []
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of training, those before a resumption included."""
+        return time.monotonic() - self._began
+
+    def note(
+        self, training: Training, losses: dict[str, float], learning_rate: float, every: int = 50
+    ) -> None:
+        """Keep the losses; write their means now and then."""
+        self._losses.append(losses)
+        if training.step % every == 0:
+            mean = {name: round(fmean(one[name] for one in self._losses), 4) for name in losses}
+            self._losses.clear()
+            self.write(training, mean | {"learning_rate": round(learning_rate, 6)})
+
+    def write(self, training: Training, content: dict[str, float]) -> None:
+        """Write one line."""
+        line = {"step": training.step, **content, "wall_s": round(self.wall_s, 1)}
+        self._file.write(json.dumps(line) + "\n")
+
+
+def open_training(arguments: argparse.Namespace, config: Config, lessons: Lessons) -> Training:
+    """A fresh run, one from other weights, or the one that was stopped."""
+    heads = {"phonemes": len(lessons.alphabet), "features": len(lessons.weights)}
+    losses = teachers_losses(torch.from_numpy(lessons.weights))
+    training = Training(config, heads, losses, seed=arguments.seed, device=arguments.device)
+    state = arguments.work / "training.pt"
+    if arguments.resume and state.exists():
+        training.resume(state)
+    elif arguments.start:
+        print(f"{start_from(training, arguments.start)} tensors of {arguments.start}")
+    return training
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Run all steps, or as many as fit in the minutes; write state and checkpoint at every validation."""
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    utterances = read_utterances(arguments.speech / "librispeech_train")
+    watched = [one for one in utterances if one.speaker in VALIDATION_SPEAKERS]
+    lessons = Lessons.read(arguments.lessons)
+    batches = EnglishBatches(
+        utterances,
+        lessons,
+        Surroundings.read(arguments.speech / "noise"),
+        seed=arguments.seed,
+        batch_s=arguments.batch_s,
+    )
+    config = ENGLISH[arguments.size]
+    training = open_training(arguments, config, lessons)
+    schedule = Schedule(
+        steps=arguments.steps, peak=arguments.learning_rate, frame_floor=arguments.frame_floor
+    )
+    diary = Diary(arguments.work / "log.jsonl", training.wall_s)
+    limit_s = diary.wall_s + 60 * arguments.minutes
+    for batch in stream(batches, training.step, arguments.steps, workers=arguments.workers):
+        rate = schedule.learning_rate(training.step)
+        diary.note(training, training.update(batch, rate, schedule.frame_weight(training.step)), rate)
+        stopping = training.step == arguments.steps or diary.wall_s > limit_s
+        if training.step % arguments.validate_every == 0 or stopping:
+            diary.write(training, error_rates(training.average, watched))
+            training.wall_s = diary.wall_s
+            training.save(arguments.work / "training.pt")
+            save_checkpoint(arguments.output, config, training.average.state_dict())
+        if stopping:
+            break
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--speech", type=Path, required=True, help="folder with librispeech_train and noise")
+    add("--lessons", type=Path, default=Path("build/english/lessons.npz"), help="what teach_english.py wrote")
+    add("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
+    add("--work", type=Path, default=Path("build/english"), help="folder of the state and the log")
+    add("--size", choices=ENGLISH, default="small")
+    add("--start", type=Path, metavar="CHECKPOINT", help="take what fits from its weights")
+    add("--steps", type=int, default=6000)
+    add("--minutes", type=float, default=float("inf"), help="stop after so many, to be resumed")
+    add("--batch-s", type=float, default=48.0, help="seconds of audio in a batch")
+    add("--learning-rate", type=float, default=6e-4)
+    add("--frame-floor", type=float, default=0.3, help="last weight of what the teachers say")
+    add("--seed", type=int, default=1)
+    add("--validate-every", type=int, default=500)
+    add("--threads", type=int, default=2)
+    add("--workers", type=int, default=1, help="processes that compose batches")
+    add("--device", default="cpu", help="cuda, where there is a GPU")
+    add("--resume", action="store_true", help="continue from the state in --work")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the command."""
+    arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    train(arguments)
+
+
+if __name__ == "__main__":
+    main()

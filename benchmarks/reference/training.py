@@ -1,0 +1,176 @@
+"""What both recipes share: a run that can be resumed, its losses, and its schedule."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from checkpoint import Config, build_model
+from layout import count_frames
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import DataLoader, Dataset
+from transformers import SEWDForCTC
+
+Batch = Mapping[str, Tensor]
+Losses = Callable[[Tensor, nn.ModuleDict, Batch], Mapping[str, Tensor]]
+"""``hidden`` (batch, frames, hidden) float32, heads, batch -> the losses beside CTC's, by name."""
+
+IGNORED = -100
+WEIGHT_DECAY = 0.01
+GRADIENT_CLIP = 1.0
+EMA_DECAY = 0.999
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Learning rate and weight of the frame-wise losses, as functions of the step."""
+
+    steps: int
+    peak: float
+    warmup_steps: int = 300
+    decay_share: float = 0.6
+    frame_steps: int = 3000
+    frame_floor: float = 0.05
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, a plateau, then half a cosine down to a hundredth."""
+        start = self.steps * (1 - self.decay_share)
+        decayed = min(max((step - start) / max(1.0, self.steps - start), 0.0), 1.0)
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        return self.peak * warm * (0.505 + 0.495 * math.cos(math.pi * decayed))
+
+    def frame_weight(self, step: int) -> float:
+        """One at first, then linearly down to the floor."""
+        return max(self.frame_floor, 1.0 - (1.0 - self.frame_floor) * step / self.frame_steps)
+
+
+class Training:
+    """Everything a resumed run needs: weights, averaged weights, optimiser, step.
+
+    ``heads`` are the numbers that ``losses`` asks of each hidden state beside CTC, by name; they are thrown
+    away afterwards.
+    """
+
+    def __init__(
+        self, config: Config, heads: Mapping[str, int], losses: Losses, *, seed: int, device: str = "cpu"
+    ) -> None:
+        torch.manual_seed(seed)
+        self.model = build_model(config).to(device)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(config["hidden_size"], size) for name, size in heads.items()}
+        ).to(device)
+        self.average = copy.deepcopy(self.model).eval()
+        self.parameters = [*self.model.parameters(), *self.heads.parameters()]
+        groups = [
+            {"params": [one for one in self.parameters if one.ndim > 1], "weight_decay": WEIGHT_DECAY},
+            {"params": [one for one in self.parameters if one.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8)
+        self.losses = losses
+        self.seed = seed
+        self.step = 0
+        self.wall_s = 0.0
+
+    def update(self, batch: Batch, learning_rate: float, frame_weight: float) -> dict[str, float]:
+        """Take one step; returns each loss, CTC's as ``ctc``."""
+        torch.manual_seed(self.seed * 1_000_003 + self.step)
+        self.model.train()
+        device = self.model.device
+        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        tokens = count_frames(batch["samples"].shape[1]) // self.model.config.squeeze_factor
+        with torch.autocast(device.type, dtype=torch.bfloat16), used_positions(self.model, tokens):
+            hidden = self.model.sew_d(batch["samples"])[0]
+        hidden = F.dropout(hidden.float(), 0.05)
+        ctc = ctc_loss(self.model.lm_head(hidden), batch)
+        others = self.losses(hidden, self.heads, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        (ctc + frame_weight * sum(others.values())).backward()
+        self._apply(learning_rate)
+        return {name: float(value.detach()) for name, value in {"ctc": ctc, **others}.items()}
+
+    def _apply(self, learning_rate: float) -> None:
+        """Move the weights along their gradients, and the average after them."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
+        self.optimizer.step()
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            averaged: list[Tensor] = [*self.average.parameters()]
+            torch._foreach_lerp_(averaged, [*self.model.parameters()], 1 - decay)
+        self.step += 1
+
+    def save(self, path: Path) -> None:
+        """Write the whole state to a temporary file, then rename it."""
+        state = {
+            name: getattr(self, name).state_dict() for name in ("model", "average", "heads", "optimizer")
+        }
+        temporary = path.with_suffix(".part")
+        torch.save(state | {"step": self.step, "wall_s": self.wall_s}, temporary)
+        temporary.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Continue where ``save`` stopped."""
+        state = torch.load(path, weights_only=True, map_location=self.model.device)
+        for name in ("model", "average", "heads", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.wall_s = state["step"], state["wall_s"]
+
+
+@contextmanager
+def used_positions(model: SEWDForCTC, num_tokens: int) -> Iterator[None]:
+    """Give the attention only the relative positions that occur: the same scores, in 15 % less time."""
+    encoder: Any = model.sew_d.encoder.encoder
+    whole, span = encoder.get_rel_embedding, encoder.position_buckets
+    used = min(num_tokens, span)
+    encoder.get_rel_embedding = lambda: whole()[span - used : span + used]
+    for layer in encoder.layer:
+        layer.attention.self.pos_ebd_size = used
+    try:
+        yield
+    finally:
+        del encoder.get_rel_embedding
+        for layer in encoder.layer:
+            layer.attention.self.pos_ebd_size = span
+
+
+def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """CTC in float32, a frame, as the other losses are: logits (batch, frames, vocab), ``targets`` joined.
+
+    ``frame_lengths`` of the batch, where it has them, are the frames of each row.
+    """
+    log_probs = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)
+    lengths = batch.get("frame_lengths")
+    if lengths is None:
+        lengths = torch.full((logits.shape[0],), logits.shape[1], dtype=torch.long)
+    loss = F.ctc_loss(
+        log_probs, batch["targets"], lengths, batch["target_lengths"], reduction="sum", zero_infinity=True
+    )
+    return loss / lengths.sum()
+
+
+def frame_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy per labelled frame: logits (batch, frames or one more, classes), labels (batch,
+    frames)."""
+    return F.cross_entropy(logits[:, : labels.shape[1]].flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+
+def join_targets(rows: list[list[int]]) -> dict[str, Tensor]:
+    """Token ids of all rows as ``targets``, and their numbers as ``target_lengths``: int64."""
+    return {
+        "targets": torch.tensor([token_id for row in rows for token_id in row], dtype=torch.long),
+        "target_lengths": torch.tensor([len(row) for row in rows], dtype=torch.long),
+    }
+
+
+def stream(batches: Dataset[Batch], first: int, steps: int, workers: int = 1) -> Iterator[Batch]:
+    """Batches ``first`` to ``steps``, composed ahead in other processes."""
+    order = list(range(first, steps))
+    yield from DataLoader(batches, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=8)

@@ -1,0 +1,73 @@
+"""Wrong words are counted as jiwer counts them, and distortions do what their names say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+for folder in ("benchmarks", "benchmarks/reference"):
+    sys.path.insert(0, str(ROOT / folder))
+jiwer = pytest.importorskip("jiwer", reason="errors are counted by jiwer")
+pytest.importorskip("scipy", reason="the distortions need scipy")
+
+from accuracy.counting import count_wrong, interval  # noqa: E402
+from accuracy.distortions import DISTORTIONS, by_telephone  # noqa: E402
+
+TRUTH = ["ONE TWO THREE", "FOUR", "FIVE SIX"]
+HEARD = ["ONE THREE THREE", "FOUR FOUR", ""]
+RATE_HZ = 16_000
+
+
+def speechlike(seed: int, length: int = 24_001) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """White noise that comes and goes."""
+    rng = np.random.default_rng(seed)
+    level = np.abs(np.sin(np.arange(length) / 2000))
+    return (0.1 * rng.normal(size=length) * level).astype(np.float32)
+
+
+def test_wrong_words_sum_up_to_the_word_error_rate() -> None:
+    wrong, words = count_wrong(TRUTH, HEARD)
+    assert wrong.tolist() == [1, 1, 2]
+    assert words.tolist() == [3, 1, 2]
+    assert wrong.sum() / words.sum() == jiwer.wer(TRUTH, HEARD)
+
+
+def test_the_interval_holds_the_share_and_narrows_with_more_utterances() -> None:
+    rng = np.random.default_rng(0)
+    wrong, words = rng.binomial(10, 0.2, 400), np.full(400, 10)
+    low, high = interval(wrong, words)
+    assert low < 100 * wrong.sum() / words.sum() < high
+    few_low, few_high = interval(wrong[:25], words[:25])
+    assert few_high - few_low > 2 * (high - low)
+    assert interval(np.zeros(9, np.int64), np.full(9, 3)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_distortions_keep_texts_and_lengths(name: str) -> None:
+    given = [(speechlike(seed, 16_000 + 777 * seed), f"TEXT {seed}") for seed in range(3)]
+    found = DISTORTIONS[name](given)
+    assert [text for _, text in found] == [text for _, text in given]
+    for (after, _), (before, _) in zip(found, given, strict=True):
+        assert after.dtype == np.float32
+        assert np.isfinite(after).all()
+        assert abs(len(after) - len(before)) < 0.2 * RATE_HZ
+        assert name == "clean" or not np.array_equal(after, before)
+
+
+@pytest.mark.parametrize("snr_db", [20, 10, 5])
+def test_noise_is_as_loud_as_it_says(snr_db: int) -> None:
+    samples = speechlike(1)
+    [(noisy, _)] = DISTORTIONS[f"noise at {snr_db} dB"]([(samples, "")])
+    assert 20 * np.log10(samples.std() / (noisy - samples).std()) == pytest.approx(snr_db, abs=0.01)
+
+
+def test_a_telephone_lets_its_band_through() -> None:
+    spectrum = np.abs(np.fft.rfft(by_telephone(speechlike(2, 32_000)))) ** 2
+    hz = np.fft.rfftfreq(32_000, 1 / RATE_HZ)
+    inside = spectrum[(hz > 500) & (hz < 3000)].mean()
+    assert spectrum[hz > 4100].mean() < 1e-3 * inside
+    assert spectrum[hz < 100].mean() < 1e-2 * inside

@@ -1,0 +1,153 @@
+"""Batches of English: repeatable, honest about their lengths, and in step with what the teachers say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks/reference"))
+pytest.importorskip("scipy", reason="the recipe needs scipy")
+
+import augmentation  # noqa: E402
+import english  # noqa: E402
+import layout  # noqa: E402
+import train_english  # noqa: E402
+from checkpoint import ENGLISH  # noqa: E402
+from training import IGNORED, Training  # noqa: E402
+
+QUIET = augmentation.Surroundings(
+    noises=(np.random.default_rng(1).normal(size=4000).astype(np.float32),), responses=()
+)
+WORDS = ("SEE", "THE", "CAT'S", "HOUSE")
+COMPONENTS = 3
+
+
+def made_up(count: int = 40) -> list[english.Utterance]:
+    """Noise of odd lengths by three speakers, one of them for validation."""
+    rng = np.random.default_rng(0)
+    return [
+        english.Utterance(
+            name=f"{('19', '32', '226')[place % 3]}-1-{place:04d}",
+            samples=(rng.normal(size=8001 + 1237 * place) * 3000).astype(np.int16),
+            text=" ".join(WORDS[: 1 + place % 4]),
+        )
+        for place in range(count)
+    ]
+
+
+def lessons_for(utterances: list[english.Utterance]) -> english.Lessons:
+    """Phonemes that count frames, and features that say the same."""
+    by_name = {}
+    for one in utterances:
+        frames = np.arange(len(one.samples) // layout.STRIDE) % 128
+        features = np.repeat(frames[:, None], COMPONENTS, axis=1).astype(np.int8)
+        by_name[one.name] = english.Lesson(phonemes=frames.astype(np.uint8), features=features)
+    weights = np.full(COMPONENTS, 1 / COMPONENTS, np.float32)
+    return english.Lessons(by_name=by_name, alphabet=tuple(map(str, range(128))), weights=weights)
+
+
+def batches(**options: float) -> english.EnglishBatches:
+    utterances = made_up()
+    return english.EnglishBatches(utterances, lessons_for(utterances), QUIET, seed=3, batch_s=5.0, **options)  # type: ignore[arg-type]
+
+
+def spelled(batch: english.Batch) -> list[str]:
+    """The text of each row."""
+    rows = torch.split(batch["targets"], batch["target_lengths"].tolist())
+    return ["".join(layout.LETTERS[token_id] for token_id in row).replace("|", " ") for row in rows]
+
+
+@pytest.mark.parametrize("step", [0, 7, 400, 5000])
+def test_a_step_is_determined_by_seed_and_step(step: int) -> None:
+    first, second = batches(), batches()
+    first[step + 1]
+    for name, value in first[step].items():
+        assert torch.equal(value, second[step][name]), name
+
+
+@pytest.mark.parametrize("step", range(0, 2000, 173))
+def test_lengths_are_those_of_the_rows(step: int) -> None:
+    batch = batches()[step]
+    lengths = batch["frame_lengths"]
+    assert layout.count_frames(batch["samples"].shape[1]) == int(lengths.max()) == batch["phonemes"].shape[1]
+    assert batch["features"].shape == (*batch["phonemes"].shape, COMPONENTS)
+    assert torch.isfinite(batch["samples"]).all()
+    taught = (batch["phonemes"] != IGNORED).sum(dim=1)
+    assert torch.equal(taught, lengths)
+    assert set(spelled(batch)) <= {" ".join(WORDS[:count]) for count in range(1, 5)}
+
+
+def test_validation_speakers_are_never_taught() -> None:
+    utterances = [one for one in made_up() if one.speaker in english.VALIDATION_SPEAKERS]
+    assert utterances
+    composer = english.EnglishBatches(made_up(), lessons_for(made_up()), QUIET, seed=0, batch_s=5.0)
+    assert not {one.name for one in composer._utterances} & {one.name for one in utterances}
+
+
+def test_the_shortest_come_first() -> None:
+    composer = batches(curriculum_steps=100)
+    early = max(composer[step]["samples"].shape[1] for step in range(8))
+    assert early < 0.75 * max(composer[step]["samples"].shape[1] for step in range(100, 140))
+
+
+def test_lessons_keep_pace_with_speed() -> None:
+    """A frame's phoneme is the one that was heard at its middle, at whatever speed the row runs."""
+    composer, utterances = batches(), [made_up()[0], made_up()[39]]
+    for speed in (0.85, 1.0, 1.15):
+        lengths = [layout.count_frames(int(len(one.samples) / speed)) for one in utterances]
+        taught = composer._teach(utterances, [speed] * 2, lengths)
+        for row, length in enumerate(lengths):
+            middle_s = (np.arange(length) * layout.STRIDE + layout.RECEPTIVE_FIELD / 2) / 16000 * speed
+            heard = np.minimum((middle_s * 50).astype(int), len(utterances[row].samples) // layout.STRIDE - 1)
+            assert np.array_equal(taught["phonemes"][row, :length].numpy(), heard % 128)
+            assert (taught["phonemes"][row, length:] == IGNORED).all()
+            assert np.array_equal(taught["features"][row, :length, 0].numpy(), heard % 128)
+
+
+def test_lessons_are_read_back(tmp_path: Path) -> None:
+    """Phonemes that never occur take no place."""
+    np.savez(
+        tmp_path / "lessons.npz",
+        names=np.array(["a", "b"]),
+        frames=np.array([2, 3]),
+        phonemes=np.array([5, 9, 9, 5, 7], np.uint8),
+        features=np.arange(10, dtype=np.int8).reshape(5, 2),
+        deviations=np.array([3.0, 1.0]),
+        alphabet=np.array([f"p{place}" for place in range(12)]),
+    )
+    read = english.Lessons.read(tmp_path / "lessons.npz")
+    assert read.alphabet == ("p5", "p7", "p9")
+    assert read.by_name["a"].phonemes.tolist() == [0, 2]
+    assert read.by_name["b"].phonemes.tolist() == [2, 0, 1]
+    assert read.by_name["b"].features.tolist() == [[4, 5], [6, 7], [8, 9]]
+    assert read.weights.tolist() == [0.75, 0.25]
+
+
+@pytest.fixture
+def training() -> Training:
+    config = dict(ENGLISH["small"]) | {"num_hidden_layers": 1, "intermediate_size": 64}
+    losses = train_english.teachers_losses(torch.full((COMPONENTS,), 1 / COMPONENTS))
+    return Training(config, {"phonemes": 128, "features": COMPONENTS}, losses, seed=0)
+
+
+def test_steps_lower_every_loss(training: Training) -> None:
+    batch = batches()[0]
+    found = [training.update(batch, 1e-3, 1.0) for _ in range(6)]
+    assert set(found[0]) == {"ctc", "phonemes", "features"}
+    assert found[-1]["ctc"] < found[0]["ctc"]
+    assert found[-1]["phonemes"] < found[0]["phonemes"]
+
+
+def test_a_resumed_run_is_the_same_run(training: Training, tmp_path: Path) -> None:
+    source = batches()
+    training.update(source[0], 1e-3, 1.0)
+    training.save(tmp_path / "training.pt")
+    onward = training.update(source[1], 1e-3, 1.0)
+    training.resume(tmp_path / "training.pt")
+    assert training.step == 1
+    assert training.update(source[1], 1e-3, 1.0) == onward
