@@ -80,16 +80,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(call borrow,.venv-accuracy)
 	touch $@
 
-# Two teachers of English, beside all that .venv has.
-.venv-teachers/.installed: $(VENV)/.installed benchmarks/reference/requirements-teachers.txt
-	$(PYTHON) -m venv .venv-teachers
-	.venv-teachers/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-teachers/bin/python -m pip install --quiet --requirement benchmarks/reference/requirements-teachers.txt
-	$(call borrow,.venv-teachers)
+# A teacher of English, beside all that .venv has.
+.venv-teacher/.installed: $(VENV)/.installed benchmarks/reference/requirements-teacher.txt
+	$(PYTHON) -m venv .venv-teacher
+	.venv-teacher/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-teacher/bin/python -m pip install --quiet --requirement benchmarks/reference/requirements-teacher.txt
+	$(call borrow,.venv-teacher)
 	touch $@
 
-build/english/lessons.npz: .venv-teachers/.installed
-	.venv-teachers/bin/python benchmarks/reference/teach_english.py --speech ../shared/speech -o $@ --threads 2
+build/english/lessons.npz: .venv-teacher/.installed
+	.venv-teacher/bin/python benchmarks/reference/teach_english.py --speech ../shared/speech -o $@ --threads 2
 
 clean:
 	rm -rf .venv .venv-* .node build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

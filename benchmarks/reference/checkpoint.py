@@ -56,7 +56,8 @@ DIGITS: Config = {
 """3.4 million parameters."""
 
 ENGLISH: Mapping[str, Config] = {
-    "small": DIGITS | {"num_hidden_layers": 8},
+    "small": DIGITS
+    | {"hidden_size": 256, "num_hidden_layers": 8, "num_attention_heads": 4, "intermediate_size": 1024},
     "tiny": DIGITS
     | {
         "hidden_size": 384,
@@ -66,7 +67,7 @@ ENGLISH: Mapping[str, Config] = {
         "conv_dim": (64, *(128,) * 4, *(256,) * 4, *(512,) * 4),
     },
 }
-"""Four million parameters for two processor cores; SEW-D-tiny's dimensions, 24 million, for a GPU."""
+"""Seven million parameters for two processor cores; SEW-D-tiny's dimensions, 24 million, for a GPU."""
 
 
 def build_model(config: Config) -> SEWDForCTC:

@@ -1,4 +1,4 @@
-"""Read English with transcripts, what the teachers say of it, and batches of both."""
+"""English with transcripts, what the teacher says of it, and batches of both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training import IGNORED, Batch, join_targets
 
 VALIDATION_SPEAKERS = ("32", "3242")
 GENTLE_SHARE = 0.3  # of the batches are nearly undistorted
-UNITS_PER_DEVIATION = 32  # of the teachers' 8-bit components
+UNITS_PER_DEVIATION = 32  # of the teacher's 8-bit components
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,10 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What the teachers say of each frame of 20 ms."""
+    """What the teacher says of each frame of 20 ms."""
 
-    phonemes: NDArray[np.uint8]
-    """(frames,): places in the alphabet of ``Lessons``."""
+    units: NDArray[np.uint8]
+    """(frames,): the cluster that the features fall in."""
     features: NDArray[np.int8]
     """(frames, components): 32 a standard deviation."""
 
@@ -53,26 +53,25 @@ class Lessons:
     """The file of ``teach_english.py``: lessons by name of the recording."""
 
     by_name: dict[str, Lesson]
-    alphabet: tuple[str, ...]
+    num_units: int
     weights: NDArray[np.float32]
     """(components,): share of the loss, as the components' deviation, with sum 1."""
 
     @classmethod
     def read(cls, path: Path) -> Lessons:
-        """Read the file; phonemes that never occur have no place in the alphabet."""
+        """Read the file."""
         content = np.load(path)
-        used, phonemes = np.unique(content["phonemes"], return_inverse=True)
         ends = np.cumsum(content["frames"])
         parts = zip(
             content["names"],
-            np.split(phonemes.astype(np.uint8), ends[:-1]),
+            np.split(content["units"], ends[:-1]),
             np.split(content["features"], ends[:-1]),
             strict=True,
         )
         deviations = content["deviations"]
         return cls(
-            by_name={str(name): Lesson(phonemes=one, features=two) for name, one, two in parts},
-            alphabet=tuple(str(content["alphabet"][place]) for place in used),
+            by_name={str(name): Lesson(units=one, features=two) for name, one, two in parts},
+            num_units=int(content["units"].max()) + 1,
             weights=(deviations / deviations.sum()).astype(np.float32),
         )
 
@@ -138,6 +137,7 @@ class EnglishBatches(Dataset[Batch]):
         lengths = [count_frames(len(row)) for row in rows]
         return {
             "samples": torch.from_numpy(samples),
+            "sample_lengths": torch.tensor([len(row) for row in rows]),
             "frame_lengths": torch.tensor(lengths),
             **self._teach(chosen, speeds, lengths),
             **join_targets([spell(one.text.split()) for one in chosen]),
@@ -150,13 +150,13 @@ class EnglishBatches(Dataset[Batch]):
         return self._utterances[first : max(last, first + 1)]
 
     def _teach(self, chosen: list[Utterance], speeds: list[float], lengths: list[int]) -> Batch:
-        """The teachers' frames at the rows' speeds: (batch, frames) and (batch, frames, components)."""
-        phonemes = np.full((len(chosen), max(lengths)), IGNORED, np.int64)
+        """The teacher's frames at the rows' speeds: (batch, frames) and (batch, frames, components)."""
+        units = np.full((len(chosen), max(lengths)), IGNORED, np.int64)
         features = np.zeros((len(chosen), max(lengths), len(self._lessons.weights)), np.int8)
         for place, (one, speed, length) in enumerate(zip(chosen, speeds, lengths, strict=True)):
             lesson = self._lessons.by_name[one.name]
             middle = (np.arange(length) * STRIDE + RECEPTIVE_FIELD / 2) * speed
-            frames = np.minimum((middle / STRIDE).astype(np.int64), len(lesson.phonemes) - 1)
-            phonemes[place, :length] = lesson.phonemes[frames]
+            frames = np.minimum((middle / STRIDE).astype(np.int64), len(lesson.units) - 1)
+            units[place, :length] = lesson.units[frames]
             features[place, :length] = lesson.features[frames]
-        return {"phonemes": torch.from_numpy(phonemes), "features": torch.from_numpy(features)}
+        return {"units": torch.from_numpy(units), "features": torch.from_numpy(features)}

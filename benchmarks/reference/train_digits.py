@@ -22,7 +22,7 @@ from digits import SILENCE, SPEAKERS, DigitBatches, Recording, read_fsdd, read_k
 from evaluate_digits import Utterances, score, singles, strings
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from training import Batch, Schedule, Training, frame_loss, join_targets, stream
+from training import Batch, Schedule, Training, encode_as_original, frame_loss, join_targets, stream
 
 
 def frame_losses(hidden: Tensor, heads: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
@@ -61,7 +61,9 @@ def train(arguments: argparse.Namespace) -> None:
     heard = [one for one in recordings if one.speaker != arguments.held_out_speaker]
     batches = DigitBatches(heard, Surroundings.read(speech / "noise"), seed=arguments.seed)
     schedule = Schedule(steps=arguments.steps, peak=arguments.learning_rate)
-    training = Training(DIGITS, {"digits": SILENCE + 1}, frame_losses, seed=arguments.seed)
+    training = Training(
+        DIGITS, {"digits": SILENCE + 1}, frame_losses, seed=arguments.seed, encode=encode_as_original
+    )
     arguments.work.mkdir(parents=True, exist_ok=True)
     state_path = arguments.work / "training.pt"
     if arguments.resume and state_path.exists():

@@ -3,9 +3,10 @@
     make build/english/lessons.npz
     python benchmarks/reference/train_english.py --speech ../shared/speech -o english
 
-Writes a checkpoint folder in float16. Beside CTC two heads, thrown away afterwards, learn what the teachers
-say of each frame: its phoneme, and numbers of Whisper's encoder. ``--size tiny`` is SEW-D-tiny's dimensions,
-for a GPU; a run that is stopped, or ends after ``--minutes``, goes on with ``--resume``.
+Writes a checkpoint folder in float16. Beside CTC two heads, thrown away afterwards, learn what the teacher
+says of each frame: numbers of Whisper's encoder, and which of 200 units they are. ``--size tiny`` is
+SEW-D-tiny's dimensions, for a GPU; a run that is stopped, or ends after ``--minutes``, goes on with
+``--resume``.
 """
 
 from __future__ import annotations
@@ -33,20 +34,30 @@ from greedy import transcribe
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from training import IGNORED, Batch, Losses, Schedule, Training, frame_loss, stream
+from training import (
+    IGNORED,
+    Batch,
+    Losses,
+    Schedule,
+    Training,
+    encode_as_exported,
+    encode_as_original,
+    frame_loss,
+    stream,
+)
 
 
-def teachers_losses(weights: Tensor) -> Losses:
-    """The phoneme of each frame, and the weighted squared error of its features, in standard deviations."""
+def teacher_losses(weights: Tensor) -> Losses:
+    """The unit of each frame, and the weighted squared error of its features, in standard deviations."""
 
     def losses(hidden: Tensor, heads: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-        labels = batch["phonemes"]
+        labels = batch["units"]
         taught = (labels != IGNORED).unsqueeze(-1)
         features = batch["features"].float() / UNITS_PER_DEVIATION
         guessed = heads["features"](hidden)[:, : labels.shape[1]]
         error = F.mse_loss(guessed, features, reduction="none") * weights.to(hidden.device)
         return {
-            "phonemes": frame_loss(heads["phonemes"](hidden), labels),
+            "units": frame_loss(heads["units"](hidden), labels),
             "features": (error * taught).sum() / taught.sum(),
         }
 
@@ -105,9 +116,10 @@ class Diary:
 
 def open_training(arguments: argparse.Namespace, config: Config, lessons: Lessons) -> Training:
     """A fresh run, one from other weights, or the one that was stopped."""
-    heads = {"phonemes": len(lessons.alphabet), "features": len(lessons.weights)}
-    losses = teachers_losses(torch.from_numpy(lessons.weights))
-    training = Training(config, heads, losses, seed=arguments.seed, device=arguments.device)
+    heads = {"units": lessons.num_units, "features": len(lessons.weights)}
+    losses = teacher_losses(torch.from_numpy(lessons.weights))
+    encode = encode_as_exported if arguments.device == "cpu" else encode_as_original
+    training = Training(config, heads, losses, seed=arguments.seed, encode=encode, device=arguments.device)
     state = arguments.work / "training.pt"
     if arguments.resume and state.exists():
         training.resume(state)
@@ -165,7 +177,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--minutes", type=float, default=float("inf"), help="stop after so many, to be resumed")
     add("--batch-s", type=float, default=48.0, help="seconds of audio in a batch")
     add("--learning-rate", type=float, default=6e-4)
-    add("--frame-floor", type=float, default=0.3, help="last weight of what the teachers say")
+    add("--frame-floor", type=float, default=0.3, help="last weight of what the teacher says")
     add("--seed", type=int, default=1)
     add("--validate-every", type=int, default=500)
     add("--threads", type=int, default=2)

@@ -18,14 +18,19 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 from transformers import SEWDForCTC
 
+from sewd_export.families.sew_d import SewDForCtc
+
 Batch = Mapping[str, Tensor]
 Losses = Callable[[Tensor, nn.ModuleDict, Batch], Mapping[str, Tensor]]
 """``hidden`` (batch, frames, hidden) float32, heads, batch -> the losses beside CTC's, by name."""
+Encode = Callable[[SEWDForCTC, Batch], Tensor]
+"""The model's weights and a batch -> ``hidden``."""
 
 IGNORED = -100
 WEIGHT_DECAY = 0.01
 GRADIENT_CLIP = 1.0
 EMA_DECAY = 0.999
+FINAL_DROPOUT = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,14 @@ class Training:
     """
 
     def __init__(
-        self, config: Config, heads: Mapping[str, int], losses: Losses, *, seed: int, device: str = "cpu"
+        self,
+        config: Config,
+        heads: Mapping[str, int],
+        losses: Losses,
+        *,
+        seed: int,
+        encode: Encode,
+        device: str = "cpu",
     ) -> None:
         torch.manual_seed(seed)
         self.model = build_model(config).to(device)
@@ -74,6 +86,7 @@ class Training:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8)
         self.losses = losses
+        self.encode = encode
         self.seed = seed
         self.step = 0
         self.wall_s = 0.0
@@ -84,10 +97,7 @@ class Training:
         self.model.train()
         device = self.model.device
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        tokens = count_frames(batch["samples"].shape[1]) // self.model.config.squeeze_factor
-        with torch.autocast(device.type, dtype=torch.bfloat16), used_positions(self.model, tokens):
-            hidden = self.model.sew_d(batch["samples"])[0]
-        hidden = F.dropout(hidden.float(), 0.05)
+        hidden = F.dropout(self.encode(self.model, batch), FINAL_DROPOUT)
         ctc = ctc_loss(self.model.lm_head(hidden), batch)
         others = self.losses(hidden, self.heads, batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -122,6 +132,23 @@ class Training:
         for name in ("model", "average", "heads", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.step, self.wall_s = state["step"], state["wall_s"]
+
+
+def encode_as_original(model: SEWDForCTC, batch: Batch) -> Tensor:
+    """Run transformers' own module in bfloat16, over all of the rows, with its dropout."""
+    samples = batch["samples"]
+    tokens = count_frames(samples.shape[1]) // model.config.squeeze_factor
+    with torch.autocast(samples.device.type, dtype=torch.bfloat16), used_positions(model, tokens):
+        hidden: Tensor = model.sew_d(samples)[0]
+    return hidden.float()
+
+
+def encode_as_exported(model: SEWDForCTC, batch: Batch) -> Tensor:
+    """Run the module that is exported, in float32: each row alone, without dropout, 1.3 times as fast."""
+    weights = dict(model.named_parameters()) | dict(model.named_buffers())
+    module = SewDForCtc(model.config, weights, do_normalize=False)
+    hidden: Tensor = module.sew_d(batch["samples"], batch["sample_lengths"])[0]
+    return hidden
 
 
 @contextmanager

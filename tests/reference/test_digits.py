@@ -114,7 +114,7 @@ def test_frames_follow_the_convolutions(num_samples: int) -> None:
 
 def test_every_spoken_digit_is_labelled() -> None:
     batches = digits.DigitBatches(made_up(), QUIET, seed=5)
-    spelled = {tuple(digits.spell((digit,))): digit for digit in range(10)}
+    spelled = {tuple(layout.spell([digits.WORDS[digit]])): digit for digit in range(10)}
     delimiter = layout.LETTERS.index("|")
     for step in STEPS:
         batch = batches[step]
