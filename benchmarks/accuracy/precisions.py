@@ -31,6 +31,8 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
     "OpenVINO int8-static+bf16": {"provider": "openvino", "precision": "int8-static+bf16"},
 }
 """What `load` is told; the first is what the others are compared with."""
+DISTORTED = ("fp32", "int8", "OpenVINO int8-dynamic")
+"""The variants that hear more than clean speech."""
 BATCH = 16
 WORST = 5
 
@@ -72,8 +74,11 @@ def _measure_model(model: Model, speech: Path) -> dict[str, Any]:
                 "utterances": len(utterances),
                 "words": sum(len(text.split()) for _, text in utterances),
                 "minutes": round(sum(len(samples) for samples, _ in utterances) / 16_000 / 60, 1),
-                "conditions": {
-                    condition: _compare(recognizers, distort(utterances), check_batches=condition == "clean")
+                **_compare(recognizers, utterances),
+                "distorted": {
+                    condition: {
+                        variant: _wer(recognizers[variant], distort(utterances)) for variant in DISTORTED
+                    }
                     for condition, distort in DISTORTIONS.items()
                 },
             }
@@ -87,29 +92,34 @@ def _load(bundle: Path, options: Mapping[str, str]) -> Recognizer:
     return recognizer
 
 
-def _compare(
-    recognizers: Mapping[str, Recognizer], utterances: Utterances, *, check_batches: bool
-) -> dict[str, Any]:
-    """The errors of each variant, and the worst utterances of the first; a batch must equal its items."""
+def _transcribe(recognizer: Recognizer, utterances: Utterances) -> list[str]:
+    return [recognizer.transcribe(samples).text for samples, _ in utterances]
+
+
+def _wer(recognizer: Recognizer, utterances: Utterances) -> float:
+    return as_percent(jiwer.wer([text for _, text in utterances], _transcribe(recognizer, utterances)))
+
+
+def _compare(recognizers: Mapping[str, Recognizer], utterances: Utterances) -> dict[str, Any]:
+    """The errors of each variant, in how many texts batches differ, and the first's worst utterances."""
     truth = [text for _, text in utterances]
-    heard = {
-        name: [one.transcribe(samples).text for samples, _ in utterances] for name, one in recognizers.items()
-    }
+    heard = {name: _transcribe(one, utterances) for name, one in recognizers.items()}
     first = next(iter(heard.values()))
     rows = {name: _row(truth, texts, first) for name, texts in heard.items()}
-    if check_batches:
-        samples = [one for one, _ in utterances]
-        for name, recognizer in recognizers.items():
-            rows[name]["batches_differ"] = sum(
-                transcript.text != text
-                for begin in range(0, len(samples), BATCH)
-                for transcript, text in zip(
-                    recognizer.transcribe_batch(samples[begin : begin + BATCH]),
-                    heard[name][begin : begin + BATCH],
-                    strict=True,
-                )
-            )
+    for name, recognizer in recognizers.items():
+        rows[name]["batches_differ"] = _differences(recognizer, utterances, heard[name])
     return {"variants": rows, "worst": _worst(truth, first)}
+
+
+def _differences(recognizer: Recognizer, utterances: Utterances, texts: Sequence[str]) -> int:
+    """Count the texts that differ where recordings run in batches."""
+    samples = [one for one, _ in utterances]
+    batched = [
+        transcript.text
+        for begin in range(0, len(samples), BATCH)
+        for transcript in recognizer.transcribe_batch(samples[begin : begin + BATCH])
+    ]
+    return sum(one != text for one, text in zip(batched, texts, strict=True))
 
 
 def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -> dict[str, Any]:

@@ -23,34 +23,32 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lines_of_set(found: Mapping[str, Any]) -> Iterator[str]:
-    conditions = found["conditions"]
-    clean = conditions["clean"]
     yield f"{found['utterances']} utterances, {found['words']} words, {found['minutes']:g} minutes.\n"
     yield "| | words wrong | characters wrong | difference | words changed | texts equal |"
     yield "|---|---|---|---|---|---|"
-    for name, row in clean["variants"].items():
+    for name, row in found["variants"].items():
         yield (
             f"| {name} | {row['wer']:.2f} % {_interval(row['interval'])} | {row['cer']:.2f} % | "
             f"{row['difference']:+.2f} {_interval(row['difference_interval'], '+.2f')} | "
             f"{row['words_changed']:.2f} % | {row['texts_equal']:.1f} % |"
         )
-    differ = {name: row["batches_differ"] for name, row in clean["variants"].items()}
-    yield "\nIn batches of 16 the texts are " + (
-        "the same, of every precision.\n"
-        if not any(differ.values())
-        else "the same but for "
-        + ", ".join(f"{count} of {name}" for name, count in differ.items() if count)
-        + ".\n"
-    )
+    yield f"\nIn batches of 16: {_batches(found['variants'])}.\n"
+    conditions = found["distorted"]
     yield "| words wrong | " + " | ".join(conditions) + " |"
     yield "|---|" + "---|" * len(conditions)
-    for name in clean["variants"]:
-        cells = [f"{one['variants'][name]['wer']:.2f} %" for one in conditions.values()]
-        yield f"| {name} | " + " | ".join(cells) + " |"
+    for name in next(iter(conditions.values())):
+        yield f"| {name} | " + " | ".join(f"{one[name]:.2f} %" for one in conditions.values()) + " |"
     yield "\nThe worst of float32, clean:\n"
-    for one in clean["worst"]:
+    for one in found["worst"]:
         yield f"- {one['said']} → {one['heard'] or '(nothing)'}"
     yield ""
+
+
+def _batches(variants: Mapping[str, Any]) -> str:
+    differ = {name: row["batches_differ"] for name, row in variants.items() if row["batches_differ"]}
+    if not differ:
+        return "the same texts, of every precision"
+    return "other texts " + ", ".join(f"of {count} by {name}" for name, count in differ.items())
 
 
 def _interval(bounds: tuple[float, float], form: str = ".2f") -> str:
