@@ -231,8 +231,8 @@ def _lines_of_silence(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {row['wrong']} | {row['missing']} | {row['cpu_s_per_hour']:.1f} s |"
     yield (
         f"\nOf {figures['kept']['words']} real words with known times, with pauses of 0.3 to 1.5 s between "
-        f"them and 2 s of silence on either side, `--vad` cuts {figures['kept']['cut']}. Texts differ all the "
-        "same: the model normalises over what it hears."
+        f"them and 2 s of silence on either side, `--vad` cuts {figures['kept']['cut']}. Texts differ all "
+        "the same: the model normalises over what it hears."
     )
     yield "\nStrings at different levels in one recording: words wrong, of these missing, wrong one by one:\n"
     yield (
