@@ -144,7 +144,10 @@ def train(arguments: argparse.Namespace) -> None:
     config = ENGLISH[arguments.size]
     training = open_training(arguments, config, lessons)
     schedule = Schedule(
-        steps=arguments.steps, peak=arguments.learning_rate, frame_floor=arguments.frame_floor
+        steps=arguments.steps,
+        peak=arguments.learning_rate,
+        frame_steps=round(0.6 * arguments.steps),
+        frame_floor=arguments.frame_floor,
     )
     diary = Diary(arguments.work / "log.jsonl", training.wall_s)
     limit_s = diary.wall_s + 60 * arguments.minutes
