@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -34,3 +35,13 @@ def interval(wrong: Counts, words: Counts) -> tuple[float, float]:
     shares = wrong[drawn].sum(axis=1) / words[drawn].sum(axis=1)
     low, high = np.percentile(shares, (2.5, 97.5))
     return as_percent(low), as_percent(high)
+
+
+def count_errors(truth: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
+    """Word error rate with its interval, and character error rate, in percent."""
+    wrong, words = count_wrong(truth, texts)
+    return {
+        "wer": as_percent(wrong.sum() / words.sum()),
+        "interval": interval(wrong, words),
+        "cer": as_percent(jiwer.cer(list(truth), list(texts))),
+    }

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import jiwer
 import numpy as np
-from english import VALIDATION_SPEAKERS, read_utterances
+from english import is_held_out, read_transcripts, read_utterances
 from evaluate_digits import Utterances
 
-from accuracy.counting import count_wrong, interval
+from accuracy.counting import count_errors
 from accuracy.listening import Emissions, Heard, Listener, as_percent, count_words
 from accuracy.sections import ROOT, Section
 from accuracy.streaming import hear
@@ -36,8 +36,7 @@ PAUSES_S = (0.3, 1.5)
 
 def read_sets(speech: Path) -> dict[str, Utterances]:
     """Speakers 32 and 3242 of the training folder, never trained on, and test-other."""
-    training = read_utterances(speech / "librispeech_train")
-    held = [one for one in training if one.speaker in VALIDATION_SPEAKERS]
+    held = read_utterances(speech / "librispeech_train", only=is_held_out)
     test = read_utterances(speech / "librispeech_test_other")
     return {
         name: [(one.floats(), one.text) for one in utterances]
@@ -47,9 +46,9 @@ def read_sets(speech: Path) -> dict[str, Utterances]:
 
 def read_texts(speech: Path) -> Iterator[str]:
     """Sentences for the language model: training and dev-clean transcripts, and two books."""
-    for one in read_utterances(speech / "librispeech_train"):
-        if one.speaker not in VALIDATION_SPEAKERS:
-            yield one.text
+    for name, text in read_transcripts(speech / "librispeech_train").items():
+        if not is_held_out(name):
+            yield text
     for line in (speech / "text/librispeech_dev_clean.txt").read_text(encoding="utf-8").splitlines():
         yield line.partition(" ")[2]
     for name in GUTENBERG:
@@ -82,7 +81,7 @@ def measure(speech: Path) -> Mapping[str, Any]:
                     "utterances": len(truth),
                     "words": count_words(truth),
                     "decoders": {
-                        label: _errors(truth, listener.read(decoder, emissions))
+                        label: count_errors(truth, listener.read(decoder, emissions))
                         for label, decoder in decoders.items()
                     },
                 }
@@ -105,15 +104,6 @@ def _tune(listener: Listener, held: Heard, lm: KenlmModel) -> dict[str, float]:
     truth = held[1][::2]
     grid = [{"alpha": alpha, "beta": beta} for alpha, beta in product(ALPHAS, BETAS)]
     return min(grid, key=lambda one: jiwer.wer(truth, listener.read(BeamSearch(lm=lm, **one), emissions)))
-
-
-def _errors(truth: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
-    wrong, words = count_wrong(truth, texts)
-    return {
-        "wer": as_percent(wrong.sum() / words.sum()),
-        "interval": interval(wrong, words),
-        "cer": as_percent(jiwer.cer(list(truth), list(texts))),
-    }
 
 
 def _long(recognizer: Recognizer, utterances: Utterances) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import jiwer
 import numpy as np
 from evaluate_digits import Utterances, final_sets
 
-from accuracy.counting import count_wrong, interval
+from accuracy.counting import count_errors, count_wrong, interval
 from accuracy.distortions import DISTORTIONS
 from accuracy.english import CHECKPOINT, read_sets
 from accuracy.listening import as_percent
@@ -128,9 +128,7 @@ def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -
     others, _ = count_wrong(truth, reference)
     changed, _ = count_wrong(reference, texts)
     return {
-        "wer": as_percent(wrong.sum() / words.sum()),
-        "interval": interval(wrong, words),
-        "cer": as_percent(jiwer.cer(list(truth), list(texts))),
+        **count_errors(truth, texts),
         "difference": as_percent((wrong - others).sum() / words.sum()),
         "difference_interval": interval(wrong - others, words),
         "words_changed": as_percent(changed.sum() / max(1, sum(len(text.split()) for text in reference))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Utterance:
     @property
     def speaker(self) -> str:
         """What LibriSpeech's names begin with."""
-        return self.name.partition("-")[0]
+        return speaker_of(self.name)
 
     def floats(self) -> Samples:
         """The samples in [-1, 1]: ``(samples,)`` float32."""
@@ -76,12 +77,28 @@ class Lessons:
         )
 
 
-def read_utterances(folder: Path) -> list[Utterance]:
-    """Read a folder of LibriSpeech with ``transcripts.tsv``, at 16 kHz."""
+def read_transcripts(folder: Path) -> dict[str, str]:
+    """Read ``transcripts.tsv`` of a folder of LibriSpeech: name to text."""
     with (folder / "transcripts.tsv").open(encoding="utf-8") as file:
-        rows = list(csv.reader(file, delimiter="\t"))
+        return dict(csv.reader(file, delimiter="\t"))
+
+
+def is_held_out(name: str) -> bool:
+    """Tell whether a recording is of a speaker for validation."""
+    return speaker_of(name) in VALIDATION_SPEAKERS
+
+
+def speaker_of(name: str) -> str:
+    """What LibriSpeech's names begin with."""
+    return name.partition("-")[0]
+
+
+def read_utterances(folder: Path, *, only: Callable[[str], bool] = lambda name: True) -> list[Utterance]:
+    """Read a folder of LibriSpeech with ``transcripts.tsv``, at 16 kHz; only: by name, which recordings."""
     utterances = []
-    for name, text in rows:
+    for name, text in read_transcripts(folder).items():
+        if not only(name):
+            continue
         path = next(folder.glob(f"{name}.*"))
         samples, rate_hz = soundfile.read(path, dtype="int16")
         if rate_hz != SAMPLE_RATE_HZ:

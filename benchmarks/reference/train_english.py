@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -76,12 +76,13 @@ def start_from(training: Training, folder: Path) -> int:
     return len(same)
 
 
-def error_rates(model: nn.Module, utterances: Iterable[Utterance]) -> dict[str, float]:
+def error_rates(model: nn.Module, utterances: Sequence[Utterance]) -> dict[str, float]:
     """Greedy word and character error rate, one unpadded utterance at a time."""
-    guesses = {one.text: transcribe(model, one.floats()) for one in utterances}
+    truth = [one.text for one in utterances]
+    guesses = [transcribe(model, one.floats()) for one in utterances]
     return {
-        "wer": round(float(jiwer.wer(list(guesses), list(guesses.values()))), 4),
-        "cer": round(float(jiwer.cer(list(guesses), list(guesses.values()))), 4),
+        "wer": round(float(jiwer.wer(truth, guesses)), 4),
+        "cer": round(float(jiwer.cer(truth, guesses)), 4),
     }
 
 
