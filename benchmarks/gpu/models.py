@@ -71,10 +71,6 @@ class Prepared:
         found: dict[str, int] = json.loads((self.folder / "numbers.json").read_text(encoding="utf-8"))
         return found
 
-    def num_frames(self, num_samples: int) -> int:
-        """The frames of a recording."""
-        return 1 + (num_samples - self.numbers["receptive_field"]) // self.numbers["stride"]
-
 
 def prepare(name: str, work: Path) -> Prepared:
     """Write a checkpoint and its graphs, or take those that lie there whole."""

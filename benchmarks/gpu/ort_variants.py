@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,26 @@ from gpu.variant import Run, UnavailableError
 from sewd_runtime.tensorrt_engines import BatchShape, Profile
 
 _NAMES = ("logits", "output_lengths")
-_CUDA = {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}
 
 
 def open_ort(prepared: Prepared, device: str, *, precision: str, graphs: bool = False) -> Run:
-    """Return a run in onnxruntime on the GPU, its buffers bound once for each shape; on a CPU, plain."""
-    import onnxruntime
+    """Return a run in onnxruntime by the runtime's own backend and settings, on the GPU or the CPU."""
+    from sewd_runtime.backends import Options
+    from sewd_runtime.backends._onnxruntime import open_model
+    from sewd_runtime.backends._onnxruntime_graphs import SETTING
+    from sewd_runtime.providers import PROVIDERS
 
-    if device != "cuda":
-        if graphs:
-            raise UnavailableError("CUDA graphs need CUDA")
-        return _run_plain(_session(prepared.graph(precision), [("CPUExecutionProvider", {})]))
-    _demand("CUDAExecutionProvider")
-    onnxruntime.preload_dlls()
-    settings = {**_CUDA, "enable_cuda_graph": "1"} if graphs else _CUDA
-    session = _session(prepared.graph(precision), [("CUDAExecutionProvider", settings)])
-    return _run_bound(session, prepared, graphs=graphs)
+    if graphs and device != "cuda":
+        raise UnavailableError("CUDA graphs need CUDA")
+    row = PROVIDERS[device]
+    _demand(row.device)
+    options = Options(
+        device=row.device,
+        settings={**row.settings, **({SETTING: "1"} if graphs else {})},
+        cpu_share=row.cpu_share,
+        profiles=(_profile(prepared),),
+    )
+    return _run_model(open_model(prepared.graph(precision), options))
 
 
 def open_tensorrt(prepared: Prepared, device: str, *, precision: str) -> Run:
@@ -67,17 +70,6 @@ def _demand(provider: str) -> None:
         raise UnavailableError(f"this onnxruntime {onnxruntime.__version__} has no {provider}")
 
 
-def _session(path: Path, providers: list[Any]) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=providers)
-    if session.get_providers()[0] != providers[0][0]:
-        raise UnavailableError(f"onnxruntime left {providers[0][0]} for {session.get_providers()[0]}")
-    return session
-
-
 def _profile(prepared: Prepared) -> Profile:
     shapes = ((1, 0.0), (1, 10.0), (16, 30.0))
     smallest, usual, largest = (
@@ -91,56 +83,10 @@ def _lengths(samples: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.full(len(samples), samples.shape[1], np.int64)
 
 
-def _run_plain(session: Any) -> Run:
-    def run(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = session.run(
-            list(_NAMES), {"input_values": samples, "input_lengths": _lengths(samples)}
-        )[0]
-        return found
-
-    return run
-
-
 def _run_model(model: Any) -> Run:
     def run(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         feed = {"input_values": samples, "input_lengths": _lengths(samples)}
         found: NDArray[np.float32] = model.run(_NAMES, feed)[0]
-        return found
-
-    return run
-
-
-def _run_bound(session: Any, prepared: Prepared, *, graphs: bool) -> Run:
-    """Run with inputs and outputs on the GPU, at addresses that stay: a graph needs them."""
-    import onnxruntime
-
-    bound: dict[tuple[int, ...], tuple[Any, Any, Any, Any]] = {}
-
-    def bind(samples: NDArray[np.float32]) -> tuple[Any, Any, Any, Any]:
-        batch, num_samples = samples.shape
-        frames = prepared.num_frames(num_samples)
-        on_gpu = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-        values = onnxruntime.OrtValue.ortvalue_from_numpy(samples, "cuda", 0)
-        lengths = onnxruntime.OrtValue.ortvalue_from_numpy(_lengths(samples), "cuda", 0)
-        logits = on_gpu((batch, frames, prepared.numbers["num_outputs"]), np.float32, "cuda", 0)
-        counts = on_gpu((batch,), np.int64, "cuda", 0)
-        binding = session.io_binding()
-        binding.bind_ortvalue_input("input_values", values)
-        binding.bind_ortvalue_input("input_lengths", lengths)
-        binding.bind_ortvalue_output("logits", logits)
-        binding.bind_ortvalue_output("output_lengths", counts)
-        options = onnxruntime.RunOptions()
-        if graphs:
-            options.add_run_config_entry("gpu_graph_id", str(len(bound) + 1))
-        return binding, options, values, logits
-
-    def run(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        if samples.shape not in bound:
-            bound[samples.shape] = bind(samples)
-        binding, options, values, logits = bound[samples.shape]
-        values.update_inplace(np.ascontiguousarray(samples))
-        session.run_with_iobinding(binding, options)
-        found: NDArray[np.float32] = logits.numpy()
         return found
 
     return run

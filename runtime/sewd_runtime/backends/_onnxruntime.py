@@ -9,8 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sewd_runtime.backends import Options, Tensor
+from sewd_runtime.backends import Model, Options, Tensor
 from sewd_runtime.backends._installed import find_version
+from sewd_runtime.backends._onnxruntime_graphs import SETTING, GraphModel
 from sewd_runtime.backends._placement import check_placement, missing_library
 from sewd_runtime.backends._plugins import choose_plugin_device, register_plugins
 from sewd_runtime.errors import ProviderError
@@ -20,6 +21,7 @@ from sewd_runtime.packages import ONNXRUNTIME
 NAME = "onnxruntime"
 
 _CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
 
 _LARGE_BYTES = 4 * 400_000  # of samples: 25 s at 16 kHz, more than any batch of several recordings
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
@@ -56,7 +58,7 @@ def devices() -> Sequence[str]:
     return names
 
 
-def open_model(path: Path, options: Options) -> OrtModel:
+def open_model(path: Path, options: Options) -> Model:
     """Load a model file; raises ProviderError when the device does not start or leaves too much to others."""
     import onnxruntime
 
@@ -81,11 +83,14 @@ def open_model(path: Path, options: Options) -> OrtModel:
     check_device(options.device, session.get_providers())
     if options.device != _CPU:
         check_placement(session, options)
-    return OrtModel(
-        inputs=tuple(_tensor(node) for node in session.get_inputs()),
-        outputs=tuple(_tensor(node) for node in session.get_outputs()),
-        _session=session,
-    )
+    inputs = tuple(_tensor(node) for node in session.get_inputs())
+    outputs = tuple(_tensor(node) for node in session.get_outputs())
+    if options.device == _CUDA and settings.get(SETTING) == "1":
+        device = ("cuda", int(settings.get("device_id", "0")))
+        return GraphModel(
+            inputs=inputs, outputs=outputs, profiles=options.profiles, _session=session, _device=device
+        )
+    return OrtModel(inputs=inputs, outputs=outputs, _session=session)
 
 
 def check_device(wanted: str, active: Sequence[str]) -> None:

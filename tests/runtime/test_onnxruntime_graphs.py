@@ -1,0 +1,195 @@
+"""Laws of CUDA graphs in onnxruntime: buffers by bucket, what is bound, what is refused.
+
+The buffers are real ones of onnxruntime, in the processor's memory, and the processor runs the model anew
+where a GPU would replay a graph. That shows nothing of CUDA.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from sewd_runtime.backends import Options, _onnxruntime, _onnxruntime_graphs
+from sewd_runtime.backends._onnxruntime_graphs import GraphModel
+from sewd_runtime.bundle import open_bundle
+from sewd_runtime.session import pad
+from sewd_runtime.tensorrt_engines import BatchShape, Profile
+
+NAMES = ("logits", "output_lengths")
+LONGEST = 16_000
+PROFILE = Profile(
+    min=BatchShape(batch=1, samples=400),
+    opt=BatchShape(batch=1, samples=8_000),
+    max=BatchShape(batch=4, samples=LONGEST),
+)
+
+
+class Recorder:
+    """A session that notes the graph of each run, and from which thread it came.
+
+    is_stale: a graph holds on to the lengths that it was captured with, as where the processor reads them.
+    """
+
+    def __init__(self, session: Any, *, is_stale: bool = False) -> None:
+        self.session, self.is_stale = session, is_stale
+        self.graphs: list[str] = []
+        self.threads: set[str] = set()
+        self.captured: dict[str, Any] = {}
+
+    def run(self, names: list[str], feed: dict[str, Any], options: Any) -> Any:
+        self._note(options)
+        return self.session.run(names, feed, options)
+
+    def io_binding(self) -> Any:
+        binding = self.session.io_binding()
+        return binding if not self.is_stale else StaleBinding(binding)
+
+    def run_with_iobinding(self, binding: Any, options: Any) -> None:
+        self._note(options)
+        if not self.is_stale:
+            self.session.run_with_iobinding(binding, options)
+            return
+        lengths = binding.inputs["input_lengths"]
+        fresh = lengths.numpy().copy()
+        lengths.update_inplace(self.captured.setdefault(self.graphs[-1], fresh))
+        self.session.run_with_iobinding(binding.binding, options)
+
+    def _note(self, options: Any) -> None:
+        self.graphs.append(options.get_run_config_entry("gpu_graph_id"))
+        self.threads.add(threading.current_thread().name)
+
+
+class StaleBinding:
+    def __init__(self, binding: Any) -> None:
+        self.binding, self.inputs = binding, {}
+
+    def bind_ortvalue_input(self, name: str, value: Any) -> None:
+        self.inputs[name] = value
+        self.binding.bind_ortvalue_input(name, value)
+
+    def bind_ortvalue_output(self, name: str, value: Any) -> None:
+        self.binding.bind_ortvalue_output(name, value)
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_bundle: Path) -> Any:
+    path = open_bundle(tiny_bundle).path_of("model.fp32.onnx")
+    return _onnxruntime.open_model(path, Options(device="CPUExecutionProvider", threads=1))
+
+
+def graphs_of(plain: Any, session: Recorder) -> GraphModel:
+    return GraphModel(
+        inputs=plain.inputs, outputs=plain.outputs, profiles=(PROFILE,), _session=session, _device=("cpu", 0)
+    )
+
+
+def feed_of(*lengths: int, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng((seed, *lengths))
+    values, counts = pad([rng.normal(0, 0.1, length).astype(np.float32) for length in lengths])
+    return {"input_values": values, "input_lengths": counts}
+
+
+BATCHES = ((400,), (5_001, 4_800), (900,) * 9, (399, 80), (5_000, 4_999), (LONGEST,), (LONGEST + 1, 700))
+
+
+def test_a_graph_gives_what_its_session_gives(plain: Any) -> None:
+    """The second time from the buffers that the first left, with other samples and lengths."""
+    session = Recorder(plain._session)
+    model = graphs_of(plain, session)
+    for seed in (1, 2):
+        for lengths in BATCHES:
+            feed = feed_of(*(length - seed for length in lengths), seed=seed)
+            wanted, frames = plain.run(NAMES, feed)
+            found, found_frames = model.run(NAMES, feed)
+            np.testing.assert_array_equal(found_frames, frames)
+            for item, other, count in zip(found, wanted, frames, strict=True):
+                np.testing.assert_allclose(item[:count], other[:count], atol=1e-4)
+
+
+def test_a_bucket_has_one_graph_and_all_runs_one_thread(plain: Any) -> None:
+    session = Recorder(plain._session)
+    model = graphs_of(plain, session)
+    for seed in range(3):
+        model.run(NAMES, feed_of(5_000, 4_800, seed=seed))
+    assert session.graphs == ["-1", "1", "1", "1", "1"]  # without; captured, compared; twice replayed
+    model.run(NAMES, feed_of(9_000))
+    assert session.graphs[5:] == ["-1", "2", "2"]
+    assert len(session.threads) == 1
+    assert threading.current_thread().name not in session.threads
+
+
+def test_longer_recordings_run_without_a_graph(plain: Any) -> None:
+    session = Recorder(plain._session)
+    graphs_of(plain, session).run(NAMES, feed_of(LONGEST + 4_000))
+    assert session.graphs == ["-1"]
+
+
+def test_graphs_do_not_grow_without_end(plain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_onnxruntime_graphs, "_MOST_GRAPHS", 2)
+    session = Recorder(plain._session)
+    model = graphs_of(plain, session)
+    for length in range(1_000, 9_000, 1_000):
+        feed = feed_of(length)
+        np.testing.assert_allclose(model.run(NAMES, feed)[0], plain.run(NAMES, feed)[0], atol=1e-4)
+    assert len(model._bound) == 2
+    assert set(session.graphs) == {"-1", "1", "2"}
+
+
+def test_a_graph_that_does_not_follow_its_inputs_is_refused(plain: Any) -> None:
+    model = graphs_of(plain, Recorder(plain._session, is_stale=True))
+    with pytest.raises(RuntimeError, match="enable_cuda_graph"):
+        model.run(NAMES, feed_of(5_000, 3_000))
+
+
+def test_results_are_held_by_nothing_else(plain: Any) -> None:
+    model = graphs_of(plain, Recorder(plain._session))
+    model.run(NAMES, feed_of(5_000))
+    first, _ = model.run(NAMES, feed_of(5_000, seed=1))
+    kept = first.copy()
+    model.run(NAMES, feed_of(5_000, seed=2))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_runs_from_several_threads_wait_for_one_another(plain: Any) -> None:
+    model = graphs_of(plain, Recorder(plain._session))
+    feeds = [feed_of(3_000 + 17 * place, seed=place) for place in range(8)]
+    found: dict[int, Any] = {}
+
+    def work(place: int) -> None:
+        found[place] = model.run(NAMES, feeds[place])[0]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(feeds))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for place, feed in enumerate(feeds):
+        np.testing.assert_allclose(found[place], plain.run(NAMES, feed)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("setting", ["0", "1"])
+def test_the_setting_opens_a_model_in_graphs(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """The way to a session in CUDA, on the processor's."""
+    path = open_bundle(tiny_bundle).path_of("model.fp32.onnx")
+    made = onnxruntime.InferenceSession
+
+    def on_the_processor(*args: Any, providers: Any, **more: Any) -> Any:
+        assert providers == [("CUDAExecutionProvider", {"enable_cuda_graph": setting, "device_id": "3"})]
+        return made(*args, providers=["CPUExecutionProvider"], **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_processor)
+    monkeypatch.setattr(_onnxruntime, "check_device", lambda *_: None)
+    monkeypatch.setattr(_onnxruntime, "check_placement", lambda *_: None)
+    settings = {"enable_cuda_graph": setting, "device_id": "3"}
+    options = Options(device="CUDAExecutionProvider", settings=settings, profiles=(PROFILE,))
+    model = _onnxruntime.open_model(path, options)
+    assert isinstance(model, GraphModel) is (setting == "1")
+    if isinstance(model, GraphModel):
+        assert (model._device, model.profiles) == (("cuda", 3), (PROFILE,))
