@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class Lessons:
     num_units: int
     weights: NDArray[np.float32]
     """(components,): share of the loss, as the components' deviation, with sum 1."""
+    heard: Mapping[str, str]
+    """Name to what the teacher hears, of recordings without a transcript."""
 
     @classmethod
     def read(cls, path: Path) -> Lessons:
@@ -74,6 +77,7 @@ class Lessons:
             by_name={str(name): Lesson(units=one, features=two) for name, one, two in parts},
             num_units=int(content["units"].max()) + 1,
             weights=(deviations / deviations.sum()).astype(np.float32),
+            heard=json.loads(str(content["heard"])),
         )
 
 
@@ -93,10 +97,18 @@ def speaker_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-def read_utterances(folder: Path, *, only: Callable[[str], bool] = lambda name: True) -> list[Utterance]:
-    """Read a folder of LibriSpeech with ``transcripts.tsv``, at 16 kHz; only: by name, which recordings."""
+def read_utterances(
+    folder: Path,
+    *,
+    only: Callable[[str], bool] = lambda name: True,
+    transcripts: Mapping[str, str] | None = None,
+) -> list[Utterance]:
+    """Read a folder of LibriSpeech, at 16 kHz.
+
+    only: by name, which recordings; transcripts: name to text, else those of ``transcripts.tsv``.
+    """
     utterances = []
-    for name, text in read_transcripts(folder).items():
+    for name, text in (read_transcripts(folder) if transcripts is None else transcripts).items():
         if not only(name):
             continue
         path = next(folder.glob(f"{name}.*"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 BLANK_ID = 0
 RECEPTIVE_FIELD = 400
@@ -16,3 +18,9 @@ def count_frames(num_samples: int) -> int:
 def spell(words: list[str]) -> list[int]:
     """Token ids of the words with ``|`` between them."""
     return [LETTERS.index(letter) for letter in "|".join(words)]
+
+
+def spellable(text: str) -> str:
+    """Upper-case words of letters and apostrophes, without punctuation; nothing where there are figures."""
+    words = re.sub(r"[^\w' ]|_", " ", text.upper().replace("\u2019", "'")).split()
+    return " ".join(words) if all(re.fullmatch("[A-Z']*[A-Z][A-Z']*", word) for word in words) else ""

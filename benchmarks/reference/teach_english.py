@@ -1,4 +1,5 @@
 """Write frame-wise targets for English recordings: numbers of Whisper's encoder, and the units they form.
+Where a recording has no transcript, also what Whisper hears in it.
 
     make build/english/lessons.npz
 
@@ -12,7 +13,8 @@ the output, so that a stopped run continues.
 from __future__ import annotations
 
 import argparse
-import csv
+import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from typing import Any
 import ctranslate2  # type: ignore[import-not-found,unused-ignore]
 import numpy as np
 from augmentation import SAMPLE_RATE_HZ, Samples, read_mono
-from layout import STRIDE
+from english import UNITS_PER_DEVIATION, read_transcripts
+from layout import STRIDE, spellable
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2, vq  # type: ignore[import-untyped,unused-ignore]
+from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
 
 COMPONENTS = 64
@@ -35,7 +39,9 @@ PARTS = (
 WHISPER_FILES = ("config.json", "tokenizer.json", "vocabulary.json")
 UNITS = 200
 CLUSTERED_FRAMES = 40_000
-UNITS_PER_DEVIATION = 32
+PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
+LEAST_CONFIDENCE = -0.4  # mean log-probability of a token: below, what was heard is not used
+TRANSCRIBED, UNTRANSCRIBED = "librispeech_train", "librispeech_untranscribed"
 
 
 def open_whisper(folder: Path, threads: int) -> Any:
@@ -54,6 +60,8 @@ class Teacher:
     def __init__(self, folder: Path, threads: int) -> None:
         self._whisper = open_whisper(folder / "whisper", threads)
         self._spectrogram = WhisperFeatureExtractor()
+        tokenizer = Tokenizer.from_file(str(folder / "whisper" / "tokenizer.json"))
+        self._decode = tokenizer.decode
 
     def features(self, samples: Samples) -> NDArray[np.float16]:
         """Encode ``(samples,)`` float32 at 16 kHz: ``(frames, 512)`` float16."""
@@ -62,6 +70,14 @@ class Teacher:
         mel = np.ascontiguousarray(mel[:, :, : min(LONGEST_FRAMES, 2 * frames + ROOM_FRAMES)])
         encoded = self._whisper.encode(ctranslate2.StorageView.from_array(mel), to_cpu=True)
         return np.asarray(encoded)[0, :frames].astype(np.float16)
+
+    def transcribe(self, samples: Samples) -> str:
+        """What Whisper hears, in the letters of the vocabulary; nothing where it is unsure."""
+        mel = self._spectrogram(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
+        view = ctranslate2.StorageView.from_array(np.ascontiguousarray(mel))
+        [heard] = self._whisper.generate(view, [list(PROMPT)], beam_size=5, return_scores=True)
+        is_sure = heard.scores[0] >= LEAST_CONFIDENCE
+        return spellable(self._decode(heard.sequences_ids[0])) if is_sure else ""
 
 
 def principal_components(
@@ -90,31 +106,41 @@ def find_units(components: NDArray[np.int8], deviations: NDArray[np.float64]) ->
     return np.concatenate([vq(block, centres)[0] for block in blocks]).astype(np.uint8)
 
 
+def ask(teacher: Teacher, paths: Sequence[Path], kept: Path) -> list[NDArray[np.float16]]:
+    """Encode each recording that is not kept yet; return all, each ``(frames, 512)`` float16."""
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        if not (kept / f"{path.stem}.npy").exists():
+            np.save(kept / f"{path.stem}.part.npy", teacher.features(read_mono(path)))
+            (kept / f"{path.stem}.part.npy").replace(kept / f"{path.stem}.npy")
+    return [np.load(kept / f"{path.stem}.npy") for path in paths]
+
+
 def main() -> None:
     """Ask the teacher about each recording, then write one file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--speech", type=Path, required=True, help="folder with librispeech_train")
+    parser.add_argument(
+        "--speech", type=Path, required=True, help=f"folder of {TRANSCRIBED}, {UNTRANSCRIBED}"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    folder = arguments.speech / "librispeech_train"
-    with (folder / "transcripts.tsv").open(encoding="utf-8") as file:
-        names = [row[0] for row in csv.reader(file, delimiter="\t")]
-    kept = arguments.output.parent / "whisper_features"
-    kept.mkdir(parents=True, exist_ok=True)
+    known = [
+        arguments.speech / TRANSCRIBED / f"{name}.opus"
+        for name in read_transcripts(arguments.speech / TRANSCRIBED)
+    ]
+    unknown = sorted((arguments.speech / UNTRANSCRIBED).glob("*.flac"))
     teacher = Teacher(arguments.output.parent, arguments.threads)
-    for name in names:
-        if not (kept / f"{name}.npy").exists():
-            np.save(kept / f"{name}.part.npy", teacher.features(read_mono(folder / f"{name}.opus")))
-            (kept / f"{name}.part.npy").replace(kept / f"{name}.npy")
-    found = [np.load(kept / f"{name}.npy") for name in names]
+    heard = {path.stem: teacher.transcribe(read_mono(path)) for path in unknown}
+    found = ask(teacher, [*known, *unknown], arguments.output.parent / "whisper_features")
     parts, deviations = principal_components(found)
     components = np.concatenate(parts)
     np.savez(
         arguments.output,
-        names=np.array(names),
+        names=np.array([path.stem for path in (*known, *unknown)]),
+        heard=np.array(json.dumps({name: text for name, text in heard.items() if text})),
         frames=np.array([len(one) for one in found]),
         features=components,
         deviations=deviations,

@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -37,6 +38,7 @@ from torch.nn import functional as F  # noqa: N812
 from training import (
     IGNORED,
     Batch,
+    Encode,
     Losses,
     Schedule,
     Training,
@@ -119,7 +121,9 @@ def open_training(arguments: argparse.Namespace, config: Config, lessons: Lesson
     """A fresh run, one from other weights, or the one that was stopped."""
     heads = {"units": lessons.num_units, "features": len(lessons.weights)}
     losses = teacher_losses(torch.from_numpy(lessons.weights))
-    encode = encode_as_exported if arguments.device == "cpu" else encode_as_original
+    encode: Encode = encode_as_original
+    if arguments.device == "cpu":
+        encode = partial(encode_as_exported, bfloat16=arguments.bfloat16, masked_share=arguments.masked_share)
     training = Training(config, heads, losses, seed=arguments.seed, encode=encode, device=arguments.device)
     state = arguments.work / "training.pt"
     if arguments.resume and state.exists():
@@ -132,11 +136,12 @@ def open_training(arguments: argparse.Namespace, config: Config, lessons: Lesson
 def train(arguments: argparse.Namespace) -> None:
     """Run all steps, or as many as fit in the minutes; write state and checkpoint at every validation."""
     arguments.work.mkdir(parents=True, exist_ok=True)
+    lessons = Lessons.read(arguments.lessons)
     utterances = read_utterances(arguments.speech / "librispeech_train")
     watched = [one for one in utterances if one.speaker in VALIDATION_SPEAKERS]
-    lessons = Lessons.read(arguments.lessons)
+    heard = read_utterances(arguments.speech / "librispeech_untranscribed", transcripts=lessons.heard)
     batches = EnglishBatches(
-        utterances,
+        [*utterances, *heard],
         lessons,
         Surroundings.read(arguments.speech / "noise"),
         seed=arguments.seed,
@@ -182,6 +187,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch-s", type=float, default=48.0, help="seconds of audio in a batch")
     add("--learning-rate", type=float, default=6e-4)
     add("--frame-floor", type=float, default=0.3, help="last weight of what the teacher says")
+    add("--masked-share", type=float, default=0.1, help="of frames and channels; on the processor alone")
+    add("--bfloat16", action="store_true", help="for processors with avx512_bf16: twice as fast")
     add("--seed", type=int, default=1)
     add("--validate-every", type=int, default=500)
     add("--threads", type=int, default=2)

@@ -143,12 +143,38 @@ def encode_as_original(model: SEWDForCTC, batch: Batch) -> Tensor:
     return hidden.float()
 
 
-def encode_as_exported(model: SEWDForCTC, batch: Batch) -> Tensor:
-    """Run the module that is exported, in float32: each row alone, without dropout, 1.3 times as fast."""
+def encode_as_exported(
+    model: SEWDForCTC, batch: Batch, *, bfloat16: bool = False, masked_share: float = 0.0
+) -> Tensor:
+    """Run the module that is exported: each row alone, without dropout, 1.3 times as fast in float32.
+
+    bfloat16: its products; masked_share: of the projected features, as ``mask_features`` does it.
+    """
     weights = dict(model.named_parameters()) | dict(model.named_buffers())
     module = SewDForCtc(model.config, weights, do_normalize=False)
-    hidden: Tensor = module.sew_d(batch["samples"], batch["sample_lengths"])[0]
-    return hidden
+    if masked_share:
+        module.sew_d.feature_projection.register_forward_hook(
+            lambda _, inputs, features: mask_features(features, masked_share)
+        )
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        hidden: Tensor = module.sew_d(batch["samples"], batch["sample_lengths"])[0]
+    return hidden.float()
+
+
+def mask_features(features: Tensor, share: float) -> Tensor:
+    """Set about ``share`` of the frames to zero, in spans of 200 ms, and of the channels, in spans of 16.
+
+    features: (batch, frames, channels). After SpecAugment (Park et al. 2019), in the place where wav2vec 2.0
+    has it.
+    """
+    for axis, span in ((1, 10), (2, 16)):
+        shape = [features.shape[0], 1, 1]
+        shape[axis] = features.shape[axis]
+        starts = torch.rand(shape) < share / span
+        reached = starts.float().cumsum(axis)
+        before = F.pad(reached, (0, 0, span, 0) if axis == 1 else (span, 0)).narrow(axis, 0, shape[axis])
+        features = features * (reached == before)
+    return features
 
 
 @contextmanager

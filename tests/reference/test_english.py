@@ -18,7 +18,7 @@ import english  # noqa: E402
 import layout  # noqa: E402
 import train_english  # noqa: E402
 from checkpoint import ENGLISH  # noqa: E402
-from training import IGNORED, Training, encode_as_exported, encode_as_original  # noqa: E402
+from training import IGNORED, Training, encode_as_exported, encode_as_original, mask_features  # noqa: E402
 
 QUIET = augmentation.Surroundings(
     noises=(np.random.default_rng(1).normal(size=4000).astype(np.float32),), responses=()
@@ -48,7 +48,7 @@ def lessons_for(utterances: list[english.Utterance]) -> english.Lessons:
         features = np.repeat(frames[:, None], COMPONENTS, axis=1).astype(np.int8)
         by_name[one.name] = english.Lesson(units=frames.astype(np.uint8), features=features)
     weights = np.full(COMPONENTS, 1 / COMPONENTS, np.float32)
-    return english.Lessons(by_name=by_name, num_units=128, weights=weights)
+    return english.Lessons(by_name=by_name, num_units=128, weights=weights, heard={})
 
 
 def batches(**options: float) -> english.EnglishBatches:
@@ -117,6 +117,7 @@ def test_lessons_are_read_back(tmp_path: Path) -> None:
         units=np.array([5, 9, 9, 5, 7], np.uint8),
         features=np.arange(10, dtype=np.int8).reshape(5, 2),
         deviations=np.array([3.0, 1.0]),
+        heard=np.array('{"b": "A CAT"}'),
     )
     read = english.Lessons.read(tmp_path / "lessons.npz")
     assert read.num_units == 10
@@ -124,6 +125,39 @@ def test_lessons_are_read_back(tmp_path: Path) -> None:
     assert read.by_name["b"].units.tolist() == [9, 5, 7]
     assert read.by_name["b"].features.tolist() == [[4, 5], [6, 7], [8, 9]]
     assert read.weights.tolist() == [0.75, 0.25]
+    assert read.heard == {"b": "A CAT"}
+
+
+@pytest.mark.parametrize(
+    ("heard", "kept"),
+    [
+        (" Well-known, isn\u2019t it?  Yes.", "WELL KNOWN ISN'T IT YES"),
+        ("In 1852 he left", ""),
+        ("caf\u00e9", ""),
+        (" ... ", ""),
+        ("a ' b", ""),
+    ],
+)
+def test_what_the_teacher_hears_is_spelled_or_left_out(heard: str, kept: str) -> None:
+    assert layout.spellable(heard) == kept
+    assert layout.spell(kept.split()) == [layout.LETTERS.index(letter) for letter in kept.replace(" ", "|")]
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 7), (2, 401, 256), (5, 90, 33)])
+def test_masks_take_their_share_in_spans(shape: tuple[int, int, int]) -> None:
+    """What is not masked is untouched, and the share is about right over many drawings."""
+    torch.manual_seed(0)
+    features = torch.rand(shape) + 1
+    shares = []
+    for _ in range(40):
+        masked = mask_features(features, 0.1)
+        is_kept = masked != 0
+        assert torch.equal(masked[is_kept], features[is_kept])
+        frames, channels = is_kept.any(2), is_kept.any(1)
+        assert torch.equal(is_kept, frames[:, :, None] & channels[:, None, :])
+        shares.append(1 - float(frames.float().mean()))
+    if shape[1] >= 90:
+        assert 0.05 < np.mean(shares) < 0.15
 
 
 @pytest.fixture
