@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accuracy import confidence, decoding, english, long_audio, precisions, streaming, times
+from accuracy import confidence, decoding, english, long_audio, plots, precisions, streaming, times
 from accuracy.sections import ROOT, Section
 from peers import machine
 
@@ -67,6 +67,7 @@ def main() -> None:
         path = arguments.results / f"accuracy_{name}.json"
         _write_json(path, {"section": name, "machine": machine.describe(), "figures": figures})
         print(f"wrote {path}", flush=True)
+    plots.write(arguments.results)
     arguments.document.write_text("\n".join(document(arguments.results)), encoding="utf-8")
 
 

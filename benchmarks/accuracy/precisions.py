@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,12 +104,28 @@ def _wer(recognizer: Recognizer, utterances: Utterances) -> float:
 def _compare(recognizers: Mapping[str, Recognizer], utterances: Utterances) -> dict[str, Any]:
     """The errors of each variant, in how many texts batches differ, and the first's worst utterances."""
     truth = [text for _, text in utterances]
-    heard = {name: _transcribe(one, utterances) for name, one in recognizers.items()}
+    heard, speeds = _read_in_turns(recognizers, utterances)
     first = next(iter(heard.values()))
     rows = {name: _row(truth, texts, first) for name, texts in heard.items()}
     for name, recognizer in recognizers.items():
+        rows[name]["times_real_time"] = speeds[name]
         rows[name]["batches_differ"] = _differences(recognizer, utterances, heard[name])
     return {"variants": rows, "worst": _worst(truth, first)}
+
+
+def _read_in_turns(
+    recognizers: Mapping[str, Recognizer], utterances: Utterances
+) -> tuple[dict[str, list[str]], dict[str, float]]:
+    """Return each variant's texts, and its speed in times of real time: the median over the utterances."""
+    heard: dict[str, list[str]] = {name: [] for name in recognizers}
+    speeds: dict[str, list[float]] = {name: [] for name in recognizers}
+    for samples, _ in utterances:
+        for name, recognizer in recognizers.items():
+            recognizer.transcribe(samples)  # a shape's first run is slower
+            begun = time.perf_counter()
+            heard[name].append(recognizer.transcribe(samples).text)
+            speeds[name].append(len(samples) / 16_000 / (time.perf_counter() - begun))
+    return heard, {name: round(float(np.median(found)), 1) for name, found in speeds.items()}
 
 
 def _differences(recognizer: Recognizer, utterances: Utterances, texts: Sequence[str]) -> int:

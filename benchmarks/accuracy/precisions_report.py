@@ -9,7 +9,10 @@ HEAD = """\
 Each precision on each set, greedy, one utterance at a time, one thread. In brackets the 95 % interval, by a
 bootstrap over utterances; the difference is paired, utterance by utterance, with float32. Changed are the
 words that differ from float32's, right or wrong. Noise is pink, its level below each utterance's mean power;
-the telephone is 8 kHz, 300 to 3,400 Hz.
+the telephone is 8 kHz, 300 to 3,400 Hz. Speed is seconds of speech in a second, the variants in turns, the
+median over the utterances.
+
+![errors against speed](../benchmarks/results/accuracy_speed.svg)
 """
 
 
@@ -24,13 +27,14 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
 
 def _lines_of_set(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{found['utterances']} utterances, {found['words']} words, {found['minutes']:g} minutes.\n"
-    yield "| | words wrong | characters wrong | difference | words changed | texts equal |"
-    yield "|---|---|---|---|---|---|"
+    yield "| | words wrong | characters wrong | difference | words changed | texts equal | speed |"
+    yield "|---|---|---|---|---|---|---|"
     for name, row in found["variants"].items():
         yield (
             f"| {name} | {row['wer']:.2f} % {_interval(row['interval'])} | {row['cer']:.2f} % | "
             f"{row['difference']:+.2f} {_interval(row['difference_interval'], '+.2f')} | "
-            f"{row['words_changed']:.2f} % | {row['texts_equal']:.1f} % |"
+            f"{row['words_changed']:.2f} % | {row['texts_equal']:.1f} % | "
+            f"{row['times_real_time']:.0f}x |"
         )
     yield f"\nIn batches of 16: {_batches(found['variants'])}.\n"
     conditions = found["distorted"]

@@ -10,14 +10,12 @@ with gaps.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from augmentation import Surroundings
 from checkpoint import DIGITS, save_checkpoint
+from diary import Diary
 from digits import SILENCE, SPEAKERS, DigitBatches, Recording, read_fsdd, read_kokoro
 from evaluate_digits import Utterances, score, singles, strings
 from torch import Tensor, nn
@@ -69,28 +67,16 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.resume and state_path.exists():
         training.resume(state_path)
     watched = dev_sets(recordings, arguments.held_out_speaker)
-    began, before_s = time.monotonic(), training.wall_s
-    losses: list[dict[str, float]] = []
-    with (arguments.work / "log.jsonl").open("a", encoding="utf-8", buffering=1) as log:
-        for batch in stream(_Steps(batches), training.step, arguments.steps):
-            rate, weight = schedule.learning_rate(training.step), schedule.frame_weight(training.step)
-            losses.append(training.update(batch, rate, weight))
-            training.wall_s = before_s + time.monotonic() - began
-            if training.step % 50 == 0:
-                mean = {name: round(fmean(one[name] for one in losses), 4) for name in losses[0]}
-                losses.clear()
-                line = {
-                    "step": training.step,
-                    **mean,
-                    "learning_rate": round(rate, 6),
-                    "wall_s": round(training.wall_s, 1),
-                }
-                log.write(json.dumps(line) + "\n")
-            if training.step % arguments.validate_every == 0 or training.step == arguments.steps:
-                wer = {name: score(training.average, utterances).wer for name, utterances in watched.items()}
-                log.write(json.dumps({"step": training.step, "wer": wer}) + "\n")
-                training.save(state_path)
-                save_checkpoint(arguments.output, DIGITS, training.average.state_dict())
+    diary = Diary(arguments.work / "log.jsonl", training.wall_s)
+    for batch in stream(_Steps(batches), training.step, arguments.steps):
+        rate = schedule.learning_rate(training.step)
+        diary.note(training, training.update(batch, rate, schedule.frame_weight(training.step)), rate)
+        if training.step % arguments.validate_every == 0 or training.step == arguments.steps:
+            wer = {name: score(training.average, utterances).wer for name, utterances in watched.items()}
+            diary.write(training, {"wer": wer})
+            training.wall_s = diary.wall_s
+            training.save(state_path)
+            save_checkpoint(arguments.output, DIGITS, training.average.state_dict())
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -12,17 +12,15 @@ SEW-D-tiny's dimensions, for a GPU; a run that is stopped, or ends after ``--min
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
 import jiwer
 import torch
 from augmentation import Surroundings
 from checkpoint import ENGLISH, Config, save_checkpoint
+from diary import Diary
 from english import (
     UNITS_PER_DEVIATION,
     VALIDATION_SPEAKERS,
@@ -86,35 +84,6 @@ def error_rates(model: nn.Module, utterances: Sequence[Utterance]) -> dict[str, 
         "wer": round(float(jiwer.wer(truth, guesses)), 4),
         "cer": round(float(jiwer.cer(truth, guesses)), 4),
     }
-
-
-class Diary:
-    """The run's log, a JSON object a line, and its time."""
-
-    def __init__(self, path: Path, before_s: float) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._began = time.monotonic() - before_s
-        self._losses: list[dict[str, float]] = []
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds of training, those before a resumption included."""
-        return time.monotonic() - self._began
-
-    def note(
-        self, training: Training, losses: dict[str, float], learning_rate: float, every: int = 50
-    ) -> None:
-        """Keep the losses; write their means now and then."""
-        self._losses.append(losses)
-        if training.step % every == 0:
-            mean = {name: round(fmean(one[name] for one in self._losses), 4) for name in losses}
-            self._losses.clear()
-            self.write(training, mean | {"learning_rate": round(learning_rate, 6)})
-
-    def write(self, training: Training, content: dict[str, float]) -> None:
-        """Write one line."""
-        line = {"step": training.step, **content, "wall_s": round(self.wall_s, 1)}
-        self._file.write(json.dumps(line) + "\n")
 
 
 def open_training(arguments: argparse.Namespace, config: Config, lessons: Lessons) -> Training:
