@@ -17,7 +17,7 @@ from peers import accuracy, machine, results
 from peers.client import Launch, Worker, WorkerError
 from peers.make import REFUSED
 from peers.models import MODELS, Comparison, Model
-from peers.prepare import PreparationError, Workshop, size_of
+from peers.prepare import ROOT, PreparationError, Workshop, size_of
 from peers.rounds import run_rounds, warm_up
 from peers.variants import PEERS, Variant, environments_of, own_variants
 
@@ -102,7 +102,8 @@ class Run:
 
     def fail(self, name: str, error: Exception) -> None:
         """Note that an entry does not run."""
-        self.failed.setdefault(name, str(error))
+        # Results say nothing of where the project lies on this machine.
+        self.failed.setdefault(name, str(error).replace(f"{ROOT}/", ""))
         print(f"  {name} does not run: {error}", flush=True)
 
 

@@ -1,9 +1,9 @@
-"""Tables from the results: `python -m peers.report` prints all, `--write` puts one into the README."""
+"""Tables from the results: `python -m peers.report` prints all, `--write` puts them into the documents."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from peers.models import COMPARISONS
 from peers.prepare import ROOT
 
 BEGIN, END = "<!-- peers: written by `make bench` -->\n", "<!-- peers: end -->"
-SPEED, ACCURACY, CLAIM = "tiny", "digits", "wav2vec2"
-"""The comparisons that the README shows: speed of one, transcripts of the other, the paper's claim."""
+SPEED, ACCURACY, CLAIM, LARGER = "tiny", "digits", "wav2vec2", "mid"
+"""The comparisons that the README shows: speed of one, transcripts of the other, the paper's claim; and the
+one that docs/peers.md shows."""
 CLIP_S = 10.0
 TIMES = "\N{MULTIPLICATION SIGN}"
 MIN_TRANSCRIPTS_EQUAL = 0.97
@@ -185,12 +186,28 @@ def readme_section(folder: Path) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def larger_section(folder: Path) -> str:
+    """Return what stands between the markers of docs/peers.md."""
+    content = results.read(folder, LARGER)
+    if content is None:
+        raise FileNotFoundError(f"{folder}: docs/peers.md needs the results of {LARGER}")
+    lines = [f"Times, and how many times as fast as transformers: {content['title']}.", ""]
+    for clip_s in content["settings"]["clips_s"]:
+        lines += [
+            f"{clip_s:g} s:",
+            "",
+            *speed_table(content, None, clip_s=clip_s, against="transformers"),
+            "",
+        ]
+    return "\n".join([*lines, setting_line(content)]) + "\n"
+
+
 def replace_section(text: str, section: str) -> str:
-    """Return the README with the section between its markers replaced."""
+    """Return a document with the section between its markers replaced."""
     before, found, rest = text.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
-        raise ValueError(f"the README has no {BEGIN.strip()} ... {END}")
+        raise ValueError(f"the document has no {BEGIN.strip()} ... {END}")
     return f"{before}{BEGIN}\n{section}\n{END}{after}"
 
 
@@ -217,18 +234,26 @@ def everything(folder: Path) -> Iterator[str]:
         yield ""
 
 
+DOCUMENTS: Mapping[str, Callable[[Path], str]] = {
+    "README.md": readme_section,
+    "docs/peers.md": larger_section,
+}
+"""Document → what its generated section says."""
+
+
 def main() -> None:
-    """Print the tables, or write the README's."""
+    """Print the tables, or write those of the documents."""
     parser = argparse.ArgumentParser(prog="python -m peers.report", description="Tables from the results.")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
-    parser.add_argument("--write", action="store_true", help="write the README's table")
+    parser.add_argument("--write", action="store_true", help="write README.md and docs/peers.md")
     arguments = parser.parse_args()
     if not arguments.write:
         print("\n".join(everything(arguments.results)))
         return
-    readme = ROOT / "README.md"
-    section = readme_section(arguments.results)
-    readme.write_text(replace_section(readme.read_text(encoding="utf-8"), section), encoding="utf-8")
+    for name, section_of in DOCUMENTS.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        replaced = replace_section(text, section_of(arguments.results))
+        (ROOT / name).write_text(replaced, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -289,9 +290,16 @@ measured = pytest.mark.skipif(
 
 
 @measured
-def test_the_readme_is_what_the_results_say() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert report.replace_section(readme, report.readme_section(RESULTS)) == readme
+@pytest.mark.parametrize("name", report.DOCUMENTS)
+def test_the_documents_are_what_the_results_say(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert report.replace_section(text, report.DOCUMENTS[name](RESULTS)) == text
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.name)
+def test_results_say_nothing_of_where_they_were_measured(path: Path) -> None:
+    """What does not run says why, in the words of a library that names the file."""
+    assert not re.search(r"(?<![\w.])/(home|root|work|tmp|Users)/", path.read_text(encoding="utf-8"))
 
 
 @measured
