@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,9 +15,12 @@ for folder in ("benchmarks", "benchmarks/reference"):
 jiwer = pytest.importorskip("jiwer", reason="errors are counted by jiwer")
 pytest.importorskip("scipy", reason="the distortions need scipy")
 
+from accuracy import plots  # noqa: E402
+from accuracy.__main__ import document  # noqa: E402
 from accuracy.counting import count_wrong, interval  # noqa: E402
 from accuracy.distortions import DISTORTIONS, by_telephone, write_mp3  # noqa: E402
 
+RESULTS = ROOT / "benchmarks/results"
 TRUTH = ["ONE TWO THREE", "FOUR", "FIVE SIX"]
 HEARD = ["ONE THREE THREE", "FOUR FOUR", ""]
 RATE_HZ = 16_000
@@ -76,3 +80,26 @@ def test_a_telephone_lets_its_band_through() -> None:
 def test_mp3_has_the_rate_it_says() -> None:
     samples = speechlike(3, 10 * RATE_HZ)
     assert len(write_mp3(samples)) * 8 / 10 == pytest.approx(32_000, rel=0.05)
+
+
+def test_the_document_is_what_the_results_say() -> None:
+    assert (ROOT / "docs/accuracy.md").read_text(encoding="utf-8") == "\n".join(document(RESULTS))
+
+
+def test_the_plot_is_of_these_results(tmp_path: Path) -> None:
+    """It names every set and every precision, drawn anew and as committed."""
+    content = (RESULTS / "accuracy_precisions.json").read_text(encoding="utf-8")
+    (tmp_path / "accuracy_precisions.json").write_text(content, encoding="utf-8")
+    plots.write(tmp_path)
+    drawn = (tmp_path / plots.NAME).read_text(encoding="utf-8")
+    committed = (RESULTS / plots.NAME).read_text(encoding="utf-8")
+    for model, sets in json.loads(content)["figures"].items():
+        for name, found in sets.items():
+            for text in (f"{model}: {name}", *found["variants"]):
+                assert f">{text}<" in drawn
+                assert f">{text}<" in committed
+
+
+def test_there_is_no_plot_without_results(tmp_path: Path) -> None:
+    plots.write(tmp_path)
+    assert not list(tmp_path.iterdir())
