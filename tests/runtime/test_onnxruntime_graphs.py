@@ -140,10 +140,14 @@ def test_graphs_do_not_grow_without_end(plain: Any, monkeypatch: pytest.MonkeyPa
     assert set(session.graphs) == {"-1", "1", "2"}
 
 
-def test_a_graph_that_does_not_follow_its_inputs_is_refused(plain: Any) -> None:
+@pytest.mark.parametrize(
+    "lengths", [(5_000, 3_000), (LONGEST,), (LONGEST - 1,), (LONGEST, LONGEST), (5_000,), (400,)]
+)
+def test_a_graph_that_does_not_follow_its_inputs_is_refused(plain: Any, lengths: tuple[int, ...]) -> None:
+    """Also where the first batch fills its bucket, or all but a sample: later ones will not."""
     model = graphs_of(plain, Recorder(plain._session, is_stale=True))
     with pytest.raises(RuntimeError, match="enable_cuda_graph"):
-        model.run(NAMES, feed_of(5_000, 3_000))
+        model.run(NAMES, feed_of(*lengths))
 
 
 def test_results_are_held_by_nothing_else(plain: Any) -> None:

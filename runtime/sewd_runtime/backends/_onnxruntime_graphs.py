@@ -79,14 +79,19 @@ class GraphModel:
         return wanted
 
     def _capture(self, names: Sequence[str], shape: BatchShape, like: Sequence[NDArray[Any]]) -> _Bound:
-        """Bind buffers for a bucket, and let onnxruntime capture a run of recordings as long as it is."""
+        """Bind buffers for a bucket, and let onnxruntime capture a run of recordings of one sample.
+
+        No recording that gives a frame is so short: a graph that holds on to these lengths gives it none.
+        """
         from onnxruntime import OrtValue
 
-        full = {
+        shortest = {
             "input_values": np.zeros((shape.batch, shape.samples), np.float32),
-            "input_lengths": np.full(shape.batch, shape.samples, np.int64),
+            "input_lengths": np.ones(shape.batch, np.int64),
         }
-        inputs = {name: OrtValue.ortvalue_from_numpy(array, *self._device) for name, array in full.items()}
+        inputs = {
+            name: OrtValue.ortvalue_from_numpy(array, *self._device) for name, array in shortest.items()
+        }
         outputs = [
             OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype, *self._device) for array in like
         ]
