@@ -12,6 +12,8 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
+from peers import svg
+
 NAME = "accuracy_speed.svg"
 _MARKERS = "osD^vP*"
 
@@ -46,8 +48,4 @@ def write(results: Path) -> None:
     path = results / "accuracy_precisions.json"
     if not path.is_file():
         return
-    # The same results give the same bytes: no date, fixed ids.
-    matplotlib.rcParams.update({"svg.hashsalt": "accuracy", "svg.fonttype": "none"})
-    figure = draw(json.loads(path.read_text(encoding="utf-8"))["figures"])
-    figure.savefig(results / NAME, bbox_inches="tight", metadata={"Date": None})
-    pyplot.close(figure)
+    svg.save(draw(json.loads(path.read_text(encoding="utf-8"))["figures"]), results / NAME)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from peers import svg
+
 PANELS = (
     ("latency", lambda time: time["batch"] == 1, "clip_s", "p50_ms", "seconds of speech", "milliseconds"),
     ("throughput", lambda time: time["is_batch_clip"], "batch", "rtfx", "recordings of 10 s", "RTFx"),
@@ -35,6 +37,5 @@ def draw(content: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
             panel.legend(fontsize=6)
         figure.suptitle(content["machine"]["gpu"] or content["machine"]["processor"], fontsize=9)
         paths.append(folder / f"{stem}_{name}.svg")
-        figure.savefig(paths[-1], bbox_inches="tight", metadata={"Date": None})
-        pyplot.close(figure)
+        svg.save(figure, paths[-1])
     return paths

@@ -12,7 +12,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
-from peers import results
+from peers import results, svg
 from peers.prepare import ROOT
 from peers.report import ACCURACY, CLIP_S, SPEED
 
@@ -89,15 +89,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m peers.plots", description="Plots from the results.")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
     folder = parser.parse_args().results
-    # The same results give the same bytes: no date, fixed ids.
-    matplotlib.rcParams.update({"svg.hashsalt": "peers", "svg.fonttype": "none"})
     for name, comparison, draw in ((LATENCY, SPEED, draw_latency), (TRADE, ACCURACY, draw_trade)):
         content = results.read(folder, comparison)
         if content is None:
             raise SystemExit(f"{folder}: no results of {comparison}")
-        figure = draw(content)
-        figure.savefig(folder / name, bbox_inches="tight", metadata={"Date": None})
-        pyplot.close(figure)
+        svg.save(draw(content), folder / name)
 
 
 if __name__ == "__main__":

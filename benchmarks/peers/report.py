@@ -90,6 +90,14 @@ def speed_table(speed: Results, accuracy: Results | None, *, clip_s: float, agai
         yield _line([*cells, *[""] * (len(head) - len(cells))])
 
 
+def clip_tables(speed: Results, accuracy: Results | None) -> Iterator[str]:
+    """Yield the lines of a table for each clip, under its length."""
+    for clip_s in speed["settings"]["clips_s"]:
+        yield f"{clip_s:g} s:\n"
+        yield from speed_table(speed, accuracy, clip_s=clip_s, against="transformers")
+        yield ""
+
+
 def claim_lines(claim: Results) -> Iterator[str]:
     """Yield how many times as fast as wav2vec 2.0 base each SEW-D is, on the same engine."""
     head = ["", "engine", *(f"{c:g} s" for c in claim["settings"]["clips_s"])]
@@ -192,14 +200,7 @@ def larger_section(folder: Path) -> str:
     if content is None:
         raise FileNotFoundError(f"{folder}: docs/peers.md needs the results of {LARGER}")
     lines = [f"Times, and how many times as fast as transformers: {content['title']}.", ""]
-    for clip_s in content["settings"]["clips_s"]:
-        lines += [
-            f"{clip_s:g} s:",
-            "",
-            *speed_table(content, None, clip_s=clip_s, against="transformers"),
-            "",
-        ]
-    return "\n".join([*lines, setting_line(content)]) + "\n"
+    return "\n".join([*lines, *clip_tables(content, None), setting_line(content)]) + "\n"
 
 
 def replace_section(text: str, section: str) -> str:
@@ -223,10 +224,7 @@ def everything(folder: Path) -> Iterator[str]:
             yield from claim_lines(content)
             continue
         trained = accuracy if comparison.name == ACCURACY else None
-        for clip_s in content["settings"]["clips_s"]:
-            yield f"{clip_s:g} s\n"
-            yield from speed_table(content, trained, clip_s=clip_s, against="transformers")
-            yield ""
+        yield from clip_tables(content, trained)
         if accuracy is not None:
             yield from bars(content, accuracy)
         yield ""
