@@ -88,8 +88,20 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(call borrow,.venv-teacher)
 	touch $@
 
-build/english/lessons.npz: .venv-teacher/.installed
-	.venv-teacher/bin/python benchmarks/reference/teach_english.py --speech ../shared/speech -o $@ --threads 2
+# Kokoro's voices (Apache-2.0) come in an npm package.
+build/english/kokoro-js-1.2.1.tgz:
+	mkdir -p build/english
+	cd build/english && npm pack --silent kokoro-js@1.2.1
+
+# Two hours and a half of books read aloud; about 14 minutes on two cores. Needs Debian's flite and espeak-ng.
+build/english/spoken/transcripts.tsv: .venv-teacher/.installed build/english/kokoro-js-1.2.1.tgz
+	tar --extract --file build/english/kokoro-js-1.2.1.tgz --directory build/english package/voices
+	.venv-teacher/bin/python benchmarks/reference/speak_english.py --text ../shared/speech/text \
+		--kokoro-voices build/english/package/voices -o build/english/spoken
+
+build/english/lessons.npz: build/english/spoken/transcripts.tsv
+	.venv-teacher/bin/python benchmarks/reference/teach_english.py --speech ../shared/speech --spoken build/english/spoken \
+		-o $@ --threads 2
 
 clean:
 	rm -rf .venv .venv-* .node build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,7 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from english import is_held_out, read_transcripts, read_utterances
+from english import is_held_out, read_book, read_transcripts, read_utterances
 from evaluate_digits import Utterances
 
 from accuracy.counting import count_errors
@@ -52,9 +52,7 @@ def read_texts(speech: Path) -> Iterator[str]:
     for line in (speech / "text/librispeech_dev_clean.txt").read_text(encoding="utf-8").splitlines():
         yield line.partition(" ")[2]
     for name in GUTENBERG:
-        book = (speech / "text" / name).read_text(encoding="utf-8-sig")
-        begin, end = book.index("*** START OF"), book.index("*** END OF")
-        yield from re.split(r"[.!?;:]|\n\s*\n", book[book.index("\n", begin) : end])
+        yield from re.split(r"[.!?;:]|\n\s*\n", read_book(speech / "text" / name))
 
 
 def measure(speech: Path) -> Mapping[str, Any]:

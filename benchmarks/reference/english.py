@@ -87,6 +87,13 @@ def read_transcripts(folder: Path) -> dict[str, str]:
         return dict(csv.reader(file, delimiter="\t"))
 
 
+def read_book(path: Path) -> str:
+    """Read one of Project Gutenberg's texts: what stands between its two markers."""
+    text = path.read_text(encoding="utf-8-sig")
+    begin, end = text.index("*** START OF"), text.index("*** END OF")
+    return text[text.index("\n", begin) : end]
+
+
 def is_held_out(name: str) -> bool:
     """Tell whether a recording is of a speaker for validation."""
     return speaker_of(name) in VALIDATION_SPEAKERS
@@ -95,6 +102,11 @@ def is_held_out(name: str) -> bool:
 def speaker_of(name: str) -> str:
     """What LibriSpeech's names begin with."""
     return name.partition("-")[0]
+
+
+def find_recording(folder: Path, name: str) -> Path:
+    """The file of a recording, whatever its format."""
+    return next(folder.glob(f"{name}.*"))
 
 
 def read_utterances(
@@ -111,7 +123,7 @@ def read_utterances(
     for name, text in (read_transcripts(folder) if transcripts is None else transcripts).items():
         if not only(name):
             continue
-        path = next(folder.glob(f"{name}.*"))
+        path = find_recording(folder, name)
         samples, rate_hz = soundfile.read(path, dtype="int16")
         if rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"{path}: {rate_hz} Hz, where LibriSpeech has {SAMPLE_RATE_HZ}")
@@ -123,7 +135,7 @@ class EnglishBatches(Dataset[Batch]):
     """Batches of about ``batch_s`` of audio; batch ``step`` depends on the seed and the step alone.
 
     The shortest utterances come first: the longest that may occur grows over ``curriculum_steps``, as
-    distortions do. A batch holds neighbours in length, each at its own speed; a row that ends early is silent
+    distortions do. A batch holds neighbours in length, at about one speed; a row that ends early is silent
     from there.
     """
 
@@ -154,7 +166,7 @@ class EnglishBatches(Dataset[Batch]):
         progress = min(1.0, step / self._curriculum_steps)
         strength = self._strength * progress * (0.2 if rng.random() < GENTLE_SHARE else 1.0)
         chosen = self._choose(0.3 + 0.7 * progress, rng)
-        speeds = [float(1 + (0.3 + 0.7 * progress) * rng.uniform(-0.15, 0.15)) for _ in chosen]
+        speeds = self._draw_speeds(0.3 + 0.7 * progress, len(chosen), rng)
         rows = [
             resample(one.floats(), SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ)
             for one, speed in zip(chosen, speeds, strict=True)
@@ -171,6 +183,12 @@ class EnglishBatches(Dataset[Batch]):
             **self._teach(chosen, speeds, lengths),
             **join_targets([spell(one.text.split()) for one in chosen]),
         }
+
+    @staticmethod
+    def _draw_speeds(share: float, count: int, rng: np.random.Generator) -> list[float]:
+        """Nearly one speed for all rows, so that they stay alike in length, from 0.85 to 1.15."""
+        common = rng.uniform(-0.12, 0.12)
+        return [float(1 + share * (common + rng.uniform(-0.03, 0.03))) for _ in range(count)]
 
     def _choose(self, share: float, rng: np.random.Generator) -> list[Utterance]:
         """Neighbours in length, of the shortest ``share`` of the audio, as much as a batch holds."""

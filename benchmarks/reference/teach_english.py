@@ -22,7 +22,7 @@ from typing import Any
 import ctranslate2  # type: ignore[import-not-found,unused-ignore]
 import numpy as np
 from augmentation import SAMPLE_RATE_HZ, Samples, read_mono
-from english import UNITS_PER_DEVIATION, read_transcripts
+from english import UNITS_PER_DEVIATION, find_recording, read_transcripts
 from layout import STRIDE, spellable
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2, vq  # type: ignore[import-untyped,unused-ignore]
@@ -125,11 +125,15 @@ def main() -> None:
         "--speech", type=Path, required=True, help=f"folder of {TRANSCRIBED}, {UNTRANSCRIBED}"
     )
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument(
+        "--spoken", type=Path, nargs="*", default=[], help="folders of transcribed speech beside those"
+    )
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     known = [
-        arguments.speech / TRANSCRIBED / f"{name}.opus"
-        for name in read_transcripts(arguments.speech / TRANSCRIBED)
+        find_recording(folder, name)
+        for folder in (arguments.speech / TRANSCRIBED, *arguments.spoken)
+        for name in read_transcripts(folder)
     ]
     unknown = sorted((arguments.speech / UNTRANSCRIBED).glob("*.flac"))
     teacher = Teacher(arguments.output.parent, arguments.threads)

@@ -93,7 +93,16 @@ def open_training(arguments: argparse.Namespace, config: Config, lessons: Lesson
     encode: Encode = encode_as_original
     if arguments.device == "cpu":
         encode = partial(encode_as_exported, bfloat16=arguments.bfloat16, masked_share=arguments.masked_share)
-    training = Training(config, heads, losses, seed=arguments.seed, encode=encode, device=arguments.device)
+    training = Training(
+        config,
+        heads,
+        losses,
+        seed=arguments.seed,
+        encode=encode,
+        middle_weight=arguments.middle_weight,
+        muon=arguments.muon,
+        device=arguments.device,
+    )
     state = arguments.work / "training.pt"
     if arguments.resume and state.exists():
         training.resume(state)
@@ -109,8 +118,9 @@ def train(arguments: argparse.Namespace) -> None:
     utterances = read_utterances(arguments.speech / "librispeech_train")
     watched = [one for one in utterances if one.speaker in VALIDATION_SPEAKERS]
     heard = read_utterances(arguments.speech / "librispeech_untranscribed", transcripts=lessons.heard)
+    spoken = [one for folder in arguments.spoken for one in read_utterances(folder)]
     batches = EnglishBatches(
-        [*utterances, *heard],
+        [*utterances, *heard, *spoken],
         lessons,
         Surroundings.read(arguments.speech / "noise"),
         seed=arguments.seed,
@@ -146,6 +156,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--speech", type=Path, required=True, help="folder with librispeech_train and noise")
+    add("--spoken", type=Path, nargs="*", default=[], help="folders of transcribed speech beside those")
     add("--lessons", type=Path, default=Path("build/english/lessons.npz"), help="what teach_english.py wrote")
     add("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
     add("--work", type=Path, default=Path("build/english"), help="folder of the state and the log")
@@ -156,7 +167,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch-s", type=float, default=48.0, help="seconds of audio in a batch")
     add("--learning-rate", type=float, default=6e-4)
     add("--frame-floor", type=float, default=0.3, help="last weight of what the teacher says")
+    add("--middle-weight", type=float, default=0.5, help="of CTC after half of the layers")
     add("--masked-share", type=float, default=0.1, help="of frames and channels; on the processor alone")
+    add("--muon", action="store_true", help="train the layers' matrices by Muon, the rest by AdamW")
     add("--bfloat16", action="store_true", help="for processors with avx512_bf16: twice as fast")
     add("--seed", type=int, default=1)
     add("--validate-every", type=int, default=500)

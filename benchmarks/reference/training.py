@@ -23,8 +23,8 @@ from sewd_export.families.sew_d import SewDForCtc
 Batch = Mapping[str, Tensor]
 Losses = Callable[[Tensor, nn.ModuleDict, Batch], Mapping[str, Tensor]]
 """``hidden`` (batch, frames, hidden) float32, heads, batch -> the losses beside CTC's, by name."""
-Encode = Callable[[SEWDForCTC, Batch], Tensor]
-"""The model's weights and a batch -> ``hidden``."""
+Encode = Callable[[SEWDForCTC, Batch], tuple[Tensor, Tensor]]
+"""The model's weights and a batch -> ``hidden``, and the same as it would be without the upper layers."""
 
 IGNORED = -100
 WEIGHT_DECAY = 0.01
@@ -60,7 +60,8 @@ class Training:
     """Everything a resumed run needs: weights, averaged weights, optimiser, step.
 
     ``heads`` are the numbers that ``losses`` asks of each hidden state beside CTC, by name; they are thrown
-    away afterwards.
+    away afterwards. ``middle_weight`` is that of CTC after half of the layers (Lee and Watanabe 2021,
+    "Intermediate loss regularization for CTC-based speech recognition").
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Training:
         *,
         seed: int,
         encode: Encode,
+        middle_weight: float = 0.0,
+        muon: bool = False,
         device: str = "cpu",
     ) -> None:
         torch.manual_seed(seed)
@@ -80,13 +83,10 @@ class Training:
         ).to(device)
         self.average = copy.deepcopy(self.model).eval()
         self.parameters = [*self.model.parameters(), *self.heads.parameters()]
-        groups = [
-            {"params": [one for one in self.parameters if one.ndim > 1], "weight_decay": WEIGHT_DECAY},
-            {"params": [one for one in self.parameters if one.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8)
+        self.optimizers = _make_optimizers(self.model, self.heads, muon=muon)
         self.losses = losses
         self.encode = encode
+        self.middle_weight = middle_weight
         self.seed = seed
         self.step = 0
         self.wall_s = 0.0
@@ -97,20 +97,27 @@ class Training:
         self.model.train()
         device = self.model.device
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        hidden = F.dropout(self.encode(self.model, batch), FINAL_DROPOUT)
+        hidden, middle = (F.dropout(one, FINAL_DROPOUT) for one in self.encode(self.model, batch))
         ctc = ctc_loss(self.model.lm_head(hidden), batch)
         others = self.losses(hidden, self.heads, batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        (ctc + frame_weight * sum(others.values())).backward()
+        total = ctc + frame_weight * sum(others.values())
+        found = {"ctc": ctc, **others}
+        if self.middle_weight:
+            found["middle_ctc"] = ctc_loss(self.model.lm_head(middle), batch)
+            total = total + self.middle_weight * found["middle_ctc"]
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        total.backward()
         self._apply(learning_rate)
-        return {name: float(value.detach()) for name, value in {"ctc": ctc, **others}.items()}
+        return {name: float(value.detach()) for name, value in found.items()}
 
     def _apply(self, learning_rate: float) -> None:
         """Move the weights along their gradients, and the average after them."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.step()
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             averaged: list[Tensor] = [*self.average.parameters()]
@@ -119,33 +126,59 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write the whole state to a temporary file, then rename it."""
-        state = {
-            name: getattr(self, name).state_dict() for name in ("model", "average", "heads", "optimizer")
-        }
+        state = {name: getattr(self, name).state_dict() for name in ("model", "average", "heads")}
+        optimizers = [one.state_dict() for one in self.optimizers]
+        rest = {"optimizers": optimizers, "step": self.step, "wall_s": self.wall_s}
         temporary = path.with_suffix(".part")
-        torch.save(state | {"step": self.step, "wall_s": self.wall_s}, temporary)
+        torch.save(state | rest, temporary)
         temporary.replace(path)
 
     def resume(self, path: Path) -> None:
         """Continue where ``save`` stopped."""
         state = torch.load(path, weights_only=True, map_location=self.model.device)
-        for name in ("model", "average", "heads", "optimizer"):
+        for name in ("model", "average", "heads"):
             getattr(self, name).load_state_dict(state[name])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.step, self.wall_s = state["step"], state["wall_s"]
 
 
-def encode_as_original(model: SEWDForCTC, batch: Batch) -> Tensor:
+def _make_optimizers(model: SEWDForCTC, heads: nn.ModuleDict, *, muon: bool) -> list[torch.optim.Optimizer]:
+    """AdamW, and with muon Muon (K. Jordan et al. 2024) for the matrices of the layers, at AdamW's rate.
+
+    Muon's steps are as large as AdamW's (J. Liu et al. 2025, "Muon is scalable for LLM training").
+    """
+    layers = [*model.sew_d.encoder.encoder.layer.parameters()] if muon else []
+    matrices = [one for one in layers if one.ndim == 2]
+    chosen = {id(one) for one in matrices}
+    rest = [one for one in (*model.parameters(), *heads.parameters()) if id(one) not in chosen]
+    groups = [
+        {"params": [one for one in rest if one.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [one for one in rest if one.ndim <= 1], "weight_decay": 0.0},
+    ]
+    adamw = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8)
+    if not muon:
+        return [adamw]
+    return [
+        adamw,
+        torch.optim.Muon(matrices, lr=0.0, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"),
+    ]
+
+
+def encode_as_original(model: SEWDForCTC, batch: Batch) -> tuple[Tensor, Tensor]:
     """Run transformers' own module in bfloat16, over all of the rows, with its dropout."""
     samples = batch["samples"]
     tokens = count_frames(samples.shape[1]) // model.config.squeeze_factor
     with torch.autocast(samples.device.type, dtype=torch.bfloat16), used_positions(model, tokens):
-        hidden: Tensor = model.sew_d(samples)[0]
-    return hidden.float()
+        found = model.sew_d(samples, output_hidden_states=True)
+        hidden, states = found.last_hidden_state, found.hidden_states
+        middle = F.pad(model.sew_d.encoder.upsample(states[len(states) // 2]), (0, 0, 0, 1))
+    return hidden.float(), middle[:, : hidden.shape[1]].float()
 
 
 def encode_as_exported(
     model: SEWDForCTC, batch: Batch, *, bfloat16: bool = False, masked_share: float = 0.0
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Run the module that is exported: each row alone, without dropout, 1.3 times as fast in float32.
 
     bfloat16: its products; masked_share: of the projected features, as ``mask_features`` does it.
@@ -157,8 +190,9 @@ def encode_as_exported(
             lambda _, inputs, features: mask_features(features, masked_share)
         )
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        hidden: Tensor = module.sew_d(batch["samples"], batch["sample_lengths"])[0]
-    return hidden.float()
+        hidden, _, states, _ = module.sew_d(batch["samples"], batch["sample_lengths"])
+        middle = module.sew_d.upsample(states[len(states) // 2])[:, : hidden.shape[1]]
+    return hidden.float(), middle.float()
 
 
 def mask_features(features: Tensor, share: float) -> Tensor:
