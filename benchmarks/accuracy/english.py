@@ -28,7 +28,7 @@ from sewd_runtime.segmentation import Segmentation
 
 CHECKPOINT = ROOT / "benchmarks/reference/models/english"
 ORDER = 3
-ALPHAS, BETAS = (0.25, 0.5, 0.75, 1.0), (0.0, 1.0, 2.0)
+ALPHAS, BETAS = (0.25, 0.5, 0.75, 1.0), (0.0, 1.0, 2.0, 3.0, 4.0)
 RIGHT_CONTEXTS_S = (0.5, 1.0, 2.0)
 GUTENBERG = ("gutenberg_1342.txt", "gutenberg_1661.txt")
 PAUSES_S = (0.3, 1.5)

@@ -1,12 +1,13 @@
 """Train a recognizer of English from five hours of LibriSpeech, on two processor cores or one GPU.
 
     make build/english/lessons.npz
-    python benchmarks/reference/train_english.py --speech ../shared/speech -o english
+    python benchmarks/reference/train_english.py --speech ../shared/speech \\
+        --spoken build/english/spoken -o english
 
-Writes a checkpoint folder in float16. Beside CTC two heads, thrown away afterwards, learn what the teacher
-says of each frame: numbers of Whisper's encoder, and which of 200 units they are. ``--size tiny`` is
-SEW-D-tiny's dimensions, for a GPU; a run that is stopped, or ends after ``--minutes``, goes on with
-``--resume``.
+Writes a checkpoint folder in float16. Beside CTC, also after half of the layers, two heads, thrown away
+afterwards, learn what the teacher says of each frame: numbers of Whisper's encoder, and which of 200 units
+they are. ``--spoken`` adds books read by synthetic voices. ``--size tiny`` is SEW-D-tiny's dimensions, for a
+GPU; a run that is stopped, or ends after ``--minutes``, goes on with ``--resume``.
 """
 
 from __future__ import annotations
