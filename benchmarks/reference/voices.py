@@ -10,7 +10,6 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -43,8 +42,7 @@ def phonemes(sentence: str, accent: str) -> str:
     return "".join(parts).strip()
 
 
-@cache
-def _session(model: bytes | str) -> onnxruntime.InferenceSession:
+def _session(model: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options)
