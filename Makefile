@@ -93,7 +93,7 @@ build/english/kokoro-js-1.2.1.tgz:
 	mkdir -p build/english
 	cd build/english && npm pack --silent kokoro-js@1.2.1
 
-# Two hours and a half of books read aloud; about 14 minutes on two cores. Needs Debian's flite and espeak-ng.
+# Two hours and a half of books read aloud; 12 minutes on two cores. Needs Debian's flite and espeak-ng.
 build/english/spoken/transcripts.tsv: .venv-teacher/.installed build/english/kokoro-js-1.2.1.tgz
 	tar --extract --file build/english/kokoro-js-1.2.1.tgz --directory build/english package/voices
 	.venv-teacher/bin/python benchmarks/reference/speak_english.py --text ../shared/speech/text \

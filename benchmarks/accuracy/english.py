@@ -11,7 +11,7 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from english import is_held_out, read_book, read_transcripts, read_utterances
+from english import is_held_out, read_books, read_transcripts, read_utterances
 from evaluate_digits import Utterances
 
 from accuracy.counting import count_errors
@@ -30,7 +30,6 @@ CHECKPOINT = ROOT / "benchmarks/reference/models/english"
 ORDER = 3
 ALPHAS, BETAS = (0.25, 0.5, 0.75, 1.0), (0.0, 1.0, 2.0, 3.0, 4.0)
 RIGHT_CONTEXTS_S = (0.5, 1.0, 2.0)
-GUTENBERG = ("gutenberg_1342.txt", "gutenberg_1661.txt")
 PAUSES_S = (0.3, 1.5)
 
 
@@ -51,8 +50,8 @@ def read_texts(speech: Path) -> Iterator[str]:
             yield text
     for line in (speech / "text/librispeech_dev_clean.txt").read_text(encoding="utf-8").splitlines():
         yield line.partition(" ")[2]
-    for name in GUTENBERG:
-        yield from re.split(r"[.!?;:]|\n\s*\n", read_book(speech / "text" / name))
+    for book in read_books(speech / "text"):
+        yield from re.split(r"[.!?;:]|\n\s*\n", book)
 
 
 def measure(speech: Path) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from training import IGNORED, Batch, join_targets
 
 VALIDATION_SPEAKERS = ("32", "3242")
+BOOKS = ("gutenberg_1342.txt", "gutenberg_1661.txt")
 GENTLE_SHARE = 0.3  # of the batches are nearly undistorted
 UNITS_PER_DEVIATION = 32  # of the teacher's 8-bit components
 
@@ -92,6 +93,11 @@ def read_book(path: Path) -> str:
     text = path.read_text(encoding="utf-8-sig")
     begin, end = text.index("*** START OF"), text.index("*** END OF")
     return text[text.index("\n", begin) : end]
+
+
+def read_books(folder: Path) -> list[str]:
+    """Read the two books that sentences to be spoken and language models are taken from."""
+    return [read_book(folder / name) for name in BOOKS]
 
 
 def is_held_out(name: str) -> bool:

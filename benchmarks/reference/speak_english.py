@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from augmentation import SAMPLE_RATE_HZ
-from english import read_book
+from english import read_books
 from layout import spellable
 from voices import Flite, Joe, Kokoro, Speak
 
@@ -74,7 +74,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--text", type=Path, required=True, help="folder of gutenberg_*.txt")
+    add("--text", type=Path, required=True, help="folder of the two books")
     add("--kokoro-voices", type=Path, required=True, help="folder voices of npm's kokoro-js")
     add("-o", "--output", type=Path, required=True)
     add("--kokoro", type=float, default=1.0, metavar="HOURS")
@@ -83,7 +83,7 @@ def main() -> None:
     add("--threads", type=int, default=2)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    books = [read_book(path) for path in sorted(arguments.text.glob("gutenberg_*.txt"))]
+    books = read_books(arguments.text)
     found = list(dict.fromkeys(sentence for book in books for sentence in sentences(book)))
     order = [(int(one), found[one]) for one in np.random.default_rng(SEED).permutation(len(found))]
     voices: dict[str, tuple[Speak, float]] = {

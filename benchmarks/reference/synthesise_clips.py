@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from augmentation import SAMPLE_RATE_HZ, Samples, read_mono
+from augmentation import SAMPLE_RATE_HZ, Samples
 from digits import WORDS
+from voices import flite
 
 VOICES = ("awb", "rms", "kal16")
 CLIPS = 6
@@ -29,13 +28,7 @@ PAUSE_S = 0.15
 def speak(words: list[str], voice: str) -> Samples:
     """Synthesise the words with 150 ms of silence after each: ``(samples,)`` float32 at 16 kHz."""
     pause = np.zeros(int(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
-    parts: list[Samples] = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "speech.wav"
-        for word in words:
-            subprocess.run(["flite", "-voice", voice, "-t", word.lower(), "-o", str(path)], check=True)
-            parts += [read_mono(path), pause]
-    return np.concatenate(parts)
+    return np.concatenate([part for word in words for part in (flite(word.lower(), voice), pause)])
 
 
 def main() -> None:

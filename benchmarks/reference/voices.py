@@ -105,17 +105,21 @@ class Joe:
         return _warped(resample(_mono(self._model.run(None, inputs)), rate_hz, SAMPLE_RATE_HZ), rng)
 
 
+def flite(text: str, voice: str, *options: str) -> Samples:
+    """What Flite's command says: ``(samples,)`` float32 at 16 kHz."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        subprocess.run(["flite", "-voice", voice, *options, "-t", text, "-o", str(path)], check=True)
+        return read_mono(path)
+
+
 class Flite:
     """Flite's four voices (the command of Debian's ``flite``), their formants moved."""
 
     def __call__(self, sentence: str, rng: np.random.Generator) -> Samples:
         """Speak the sentence: ``(samples,)`` float32 at 16 kHz."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "speech.wav"
-            stretch = f"duration_stretch={rng.uniform(*TEMPO):.3f}"
-            command = ["flite", "-voice", str(rng.choice(FLITE_VOICES)), "--setf", stretch]
-            subprocess.run([*command, "-t", sentence, "-o", str(path)], check=True)
-            return _warped(read_mono(path), rng)
+        stretch = f"duration_stretch={rng.uniform(*TEMPO):.3f}"
+        return _warped(flite(sentence, str(rng.choice(FLITE_VOICES)), "--setf", stretch), rng)
 
 
 def _mono(outputs: Any) -> Samples:
