@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -34,6 +35,9 @@ class CueLimits:
 
 
 CUE_LIMITS = CueLimits()
+# A number on a line and a clock below it are how SubRip begins a cue: readers take them for the next one.
+_NUMBER = re.compile(r"-?[0-9]+\.?[0-9]*")
+_CLOCK = re.compile(r"[0-9]+[^\w\s][0-9]+[^\w\s][0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +88,12 @@ def _groups(words: Sequence[Word], limits: CueLimits) -> Iterator[list[Word]]:
 def _fits(words: Sequence[Word], limits: CueLimits) -> bool:
     """Tell whether the last of the words may share a cue with those before it."""
     before, last = words[-2:]
+    lines = list(_wrap(words, limits.line_characters))
     return (
         last.start_s - before.end_s < limits.pause_s
         and last.end_s - words[0].start_s <= limits.longest_s
-        and len(list(_wrap(words, limits.line_characters))) <= limits.lines
+        and len(lines) <= limits.lines
+        and not (_CLOCK.match(lines[-1]) and _NUMBER.fullmatch(lines[-2:][0]))
     )
 
 

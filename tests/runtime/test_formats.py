@@ -186,6 +186,20 @@ def test_srt_parses_back(transcript: Transcript, limits: CueLimits) -> None:
     assert parse_srt(as_srt(transcript, limits)) == [(c.start_ms, c.end_ms, list(c.lines)) for c in cues]
 
 
+def test_a_number_above_a_clock_does_not_begin_a_cue() -> None:
+    """That is how SubRip begins one, and its readers take it for one."""
+    words = tuple(
+        Word(text=text, start_s=0.0, end_s=0.0, confidence=0.5, characters=())
+        for text in (*"000000000", "0" * 40, "0:0:0", "0")
+    )
+    text = " ".join(word.text for word in words)
+    segment = Segment(text=text, start_s=0.0, end_s=0.0, words=words)
+    transcript = Transcript(text=text, segments=(segment,), duration_s=0.0)
+    limits = CueLimits(lines=3)
+    cues = find_cues(transcript, limits)
+    assert parse_srt(as_srt(transcript, limits)) == [(c.start_ms, c.end_ms, list(c.lines)) for c in cues]
+
+
 @given(transcript=transcripts(), limits=LIMITS)
 @settings(max_examples=200, deadline=None)
 def test_vtt_parses_back(transcript: Transcript, limits: CueLimits) -> None:
