@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime import read_audio
 from sewd_runtime.bench.machine import peak_memory_bytes
-from sewd_runtime.bundle import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle, open_bundle
 
 RATE_HZ = 16_000
 CLIPS = Path(__file__).parents[1] / "export/sewd_export/speech"

@@ -32,7 +32,7 @@ def rounded() -> Callable[[Any], Candidate]:
     import onnx_ir as ir
     import onnxruntime
 
-    from sewd_runtime.session import pad
+    from sewd_runtime.inference.session import pad
 
     single, half = (ir.TensorType(kind) for kind in (ir.DataType.FLOAT, ir.DataType.FLOAT16))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sewd_runtime.providers import PROVIDERS
+from sewd_runtime.inference.providers import PROVIDERS
 
 DOC = Path(__file__).parents[1] / "docs/engines.md"
 SECTION = re.compile(r"(?<=<!-- providers -->\n).*(?=<!-- end of providers -->)", re.DOTALL)

@@ -21,10 +21,10 @@ from accuracy.streaming import hear
 from sewd_export import export
 from sewd_runtime import BeamSearch, Greedy, KenlmModel, Recognizer, Streaming
 from sewd_runtime.decode import Decoder
-from sewd_runtime.ngrams.arpa import write_arpa
-from sewd_runtime.ngrams.kneser_ney import estimate
-from sewd_runtime.ngrams.text import sentences
-from sewd_runtime.segmentation import Segmentation
+from sewd_runtime.decode.ngrams.arpa import write_arpa
+from sewd_runtime.decode.ngrams.kneser_ney import estimate
+from sewd_runtime.decode.ngrams.text import sentences
+from sewd_runtime.long.segmentation import Segmentation
 
 CHECKPOINT = ROOT / "benchmarks/reference/models/english"
 ORDER = 3

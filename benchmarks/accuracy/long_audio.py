@@ -17,7 +17,7 @@ import sewd_runtime as sewd
 from accuracy.sections import Section
 from accuracy.times import strings
 from sewd_runtime._types import Samples
-from sewd_runtime.segmentation import Segmentation, find_regions
+from sewd_runtime.long.segmentation import Segmentation, find_regions
 
 RATE_HZ = 16_000
 SEED = 0

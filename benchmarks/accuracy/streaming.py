@@ -15,7 +15,7 @@ from digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
 
 from accuracy.sections import Section
 from sewd_runtime import Partial, Recognizer, Streaming, Word, feed_streams, finish_streams, load
-from sewd_runtime.segmentation import Segmentation
+from sewd_runtime.long.segmentation import Segmentation
 
 RIGHT_CONTEXTS_S = (0.5, 1.0, 2.0)
 ROUNDS = 2

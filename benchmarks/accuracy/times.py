@@ -15,7 +15,7 @@ from digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
 from accuracy.sections import Section
 from sewd_runtime import Recognizer, Transcript, Word, load
 from sewd_runtime.decode import Hypothesis, align_tokens, greedy, log_softmax
-from sewd_runtime.frames import FrameClock
+from sewd_runtime.text.frames import FrameClock
 
 BAR_MS = 60
 SHUFFLES = 4

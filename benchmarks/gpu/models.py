@@ -92,7 +92,7 @@ def _write_graphs(prepared: Prepared) -> None:
     """Trace once, convert to each precision; parity is measured here, on the GPU."""
     import onnx_ir as ir
 
-    from sewd_export.checkpoint import load_checkpoint
+    from sewd_export.checkpoint.loading import load_checkpoint
     from sewd_export.families import build_module, geometry
     from sewd_export.passes import optimize
     from sewd_export.precisions import converter

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from gpu.models import RATE_HZ, Prepared
 from gpu.variant import Run, UnavailableError
-from sewd_runtime.tensorrt_engines import BatchShape, Profile
+from sewd_runtime.bundle.engines import BatchShape, Profile
 
 _NAMES = ("logits", "output_lengths")
 
 
 def open_ort(prepared: Prepared, device: str, *, precision: str, graphs: bool = False) -> Run:
     """Return a run in onnxruntime by the runtime's own backend and settings, on the GPU or the CPU."""
-    from sewd_runtime.backends import Options
-    from sewd_runtime.backends._onnxruntime import open_model
-    from sewd_runtime.backends._onnxruntime_graphs import SETTING
-    from sewd_runtime.providers import PROVIDERS
+    from sewd_runtime.inference.backends import Options
+    from sewd_runtime.inference.backends._onnxruntime import open_model
+    from sewd_runtime.inference.backends._onnxruntime_graphs import SETTING
+    from sewd_runtime.inference.providers import PROVIDERS
 
     if graphs and device != "cuda":
         raise UnavailableError("CUDA graphs need CUDA")
@@ -36,8 +36,8 @@ def open_ort(prepared: Prepared, device: str, *, precision: str, graphs: bool = 
 
 def open_tensorrt(prepared: Prepared, device: str, *, precision: str) -> Run:
     """Return a run through onnxruntime's TensorRT, with the runtime's own options."""
-    from sewd_runtime.backends import Options
-    from sewd_runtime.backends._onnxruntime_tensorrt import open_model
+    from sewd_runtime.inference.backends import Options
+    from sewd_runtime.inference.backends._onnxruntime_tensorrt import open_model
 
     _demand("TensorrtExecutionProvider")
     options = Options(device="TensorrtExecutionProvider", precision=precision, profiles=(_profile(prepared),))
@@ -48,9 +48,9 @@ def open_engine(prepared: Prepared, device: str, *, precision: str) -> Run:
     """Build an engine for this GPU, and return a run of it by the runtime's own backend."""
     from sewd_export.errors import ExportError
     from sewd_export.tensorrt.builder import build, capability_here, find_library
-    from sewd_runtime.backends import Options
-    from sewd_runtime.backends._tensorrt import open_model
     from sewd_runtime.errors import SewdError
+    from sewd_runtime.inference.backends import Options
+    from sewd_runtime.inference.backends._tensorrt import open_model
 
     profiles = (_profile(prepared),)
     try:

@@ -10,8 +10,8 @@ from sewd_export.errors import ExportError
 
 if TYPE_CHECKING:
     from sewd_export.exporter import Exported, export
+    from sewd_export.parity.report import ParityReport
     from sewd_export.passes import optimize
-    from sewd_export.report import ParityReport
     from sewd_export.tracing import trace
     from sewd_export.verification import verify
 
@@ -19,7 +19,7 @@ __all__ = ["ExportError", "Exported", "ParityReport", "export", "optimize", "tra
 
 _HOMES = {
     "Exported": "exporter",
-    "ParityReport": "report",
+    "ParityReport": "parity.report",
     "export": "exporter",
     "optimize": "passes",
     "trace": "tracing",

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_export.checkpoint import Checkpoint
+from sewd_export.checkpoint.loading import Checkpoint
+from sewd_export.checkpoint.vocabulary import read_vocabulary
 from sewd_export.errors import ExportError
-from sewd_export.vocabulary import read_vocabulary
-from sewd_runtime.bundle import (
+from sewd_runtime.bundle.folder import (
     GOLDEN_NAME,
     LABELS_NAME,
     MANIFEST_NAME,
@@ -26,7 +26,7 @@ from sewd_runtime.bundle import (
     open_bundle,
     sha256_of,
 )
-from sewd_runtime.sensitivity import Sensitivity, file_name
+from sewd_runtime.bundle.sensitivity import Sensitivity, file_name
 
 _COPIED = ("config.json", "preprocessor_config.json", "processor_config.json")
 

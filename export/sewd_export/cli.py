@@ -100,7 +100,7 @@ def _export(arguments: argparse.Namespace, progress: _Progress) -> int:
 def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     """Write what else was asked for of a bundle, and name it unless quiet."""
     from sewd_export.layouts import write_layout
-    from sewd_export.ort_format import write_ort
+    from sewd_export.layouts.ort_format import write_ort
 
     written = [write_layout(bundle, layout) for layout in arguments.layout]
     if arguments.ort:

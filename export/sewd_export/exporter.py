@@ -22,22 +22,22 @@ from sewd_export.bundle import (
     write_sensitivities,
     write_vocabulary,
 )
-from sewd_export.calibration import measure_ranges, read_calibration
-from sewd_export.checkpoint import Checkpoint, load_checkpoint
+from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
 from sewd_export.errors import ExportError, ParityError, TraceError
-from sewd_export.evaluation import Evaluation
 from sewd_export.families import build_module, check_config, geometry
 from sewd_export.memory import release_memory
-from sewd_export.mixed import keep_sensitive
-from sewd_export.parity import Reference
+from sewd_export.parity.reference import Reference
+from sewd_export.parity.report import ParityReport
 from sewd_export.passes import optimize
 from sewd_export.precisions import PRECISIONS, REFERENCE, check_precisions, converter
-from sewd_export.report import ParityReport
+from sewd_export.search.calibration import measure_ranges, read_calibration
+from sewd_export.search.evaluation import Evaluation
+from sewd_export.search.mixed import keep_sensitive
 from sewd_export.tensorrt import BuiltEngine, EngineOptions, build_engines, check_engines
 from sewd_export.tracing import trace
-from sewd_runtime.bundle import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
-from sewd_runtime.golden import check_golden
-from sewd_runtime.sensitivity import Sensitivity
+from sewd_runtime.bundle.folder import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
+from sewd_runtime.bundle.sensitivity import Sensitivity
+from sewd_runtime.inference.golden import check_golden
 
 if TYPE_CHECKING:
     from sewd_export.precisions._static import Ranges

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sewd_export.checkpoint import Checkpoint, load_checkpoint
+from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
 from sewd_export.errors import CheckpointError, CheckpointNotFoundError
-from sewd_export.parity import Reference
+from sewd_export.parity.reference import Reference
+from sewd_export.parity.report import ParityReport
 from sewd_export.precisions import PRECISIONS, stricter
-from sewd_export.report import ParityReport
-from sewd_runtime.bundle import open_bundle
+from sewd_runtime.bundle.folder import open_bundle
 
 Progress = Callable[[str], None]
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from sewd_runtime.errors import SewdError
 
 if TYPE_CHECKING:
-    from sewd_runtime.audio import read_audio
-    from sewd_runtime.bundle import Manifest
+    from sewd_runtime.audio.reading import read_audio
+    from sewd_runtime.bundle.folder import Manifest
     from sewd_runtime.classifier import Classifier
     from sewd_runtime.decode import BeamSearch, Greedy
     from sewd_runtime.decode.language_model import KenlmModel
     from sewd_runtime.encoder import Encoder
     from sewd_runtime.loading import load
     from sewd_runtime.recognizer import Recognizer
-    from sewd_runtime.stream import Partial, Stream, Streaming, feed_streams, finish_streams
-    from sewd_runtime.transcript import Classification, Segment, Transcript, Word
+    from sewd_runtime.streaming.stream import Partial, Stream, Streaming, feed_streams, finish_streams
+    from sewd_runtime.text.transcript import Classification, Segment, Transcript, Word
 
 __version__ = "0.1.0"
 
@@ -47,23 +47,23 @@ __all__ = [
 
 _HOMES = {
     "BeamSearch": "decode",
-    "Classification": "transcript",
+    "Classification": "text.transcript",
     "Classifier": "classifier",
     "Encoder": "encoder",
     "Greedy": "decode",
     "KenlmModel": "decode.language_model",
-    "Manifest": "bundle",
-    "Partial": "stream",
+    "Manifest": "bundle.folder",
+    "Partial": "streaming.stream",
     "Recognizer": "recognizer",
-    "Segment": "transcript",
-    "Stream": "stream",
-    "Streaming": "stream",
-    "Transcript": "transcript",
-    "Word": "transcript",
-    "feed_streams": "stream",
-    "finish_streams": "stream",
+    "Segment": "text.transcript",
+    "Stream": "streaming.stream",
+    "Streaming": "streaming.stream",
+    "Transcript": "text.transcript",
+    "Word": "text.transcript",
+    "feed_streams": "streaming.stream",
+    "finish_streams": "streaming.stream",
     "load": "loading",
-    "read_audio": "audio",
+    "read_audio": "audio.reading",
 }
 
 

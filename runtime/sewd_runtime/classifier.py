@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.bundle import Manifest
+from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import log_softmax
-from sewd_runtime.engine import Engine
 from sewd_runtime.errors import AudioTooShortError
-from sewd_runtime.transcript import Classification
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.text.transcript import Classification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.bundle import Manifest
-from sewd_runtime.engine import Engine
+from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.inference.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

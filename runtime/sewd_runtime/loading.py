@@ -5,16 +5,16 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from sewd_runtime._schema import build, parse_json
-from sewd_runtime.auto import AUTO, open_fastest
-from sewd_runtime.bundle import LABELS_NAME, VOCAB_NAME, Bundle, find_bundle, open_bundle
+from sewd_runtime.bundle.folder import LABELS_NAME, VOCAB_NAME, Bundle, find_bundle, open_bundle
+from sewd_runtime.bundle.schema import build, parse_json
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
-from sewd_runtime.engine import Engine
 from sewd_runtime.errors import BundleError, PrecisionWarning, ProviderError, VocabularyError
-from sewd_runtime.providers import PROVIDERS
+from sewd_runtime.inference.auto import AUTO, open_fastest
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.providers import PROVIDERS
 from sewd_runtime.recognizer import Recognizer
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 
 def load(

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.boundaries import find_quiet, fit_transcript
-from sewd_runtime.bundle import Manifest
+from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_softmax
-from sewd_runtime.emission import emission_of
-from sewd_runtime.engine import Engine
-from sewd_runtime.frames import FrameClock
-from sewd_runtime.long_audio import Step, joined, transcribe_long
-from sewd_runtime.segmentation import SEGMENTATION, Segmentation
-from sewd_runtime.stream import Stream, Streaming
-from sewd_runtime.transcript import Segment, Transcript
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.long.emission import emission_of
+from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
+from sewd_runtime.long.steps import Step, joined, transcribe_long
+from sewd_runtime.streaming.stream import Stream, Streaming
+from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.times import find_quiet, fit_transcript
+from sewd_runtime.text.transcript import Segment, Transcript
+from sewd_runtime.text.vocabulary import Vocabulary
 
 _GREEDY = Greedy()
 _STREAMING = Streaming()

@@ -17,7 +17,7 @@ pytest.importorskip("jiwer", reason="error rates need jiwer")
 from digits import SPEAKERS, WORDS, Recording  # noqa: E402
 
 from accuracy import confidence, times  # noqa: E402
-from sewd_runtime.transcript import Word  # noqa: E402
+from sewd_runtime.text.transcript import Word  # noqa: E402
 
 
 def recordings() -> list[Recording]:

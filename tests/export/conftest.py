@@ -15,12 +15,13 @@ import onnx_ir as ir
 import pytest
 from safetensors.torch import load_file, save_file
 
-from sewd_export import Exported, export, exporter, parity
-from sewd_export.checkpoint import load_checkpoint
+from sewd_export import Exported, export, exporter
+from sewd_export.checkpoint.loading import load_checkpoint
 from sewd_export.families import build_module, geometry
-from sewd_export.signals import Signal, signals
+from sewd_export.parity import reference
+from sewd_export.parity.signals import Signal, signals
 from sewd_export.tracing import trace
-from sewd_runtime.session import pad
+from sewd_runtime.inference.session import pad
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -34,7 +35,7 @@ def _short_grid(one_thread: None) -> Iterator[None]:
         return [signal for signal in found if len(signal.samples) < 9 * sample_rate_hz]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parity, "signals", short)
+        patch.setattr(reference, "signals", short)
         yield
 
 

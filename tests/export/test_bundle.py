@@ -14,8 +14,8 @@ import pytest
 
 from sewd_export import ExportError
 from sewd_export.bundle import check_target, copy_configs, hash_files, staged, write_manifest
-from sewd_export.checkpoint import load_checkpoint
-from sewd_runtime.bundle import open_bundle
+from sewd_export.checkpoint.loading import load_checkpoint
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.errors import BundleHashError
 
 DATA = Path(__file__).parents[1] / "data"

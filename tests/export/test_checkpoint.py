@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import SEWDConfig, SEWDForCTC, SEWDForSequenceClassification, SEWDModel
 
-from sewd_export import sources
-from sewd_export.checkpoint import Checkpoint, load_checkpoint, reference_model
+from sewd_export.checkpoint import sources
+from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint, reference_model
 from sewd_export.errors import (
     CheckpointError,
     CheckpointNotFoundError,

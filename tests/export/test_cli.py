@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_export import Exported, cli, exporter, parity
+from sewd_export import Exported, cli, exporter
 from sewd_export.cli import main
 from sewd_export.errors import TraceError
+from sewd_export.parity import reference
 from sewd_export.precisions import PRECISIONS
-from sewd_runtime.bundle import open_bundle
-from sewd_runtime.manifest import Tolerance
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.bundle.manifest import Tolerance
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -216,13 +217,13 @@ def test_verify_for_machines(run: Run, exported: Exported, tiny: Path) -> None:
 def test_a_failed_verification_is_still_one_object(
     run: Run, exported: Exported, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = parity.session_candidate
+    honest = reference.session_candidate
 
-    def broken(session: Any) -> parity.Candidate:
+    def broken(session: Any) -> reference.Candidate:
         candidate = honest(session)
         return lambda recordings: [item * np.float32("nan") for item in candidate(recordings)]
 
-    monkeypatch.setattr(parity, "session_candidate", broken)
+    monkeypatch.setattr(reference, "session_candidate", broken)
     code, out, err = run("--json", "--verify", exported.path, tiny)
     assert code == 1
     assert err.startswith("sewd-export: fp32 is not the original: ")

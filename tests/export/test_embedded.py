@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sewd_export.checkpoint import load_checkpoint
-from sewd_runtime.bundle import find_bundle, open_bundle
+from sewd_export.checkpoint.loading import load_checkpoint
+from sewd_runtime.bundle.folder import find_bundle, open_bundle
 
 ROOT = Path(__file__).parents[2]
 

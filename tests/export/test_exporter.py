@@ -17,13 +17,13 @@ from transformers import SEWDForSequenceClassification, SEWDModel
 
 import sewd_runtime
 from sewd_export import Exported, ExportError, export, exporter, verify
-from sewd_export.checkpoint import load_checkpoint
+from sewd_export.checkpoint.loading import load_checkpoint
 from sewd_export.errors import CheckpointError, CheckpointNotFoundError, ParityError
-from sewd_export.parity import Oracle
+from sewd_export.parity.reference import Oracle
 from sewd_export.precisions import PRECISIONS
-from sewd_runtime.bundle import open_bundle
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.bundle.manifest import Tolerance
 from sewd_runtime.errors import BundleHashError, BundleNotFoundError, PrecisionWarning
-from sewd_runtime.manifest import Tolerance
 
 
 def names(folder: Path) -> list[str]:

@@ -12,10 +12,10 @@ import pytest
 
 from sewd_export import ExportError, arguments, cli
 from sewd_export.layouts import LAYOUTS, write_layout
-from sewd_runtime.bundle import Bundle, open_bundle
+from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.decode import log_softmax
 from sewd_runtime.errors import BundleError
-from sewd_runtime.session import pad
+from sewd_runtime.inference.session import pad
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -15,18 +15,19 @@ import pytest
 import soundfile
 
 import sewd_runtime
-from sewd_export import export, exporter, mixed, verify
-from sewd_export.checkpoint import load_checkpoint
+from sewd_export import export, exporter, verify
+from sewd_export.checkpoint.loading import load_checkpoint
+from sewd_export.checkpoint.vocabulary import read_vocabulary
 from sewd_export.errors import BoundError, ExportError
-from sewd_export.evaluation import Evaluation
-from sewd_export.mixed import count_multiplications, keep_sensitive
+from sewd_export.parity.signals import Signal
+from sewd_export.parity.transcripts import read_logits
 from sewd_export.precisions import PRECISIONS
-from sewd_export.signals import Signal
-from sewd_export.transcripts import read_logits
-from sewd_export.vocabulary import read_vocabulary
-from sewd_runtime.bundle import open_bundle
+from sewd_export.search import mixed
+from sewd_export.search.evaluation import Evaluation
+from sewd_export.search.mixed import count_multiplications, keep_sensitive
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.bundle.sensitivity import Group, Sensitivity
 from sewd_runtime.cli import main
-from sewd_runtime.sensitivity import Group, Sensitivity
 
 TINY = Path(__file__).parents[1] / "data" / "tiny"
 Keep = Callable[..., Sensitivity]

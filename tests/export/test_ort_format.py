@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sewd_export import ExportError, cli
-from sewd_export.ort_format import OPERATORS_NAME, write_ort
-from sewd_runtime.bundle import Bundle, open_bundle
-from sewd_runtime.session import Session, pad
+from sewd_export.layouts.ort_format import OPERATORS_NAME, write_ort
+from sewd_runtime.bundle.folder import Bundle, open_bundle
+from sewd_runtime.inference.session import Session, pad
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -12,10 +12,10 @@ import soundfile
 
 from sewd_export.errors import ExportError, ParityError
 from sewd_export.families import Geometry
-from sewd_export.parity import Answer, Array, Candidate, ParityReport, Reference, rounded_otherwise
-from sewd_export.signals import BATCH_SIZES, Signal, golden_signal, ragged_batches, signals
-from sewd_runtime.manifest import CtcEntry, Tolerance
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_export.parity.reference import Answer, Array, Candidate, ParityReport, Reference, rounded_otherwise
+from sewd_export.parity.signals import BATCH_SIZES, Signal, golden_signal, ragged_batches, signals
+from sewd_runtime.bundle.manifest import CtcEntry, Tolerance
+from sewd_runtime.text.vocabulary import Vocabulary
 
 FIELD, OUTPUTS = 7, 5
 LENGTHS = {"one frame": 7, "odd": 33, "even": 128, "long": 701}

@@ -23,9 +23,9 @@ from sewd_export.precisions import PRECISIONS, converter
 from sewd_export.tensorrt import PROFILES, EngineOptions, ProfileOptions, build_engines, check_engines
 from sewd_export.tensorrt.builder import build, find_library
 from sewd_export.tensorrt.cache import read_engine, write_engine
-from sewd_runtime.bundle import open_bundle, sha256_of
+from sewd_runtime.bundle.engines import engine_key
+from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.errors import MissingPackageError
-from sewd_runtime.tensorrt_engines import engine_key
 
 DIGITS = Path(__file__).parents[2] / "runtime/sewd_runtime/models/digits/model.fp32.onnx"
 TAKEN = [name for name, row in PRECISIONS.items() if row.has_engine]

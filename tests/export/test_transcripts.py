@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sewd_export.errors import ExportError
-from sewd_export.transcripts import read_transcripts, word_errors
+from sewd_export.parity.transcripts import read_transcripts, word_errors
 
 
 def recordings(folder: Path, *names: str) -> list[Path]:

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from sewd_runtime import load
-from sewd_runtime.bundle import find_bundle
+from sewd_runtime.bundle.folder import find_bundle
 
 ROOT = Path(__file__).parents[2]
 CLIPS = sorted((ROOT / "export/sewd_export/speech").glob("*.flac"))

@@ -12,7 +12,7 @@ import torch
 from transformers import SEWDConfig, SEWDForCTC, SEWDForSequenceClassification, SEWDModel
 from transformers.utils.logging import disable_progress_bar
 
-from sewd_export.checkpoint import Checkpoint, load_checkpoint
+from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
 
 HEADS = {"ctc": SEWDForCTC, "classification": SEWDForSequenceClassification, "encoding": SEWDModel}
 TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]

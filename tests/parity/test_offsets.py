@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import Wav2Vec2CTCTokenizer
 
-from sewd_export.vocabulary import read_vocabulary
+from sewd_export.checkpoint.vocabulary import read_vocabulary
 from sewd_runtime.decode import align_tokens, greedy, log_softmax
-from sewd_runtime.frames import FrameClock
-from sewd_runtime.transcript import Transcript
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.transcript import Transcript
+from sewd_runtime.text.vocabulary import Vocabulary
 
 STRIDE, RATE = 320, 16_000
 FRAME_S = STRIDE / RATE

@@ -14,17 +14,17 @@ import torch
 from transformers.activations import ACT2FN
 from transformers.models.sew_d.modeling_sew_d import build_relative_position
 
-from sewd_export.checkpoint import Checkpoint
+from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.errors import TraceError, UnsupportedConfigError
 from sewd_export.families import build_module, geometry
 from sewd_export.families._attention import bucket_table
 from sewd_export.families.convolution import SampleNorm
-from sewd_export.parity import Array, Candidate, Oracle, session_candidate
+from sewd_export.parity.reference import Array, Candidate, Oracle, session_candidate
 from sewd_export.passes import PIPELINE, optimize
 from sewd_export.precisions import PRECISIONS
 from sewd_export.tracing import trace
-from sewd_runtime.manifest import Tolerance
-from sewd_runtime.session import Session, pad
+from sewd_runtime.bundle.manifest import Tolerance
+from sewd_runtime.inference.session import Session, pad
 
 MakeCheckpoint = Callable[..., Checkpoint]
 Rounded = Callable[[ir.Model], Candidate]

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import Wav2Vec2CTCTokenizer
 
+from sewd_export.checkpoint.vocabulary import read_vocabulary
 from sewd_export.errors import CheckpointReadError, TokenizerError, UnsupportedConfigError
-from sewd_export.vocabulary import read_vocabulary
+from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.decode import greedy
-from sewd_runtime.manifest import CtcEntry
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 NEWEST = int(transformers.__version__.split(".")[0]) >= 5
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime.bundle import Bundle, Manifest, Parity, PrecisionEntry, Provenance, Tolerance
-from sewd_runtime.engine import Engine
-from sewd_runtime.manifest import CtcEntry, FileEntry
-from sewd_runtime.session import pad
+from sewd_runtime.bundle.folder import Bundle, Manifest, Parity, PrecisionEntry, Provenance, Tolerance
+from sewd_runtime.bundle.manifest import CtcEntry, FileEntry
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.session import pad
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "data" / "tiny"

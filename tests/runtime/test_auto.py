@@ -12,15 +12,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from sewd_runtime import auto, load
-from sewd_runtime.auto import AUTO, open_fastest
-from sewd_runtime.backends import Options, Tensor
-from sewd_runtime.bundle import Bundle, open_bundle
+from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import ModelError, PrecisionError, ProviderError
-from sewd_runtime.golden import read_golden
-from sewd_runtime.providers import PROVIDERS, Provider
-from sewd_runtime.timings import Timing, TimingsFile
+from sewd_runtime.inference import auto, load
+from sewd_runtime.inference.auto import AUTO, open_fastest
+from sewd_runtime.inference.backends import Options, Tensor
+from sewd_runtime.inference.golden import read_golden
+from sewd_runtime.inference.providers import PROVIDERS, Provider
+from sewd_runtime.inference.timings import Timing, TimingsFile
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewd_runtime.batching import BUDGET_SAMPLES, MIN_FILL, cost, plan_batches
+from sewd_runtime.inference.batching import BUDGET_SAMPLES, MIN_FILL, cost, plan_batches
 
 LENGTHS = st.lists(st.integers(1, 3_000_000), max_size=60)
 BUDGETS = st.integers(1, 10_000_000)

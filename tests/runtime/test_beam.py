@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.decode import BeamSearch, Greedy, Hypothesis, beam, log_softmax
 from sewd_runtime.errors import DecodingError, HotwordError, LanguageModelError, LexiconError
-from sewd_runtime.manifest import CtcEntry
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 BLANK, DELIMITER = 1, 3
 TOKENS = {"A": 0, "<pad>": BLANK, "B": 2, "|": DELIMITER}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sewd_runtime import bundle as bundle_module
-from sewd_runtime.bundle import MANIFEST_NAME, VOCAB_NAME, Bundle, find_bundle, open_bundle, sha256_of
+from sewd_runtime.bundle import folder as bundle_module
+from sewd_runtime.bundle.folder import MANIFEST_NAME, VOCAB_NAME, Bundle, find_bundle, open_bundle, sha256_of
 from sewd_runtime.errors import (
     BundleError,
     BundleFileMissingError,

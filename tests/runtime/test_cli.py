@@ -16,8 +16,8 @@ from sewd_runtime import load
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.cli import main
 from sewd_runtime.commands import _files, _shared
-from sewd_runtime.engine import Engine
 from sewd_runtime.errors import InferenceError
+from sewd_runtime.inference.engine import Engine
 from sewd_runtime.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
@@ -316,7 +316,7 @@ def test_inspect_finds_an_unfit_golden_file(
 
 
 def rehash(bundle: Path, path: Path) -> None:
-    from sewd_runtime.bundle import sha256_of
+    from sewd_runtime.bundle.folder import sha256_of
 
     manifest = json.loads((bundle / "bundle.json").read_text())
     manifest["files"][path.name] = {"size_bytes": path.stat().st_size, "sha256": sha256_of(path)}

@@ -15,7 +15,7 @@ import soundfile
 from sewd_runtime import Recognizer, load
 from sewd_runtime.cli import main
 from sewd_runtime.commands._transcripts import write_whole
-from sewd_runtime.formats import FORMATS
+from sewd_runtime.text.formats import FORMATS
 
 Capture = pytest.CaptureFixture[str]
 

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from sewd_runtime import diagnosis, load
-from sewd_runtime.bundle import Bundle, open_bundle
+from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
-from sewd_runtime.diagnosis import diagnose
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.providers import PROVIDERS, Provider
+from sewd_runtime.inference import diagnosis, load
+from sewd_runtime.inference.diagnosis import diagnose
+from sewd_runtime.inference.providers import PROVIDERS, Provider
 
 Capture = pytest.CaptureFixture[str]
 
@@ -105,7 +105,7 @@ def test_two_packages_in_one_folder_are_damage(
     tiny_bundle: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.1"}
-    monkeypatch.setattr("sewd_runtime.packages.find_packages", lambda names=(): both)
+    monkeypatch.setattr("sewd_runtime.system.packages.find_packages", lambda names=(): both)
     monkeypatch.setattr(diagnosis, "find_packages", lambda: both)
     assert main(["doctor", str(tiny_bundle), "--threads", "1"]) == 1
     text = capsys.readouterr().out

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sewd_runtime.endpointing import Endpointer
-from sewd_runtime.energy import energy_db
+from sewd_runtime.audio.loudness import energy_db
+from sewd_runtime.streaming.endpointing import Endpointer
 
 PAUSE, MARGIN = 25, 12
 LOUD_DB, QUIET_DB = -20.0, -60.0

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewd_runtime.frames import FrameClock, num_frames, num_samples
+from sewd_runtime.text.frames import FrameClock, num_frames, num_samples
 
 FIELDS = st.integers(1, 2_000)
 STRIDES = st.integers(1, 2_000)

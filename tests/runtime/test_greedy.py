@@ -5,9 +5,9 @@ from itertools import groupby, pairwise, product
 import numpy as np
 import pytest
 
+from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.decode import DECODERS, Greedy, Hypothesis, greedy, log_softmax
-from sewd_runtime.manifest import CtcEntry
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 BLANK = 2
 VOCAB = 5

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sewd_runtime.errors import JournalError
-from sewd_runtime.journal import Journal, Task
-from sewd_runtime.long_audio import Step
-from sewd_runtime.transcript import Segment, Word
-from sewd_runtime.windows import Place
+from sewd_runtime.long.journal import Journal, Task
+from sewd_runtime.long.steps import Step
+from sewd_runtime.long.windows import Place
+from sewd_runtime.text.transcript import Segment, Word
 
 TASK = Task(
     audio_sha256="a" * 64,

@@ -10,10 +10,10 @@ import pytest
 
 from sewd_runtime.decode import BeamSearch, log_softmax
 from sewd_runtime.decode.language_model import KenlmModel, choose_case
+from sewd_runtime.decode.ngrams.arpa import write_arpa
+from sewd_runtime.decode.ngrams.kneser_ney import estimate
 from sewd_runtime.errors import LanguageModelError, MissingPackageError
-from sewd_runtime.ngrams.arpa import write_arpa
-from sewd_runtime.ngrams.kneser_ney import estimate
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(
     blank_id=0,

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime import Recognizer, load, long_audio, read_audio
-from sewd_runtime.segmentation import SEGMENTATION, Segmentation
+from sewd_runtime import Recognizer, load, read_audio
+from sewd_runtime.long import steps
+from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 
 RATE_HZ = 16_000
 EDGE = RATE_HZ // 2
@@ -63,7 +64,7 @@ def test_windows_run_together_say_what_they_say_one_by_one(
     for how in (SEGMENTATION, Segmentation(pause_s=None, chunk_s=2.0, context_s=0.4)):
         together = digits.transcribe(recording, segmentation=how)
         with monkeypatch.context() as patch:
-            patch.setattr(long_audio, "_GROUP_SAMPLES", 1)
+            patch.setattr(steps, "_GROUP_SAMPLES", 1)
             alone = digits.transcribe(recording, segmentation=how)
         assert [word.text for word in together.words] == [word.text for word in alone.words]
         for one, other in zip(together.words, alone.words, strict=True):
@@ -77,11 +78,11 @@ def test_segments_come_before_the_end_is_read(
     recording = talk(clips * 12, 1.0, -70)
     assert len(recording) > 2 * RATE_HZ * SEGMENTATION.whole_s
     segments = digits.segments(recording)
-    monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 200_000)
+    monkeypatch.setattr(steps, "_GROUP_SAMPLES", 200_000)
     first = next(segments)
     runs = []
-    run = long_audio.run_windows
-    monkeypatch.setattr(long_audio, "run_windows", lambda *given: runs.append(1) or run(*given))
+    run = steps.run_windows
+    monkeypatch.setattr(steps, "run_windows", lambda *given: runs.append(1) or run(*given))
     rest = list(segments)
     assert len(runs) > 2
     assert (first, *rest) == digits.transcribe(recording).segments

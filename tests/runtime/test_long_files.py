@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_runtime import load, long_audio
+from sewd_runtime import load
 from sewd_runtime.cli import main
-from sewd_runtime.engine import Engine
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.long import steps
 from sewd_runtime.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
@@ -36,7 +37,7 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 150_000)
+    monkeypatch.setattr(steps, "_GROUP_SAMPLES", 150_000)
 
 
 def transcribe(bundle: Path, *arguments: object) -> int:
@@ -69,13 +70,13 @@ def test_wherever_it_is_broken_off_the_result_is_the_same(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.json"]
     for broken in range(runs):
         monkeypatch.undo()
-        monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 150_000)
+        monkeypatch.setattr(steps, "_GROUP_SAMPLES", 150_000)
         (tmp_path / "talk.json").unlink(missing_ok=True)
         interrupt_after(monkeypatch, broken)
         assert transcribe(tiny_bundle, *arguments) == 130
         assert [path.name for path in tmp_path.iterdir()] == ["talk.partial.jsonl"]
         monkeypatch.undo()
-        monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 150_000)
+        monkeypatch.setattr(steps, "_GROUP_SAMPLES", 150_000)
         count = interrupt_after(monkeypatch, -1)
         assert transcribe(tiny_bundle, *arguments, "--resume") == 0
         assert count[0] <= runs - broken + 3  # a region that was not finished is taken up a little before
@@ -87,7 +88,7 @@ def test_a_killed_process_leaves_what_it_did(tiny_bundle: Path, long_file: Path,
     expected = tmp_path / "expected"
     arguments = ["transcribe", "--model", str(tiny_bundle), "--threads", "1", "--format", "json"]
     assert main([*arguments, str(long_file), "--output-dir", str(expected)]) == 0
-    small = "from sewd_runtime import cli, long_audio; long_audio._GROUP_SAMPLES = 150_000; "
+    small = "from sewd_runtime import cli, long_audio; steps._GROUP_SAMPLES = 150_000; "
     broken, journal = tmp_path / "broken", tmp_path / "broken/talk.partial.jsonl"
     command = [*arguments, str(long_file), "--output-dir", str(broken), "--resume"]
     for lines in (2, 4, 7):

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewd_runtime.bundle import Manifest, open_bundle
+from sewd_runtime.bundle.engines import BatchShape, EngineEntry, Profile, engine_key
+from sewd_runtime.bundle.folder import Manifest, open_bundle
+from sewd_runtime.bundle.manifest import FileEntry
 from sewd_runtime.errors import (
     BundleError,
     BundlePathError,
@@ -21,8 +23,6 @@ from sewd_runtime.errors import (
     ManifestKeyError,
     ManifestTypeError,
 )
-from sewd_runtime.manifest import FileEntry
-from sewd_runtime.tensorrt_engines import BatchShape, EngineEntry, Profile, engine_key
 
 FORMAT_1 = Path(__file__).parents[1] / "data" / "format-1"
 MAPS = ("precisions", "files", "provenance.versions")  # their keys are free

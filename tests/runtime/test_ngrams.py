@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from sewd_runtime.cli import main
-from sewd_runtime.ngrams.arpa import write_arpa
-from sewd_runtime.ngrams.kneser_ney import BEGIN, END, UNKNOWN, Ngrams, estimate, find_discounts
-from sewd_runtime.ngrams.text import normalise, sentences
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.decode.ngrams.arpa import write_arpa
+from sewd_runtime.decode.ngrams.kneser_ney import BEGIN, END, UNKNOWN, Ngrams, estimate, find_discounts
+from sewd_runtime.decode.ngrams.text import normalise, sentences
+from sewd_runtime.text.vocabulary import Vocabulary
 
 LETTERS = Vocabulary(
     blank_id=0,

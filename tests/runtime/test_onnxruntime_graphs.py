@@ -14,11 +14,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from sewd_runtime.backends import Options, _onnxruntime, _onnxruntime_graphs
-from sewd_runtime.backends._onnxruntime_graphs import GraphModel
-from sewd_runtime.bundle import open_bundle
-from sewd_runtime.session import pad
-from sewd_runtime.tensorrt_engines import BatchShape, Profile
+from sewd_runtime.bundle.engines import BatchShape, Profile
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.inference.backends import Options, _onnxruntime, _onnxruntime_graphs
+from sewd_runtime.inference.backends._onnxruntime_graphs import GraphModel
+from sewd_runtime.inference.session import pad
 
 NAMES = ("logits", "output_lengths")
 LONGEST = 16_000

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from sewd_runtime import load
-from sewd_runtime.backends import Options, _openvino
-from sewd_runtime.backends._openvino import padded_length
-from sewd_runtime.bundle import Bundle, open_bundle
+from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
-from sewd_runtime.engine import Engine
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError
-from sewd_runtime.golden import check_golden
-from sewd_runtime.session import Session, pad
-from sewd_runtime.variants import find_variant, find_variants
+from sewd_runtime.inference.backends import Options, _openvino
+from sewd_runtime.inference.backends._openvino import padded_length
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.golden import check_golden
+from sewd_runtime.inference.session import Session, pad
+from sewd_runtime.inference.variants import find_variant, find_variants
 
 if (
     importlib.util.find_spec("openvino") is None
@@ -120,7 +120,7 @@ def test_a_classifier() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "int8-dynamic"])
 def test_the_embedded_model(precision: str) -> None:
-    from sewd_runtime.bundle import find_bundle
+    from sewd_runtime.bundle.folder import find_bundle
 
     assert check_golden(open_bundle(find_bundle(None)), precision, provider="openvino", threads=1).passed
 

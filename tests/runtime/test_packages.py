@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sewd_runtime import packages
-from sewd_runtime.packages import ONNXRUNTIME, explain_install, find_packages, find_rivals
+from sewd_runtime.system import packages
+from sewd_runtime.system.packages import ONNXRUNTIME, explain_install, find_packages, find_rivals
 
 Install = Callable[..., None]
 

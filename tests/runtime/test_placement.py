@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from sewd_runtime import load
-from sewd_runtime.backends import Options, _onnxruntime, _placement, _plugins
-from sewd_runtime.backends._placement import check_placement, count_nodes
-from sewd_runtime.bundle import open_bundle
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import FallbackWarning, PrecisionError, ProviderError
-from sewd_runtime.providers import PROVIDERS, Provider
+from sewd_runtime.inference.backends import Options, _onnxruntime, _placement, _plugins
+from sewd_runtime.inference.backends._placement import check_placement, count_nodes
+from sewd_runtime.inference.providers import PROVIDERS, Provider
+from sewd_runtime.inference.variants import default_precision
 from sewd_runtime.recognizer import Recognizer
-from sewd_runtime.variants import default_precision
 
 LEAVES_ALL = "AzureExecutionProvider"
 """In every build of onnxruntime for processors; it takes nodes of its own operators and nothing else."""

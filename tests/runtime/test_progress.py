@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sewd_runtime.progress import show_position, show_progress
+from sewd_runtime.system.progress import show_position, show_progress
 
 
 @pytest.mark.parametrize(

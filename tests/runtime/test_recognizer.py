@@ -11,8 +11,7 @@ import pytest
 import soundfile
 
 from sewd_runtime import Classification, Classifier, Encoder, Recognizer, Transcript, load
-from sewd_runtime.bundle import MANIFEST_NAME, VOCAB_NAME, open_bundle, sha256_of
-from sewd_runtime.engine import Engine
+from sewd_runtime.bundle.folder import MANIFEST_NAME, VOCAB_NAME, open_bundle, sha256_of
 from sewd_runtime.errors import (
     AudioTooShortError,
     AudioValueError,
@@ -23,7 +22,8 @@ from sewd_runtime.errors import (
     PrecisionWarning,
     VocabularyError,
 )
-from sewd_runtime.frames import num_frames
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.text.frames import num_frames
 
 MakeEngine = Callable[[str], Engine]
 RunAlone = Callable[[Engine, np.ndarray], np.ndarray]

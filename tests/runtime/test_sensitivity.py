@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sewd_runtime.bundle import FileEntry, open_bundle
+from sewd_runtime.bundle.folder import FileEntry, open_bundle
+from sewd_runtime.bundle.sensitivity import Group, Sensitivity, Trial, file_name
 from sewd_runtime.cli import main
 from sewd_runtime.errors import ManifestKeyError, ManifestTypeError
-from sewd_runtime.sensitivity import Group, Sensitivity, Trial, file_name
 
 NAME = file_name("int8")
 

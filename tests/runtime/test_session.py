@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime import machine
-from sewd_runtime.backends._onnxruntime import check_device, session_entries
-from sewd_runtime.bundle import open_bundle
-from sewd_runtime.engine import Engine
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
-from sewd_runtime.packages import find_rivals
-from sewd_runtime.providers import PROVIDERS, find_provider
-from sewd_runtime.session import Session, pad
+from sewd_runtime.inference.backends._onnxruntime import check_device, session_entries
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.providers import PROVIDERS, find_provider
+from sewd_runtime.inference.session import Session, pad
+from sewd_runtime.system import machine
+from sewd_runtime.system.packages import find_rivals
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_precision_defaults_to_fp32(tiny_bundle: Path) -> None:
 def test_memory_is_given_back_after_a_large_batch_only() -> None:
     import onnxruntime
 
-    from sewd_runtime.backends._onnxruntime import _run_options
+    from sewd_runtime.inference.backends._onnxruntime import _run_options
 
     small, large = (
         {"input_values": np.zeros((1, 16_000 * seconds), np.float32), "input_lengths": np.array([16_000])}

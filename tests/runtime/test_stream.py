@@ -24,14 +24,14 @@ from sewd_runtime import (
     finish_streams,
     load,
 )
-from sewd_runtime.audio import read_audio
-from sewd_runtime.bundle import Manifest
+from sewd_runtime.audio.reading import read_audio
+from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import Greedy, log_softmax
-from sewd_runtime.engine import Engine
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
-from sewd_runtime.frames import FrameClock
-from sewd_runtime.transcript import Transcript
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.transcript import Transcript
+from sewd_runtime.text.vocabulary import Vocabulary
 
 RATE_HZ = 16_000
 QUICK = Streaming(chunk_s=0.2, right_context_s=0.3, left_context_s=1.0)

@@ -19,11 +19,11 @@ import pytest
 import soundfile
 
 from sewd_runtime import Partial, Word, load
+from sewd_runtime.audio.microphone import open_microphone
 from sewd_runtime.cli import main
 from sewd_runtime.commands import _partials
 from sewd_runtime.commands._partials import InPlace
 from sewd_runtime.errors import MicrophoneError, MissingPackageError
-from sewd_runtime.microphone import open_microphone
 
 Capture = pytest.CaptureFixture[str]
 COMMAND = [sys.executable, "-m", "sewd_runtime.cli", "stream", "--threads", "1"]

@@ -18,16 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewd_runtime import load
-from sewd_runtime.backends import Options, _onnxruntime, _tensorrt
-from sewd_runtime.backends._buckets import BucketedModel, choose_bucket, run_in_buckets
-from sewd_runtime.backends._cuda import call
-from sewd_runtime.backends._onnxruntime_tensorrt import provider_options
-from sewd_runtime.backends._tensorrt import choose_engine
-from sewd_runtime.bundle import Bundle, FileEntry, open_bundle, sha256_of
-from sewd_runtime.errors import EngineMismatchError, MissingPackageError, PrecisionError, ProviderError
-from sewd_runtime.inspection import inspect_bundle
-from sewd_runtime.session import pad
-from sewd_runtime.tensorrt_engines import (
+from sewd_runtime.bundle.engines import (
     BatchShape,
     EngineEntry,
     Profile,
@@ -35,7 +26,16 @@ from sewd_runtime.tensorrt_engines import (
     engine_key,
     engine_name,
 )
-from sewd_runtime.variants import find_variants, whole_profile
+from sewd_runtime.bundle.folder import Bundle, FileEntry, open_bundle, sha256_of
+from sewd_runtime.errors import EngineMismatchError, MissingPackageError, PrecisionError, ProviderError
+from sewd_runtime.inference.backends import Options, _onnxruntime, _tensorrt
+from sewd_runtime.inference.backends._buckets import BucketedModel, choose_bucket, run_in_buckets
+from sewd_runtime.inference.backends._cuda import call
+from sewd_runtime.inference.backends._onnxruntime_tensorrt import provider_options
+from sewd_runtime.inference.backends._tensorrt import choose_engine
+from sewd_runtime.inference.inspection import inspect_bundle
+from sewd_runtime.inference.session import pad
+from sewd_runtime.inference.variants import find_variants, whole_profile
 
 
 def profile(*shapes: tuple[int, int]) -> Profile:

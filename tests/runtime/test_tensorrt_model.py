@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sewd_runtime.backends import Options, _onnxruntime, _tensorrt
-from sewd_runtime.backends._tensorrt import TensorRtModel
-from sewd_runtime.bundle import open_bundle
-from sewd_runtime.session import pad
-from sewd_runtime.tensorrt_engines import BatchShape, Profile
+from sewd_runtime.bundle.engines import BatchShape, Profile
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.inference.backends import Options, _onnxruntime, _tensorrt
+from sewd_runtime.inference.backends._tensorrt import TensorRtModel
+from sewd_runtime.inference.session import pad
 
 NAMES = ("logits", "output_lengths")
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewd_runtime import Transcript
+from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.decode import Hypothesis
-from sewd_runtime.frames import FrameClock
-from sewd_runtime.manifest import CtcEntry
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.vocabulary import Vocabulary
 
 CLOCK = FrameClock(stride=320, sample_rate_hz=16_000)
 TOKENS = {"<pad>": 0, "|": 1, "A": 2, "B": 3}

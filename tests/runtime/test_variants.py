@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from sewd_runtime.bundle import Manifest
+from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.errors import PrecisionError, ProviderError
-from sewd_runtime.providers import PROVIDERS
-from sewd_runtime.variants import DERIVED, default_precision, find_variant, find_variants
+from sewd_runtime.inference.providers import PROVIDERS
+from sewd_runtime.inference.variants import DERIVED, default_precision, find_variant, find_variants
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.errors import TextError, VocabularyError
-from sewd_runtime.manifest import CtcEntry
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 TOKENS = {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "B": 4, "'": 5, "S": 6}
 CTC = CtcEntry(

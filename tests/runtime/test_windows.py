@@ -11,15 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sewd_runtime import Recognizer, long_audio
-from sewd_runtime.bundle import Manifest
+from sewd_runtime import Recognizer
+from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import Greedy
-from sewd_runtime.engine import Engine
-from sewd_runtime.frames import num_frames
-from sewd_runtime.long_audio import Step, transcribe_long
-from sewd_runtime.segmentation import Part, Segmentation
-from sewd_runtime.vocabulary import Vocabulary
-from sewd_runtime.windows import Stitcher, WindowPlan, cut_windows
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.long import steps
+from sewd_runtime.long.segmentation import Part, Segmentation
+from sewd_runtime.long.steps import Step, transcribe_long
+from sewd_runtime.long.windows import Stitcher, WindowPlan, cut_windows
+from sewd_runtime.text.frames import num_frames
+from sewd_runtime.text.vocabulary import Vocabulary
 
 STRIDE, FIELD, VOCAB, RATE_HZ = 320, 400, 8, 16_000
 BLANK, DELIMITER = 0, 1
@@ -169,7 +170,7 @@ def steps(recognizer: Recognizer, blocks: Iterator[np.ndarray], **options: objec
 def test_what_was_broken_off_goes_on_as_if_it_had_not_been(
     local: Recognizer, frames: list[tuple[int, int]], data: st.DataObject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(long_audio, "_GROUP_SAMPLES", 50_000)  # one or two windows
+    monkeypatch.setattr(steps, "_GROUP_SAMPLES", 50_000)  # one or two windows
     samples = sound_of([label for label, count in frames for _ in range(count)])
     all_steps = steps(local, iter([samples]))
     stop = data.draw(st.integers(0, len(all_steps) - 1))

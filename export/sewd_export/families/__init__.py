@@ -15,7 +15,7 @@ from sewd_export.families.convolution import receptive_field
 from sewd_export.families.sew_d import SewDForCtc, SewDForSequenceClassification, SewDModel
 
 if TYPE_CHECKING:
-    from sewd_export.checkpoint import Checkpoint
+    from sewd_export.checkpoint.loading import Checkpoint
 
 __all__ = ["FAMILIES", "Family", "Geometry", "build_module", "check_config", "geometry"]
 

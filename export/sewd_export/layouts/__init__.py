@@ -11,8 +11,8 @@ import onnx_ir as ir
 from sewd_export.bundle import staged
 from sewd_export.errors import ExportError
 from sewd_export.layouts import _onnx_asr, _optimum
-from sewd_runtime.bundle import Bundle, open_bundle
-from sewd_runtime.manifest import Manifest
+from sewd_runtime.bundle.folder import Bundle, open_bundle
+from sewd_runtime.bundle.manifest import Manifest
 
 __all__ = ["LAYOUTS", "Layout", "check_folder", "write_layout"]
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sewd_export.errors import ExportError
-from sewd_runtime.manifest import Tolerance
+from sewd_runtime.bundle.manifest import Tolerance
 
 if TYPE_CHECKING:
     import onnx_ir as ir

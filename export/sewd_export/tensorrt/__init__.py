@@ -11,8 +11,8 @@ from sewd_export.precisions import PRECISIONS, REFERENCE
 from sewd_export.tensorrt.builder import Library, build, capability_here, find_library
 from sewd_export.tensorrt.cache import read_engine, write_engine
 from sewd_export.tensorrt.profiles import PROFILES, ProfileOptions
-from sewd_runtime.bundle import sha256_of
-from sewd_runtime.tensorrt_engines import EngineEntry, Profile, engine_file, engine_key, engine_name
+from sewd_runtime.bundle.engines import EngineEntry, Profile, engine_file, engine_key, engine_name
+from sewd_runtime.bundle.folder import sha256_of
 
 __all__ = ["PROFILES", "BuiltEngine", "EngineOptions", "ProfileOptions", "build_engines", "check_engines"]
 

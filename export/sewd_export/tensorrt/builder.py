@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sewd_export.errors import EngineBuildError
+from sewd_runtime.bundle.engines import Profile
 from sewd_runtime.errors import MissingPackageError
-from sewd_runtime.tensorrt_engines import Profile
 
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 _EXPLAINED = (
@@ -59,7 +59,7 @@ def find_library(*, is_capability_named: bool) -> Library:
 
 def capability_here() -> str:
     """Return the compute capability of the first GPU; raises ProviderError, MissingPackageError."""
-    from sewd_runtime.backends._cuda import compute_capability
+    from sewd_runtime.inference.backends._cuda import compute_capability
 
     return compute_capability()
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from sewd_runtime.machine import cache_folder
+from sewd_runtime.system.machine import cache_folder
 
 
 def read_engine(key: str) -> bytes | None:

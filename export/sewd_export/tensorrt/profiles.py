@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sewd_runtime.tensorrt_engines import BatchShape, Profile
+from sewd_runtime.bundle.engines import BatchShape, Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

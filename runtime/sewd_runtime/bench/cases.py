@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sewd_runtime._types import Samples
-from sewd_runtime.bundle import Bundle
+from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
 from sewd_runtime.errors import AudioTooShortError
-from sewd_runtime.golden import read_golden
-from sewd_runtime.machine import available_cores
+from sewd_runtime.inference.golden import read_golden
+from sewd_runtime.inference.session import pad
 from sewd_runtime.recognizer import Recognizer
-from sewd_runtime.session import pad
+from sewd_runtime.system.machine import available_cores
 
 Model = Recognizer | Classifier | Encoder
 

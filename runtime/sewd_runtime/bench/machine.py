@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sewd_runtime
-from sewd_runtime.machine import available_cores, processor_name
+from sewd_runtime.system.machine import available_cores, processor_name
 
 _PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "openvino")
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from sewd_runtime.progress import show_progress
+from sewd_runtime.system.progress import show_progress
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sewd_runtime.bundle import sha256_of
+from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.commands._shared import parse_count
 from sewd_runtime.errors import HotwordError
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from sewd_runtime._types import AudioSource
 from sewd_runtime.commands._shared import DONE, SOME_FAILED, complain
-from sewd_runtime.engine import Engine
 from sewd_runtime.errors import SewdError
-from sewd_runtime.progress import show_progress
+from sewd_runtime.inference.engine import Engine
+from sewd_runtime.system.progress import show_progress
 
 Result = TypeVar("Result")
 Reader: TypeAlias = "Callable[[str], AudioSource | Exception]"

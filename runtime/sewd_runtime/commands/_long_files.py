@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sewd_runtime._types import AudioSource
-from sewd_runtime.audio import stated_duration_s
-from sewd_runtime.bundle import MANIFEST_NAME, sha256_of
+from sewd_runtime.audio.reading import stated_duration_s
+from sewd_runtime.bundle.folder import MANIFEST_NAME, sha256_of
 from sewd_runtime.commands._shared import complain
 from sewd_runtime.commands._transcripts import beside
 from sewd_runtime.decode import Decoder
-from sewd_runtime.journal import Journal, Task
-from sewd_runtime.long_audio import Step, joined, transcribe_long
-from sewd_runtime.progress import clock_time, show_position
+from sewd_runtime.long.journal import Journal, Task
+from sewd_runtime.long.segmentation import Segmentation
+from sewd_runtime.long.steps import Step, joined, transcribe_long
+from sewd_runtime.long.windows import START
 from sewd_runtime.recognizer import Recognizer
-from sewd_runtime.segmentation import Segmentation
-from sewd_runtime.transcript import Segment, Transcript
-from sewd_runtime.windows import START
+from sewd_runtime.system.progress import clock_time, show_position
+from sewd_runtime.text.transcript import Segment, Transcript
 
 _JOURNAL = ".partial.jsonl"
 

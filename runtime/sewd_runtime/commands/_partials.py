@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from sewd_runtime.formats import word_as_dict
-from sewd_runtime.stream import Partial
-from sewd_runtime.transcript import Word
+from sewd_runtime.streaming.stream import Partial
+from sewd_runtime.text.formats import word_as_dict
+from sewd_runtime.text.transcript import Word
 
 Show: TypeAlias = "Callable[[Partial], None]"
 

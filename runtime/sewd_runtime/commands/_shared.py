@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
 from sewd_runtime.errors import FallbackWarning, PrecisionWarning, TaskError
+from sewd_runtime.inference.providers import PROVIDERS
 from sewd_runtime.loading import load
-from sewd_runtime.providers import PROVIDERS
 from sewd_runtime.recognizer import Recognizer
 
 DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141

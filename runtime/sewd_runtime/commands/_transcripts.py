@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from sewd_runtime.commands._files import Writer, printer
-from sewd_runtime.formats import FORMATS, Format, as_dict
-from sewd_runtime.transcript import Transcript
+from sewd_runtime.text.formats import FORMATS, Format, as_dict
+from sewd_runtime.text.transcript import Transcript
 
 OUTPUT = """\
 output:

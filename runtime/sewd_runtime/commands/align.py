@@ -18,8 +18,8 @@ from sewd_runtime.commands._shared import (
     load_recognizer,
 )
 from sewd_runtime.commands._transcripts import OUTPUT, add_output, choose_writer, find_misuse
-from sewd_runtime.formats import FORMATS
-from sewd_runtime.transcript import Transcript
+from sewd_runtime.text.formats import FORMATS
+from sewd_runtime.text.transcript import Transcript
 
 HELP = "Write when each word of a known text is said in a recording."
 EPILOG = OUTPUT + EXIT_CODES

@@ -12,7 +12,7 @@ from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._files import OUTPUT, add_files, printer, read_short, run_files
 from sewd_runtime.commands._shared import EXIT_CODES, add_model, load_model
 from sewd_runtime.errors import TaskError
-from sewd_runtime.transcript import Classification
+from sewd_runtime.text.transcript import Classification
 
 HELP = "Write the label of recordings."
 EPILOG = OUTPUT + EXIT_CODES

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from sewd_runtime.bundle import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle, open_bundle
 from sewd_runtime.commands._shared import DONE, EXIT_CODES, SOME_FAILED, WHICH_MODEL, parse_count
-from sewd_runtime.diagnosis import Choice, Diagnosis, diagnose
+from sewd_runtime.inference.diagnosis import Choice, Diagnosis, diagnose
 
 HELP = "Show what this machine can run, and what is in the way of the rest."
 EPILOG = f"""\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sewd_runtime.commands._shared import DONE, EXIT_CODES, SOME_FAILED, WHICH_MODEL, add_choice
-from sewd_runtime.inspection import inspect_bundle
+from sewd_runtime.inference.inspection import inspect_bundle
 
 HELP = "Show a bundle, check its hashes, rerun its golden utterance."
 EPILOG = EXIT_CODES

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_runtime.audio import stream_audio
+from sewd_runtime.audio.microphone import BLOCK_S, open_microphone
+from sewd_runtime.audio.reading import stream_audio
 from sewd_runtime.commands._decoding import add_decoding, decoder_of, find_decoding_misuse
 from sewd_runtime.commands._partials import InPlace, JsonLines, Show, show_lines
 from sewd_runtime.commands._shared import (
@@ -29,8 +30,7 @@ from sewd_runtime.commands._shared import (
     parse_count,
 )
 from sewd_runtime.errors import AudioError, AudioValueError
-from sewd_runtime.microphone import BLOCK_S, open_microphone
-from sewd_runtime.stream import Stream, Streaming
+from sewd_runtime.streaming.stream import Stream, Streaming
 
 Blocks: TypeAlias = "Generator[NDArray[Any], None, None]"
 

@@ -25,8 +25,8 @@ from sewd_runtime.commands._long_files import (
 )
 from sewd_runtime.commands._shared import EXIT_CODES, USAGE, add_model, complain, load_recognizer
 from sewd_runtime.commands._transcripts import OUTPUT, add_output, choose_writer, find_misuse
-from sewd_runtime.formats import FORMATS
-from sewd_runtime.transcript import Transcript
+from sewd_runtime.text.formats import FORMATS
+from sewd_runtime.text.transcript import Transcript
 
 HELP = "Write what is said in recordings."
 EPILOG = OUTPUT + LONG_FILES + EXIT_CODES

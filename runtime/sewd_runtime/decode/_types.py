@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

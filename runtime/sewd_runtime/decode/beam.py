@@ -19,7 +19,7 @@ from sewd_runtime.decode.fusion import Compiled, build_automata, compile_tables
 from sewd_runtime.decode.language_model import LanguageModel
 from sewd_runtime.decode.language_scores import Weights
 from sewd_runtime.errors import DecodingError
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 _COMPACT_ABOVE = 20_000
 """Prefixes that a stream holds before it forgets those no beam begins with."""

@@ -12,7 +12,7 @@ from sewd_runtime.decode.language_model import LanguageModel, choose_case
 from sewd_runtime.decode.language_scores import CharacterScores, Weights, WordScores
 from sewd_runtime.decode.lexicon import compile_lexicon
 from sewd_runtime.errors import DecodingError, HotwordError, LexiconError, TextError
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

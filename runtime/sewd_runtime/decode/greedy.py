@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sewd_runtime.decode._types import Hypothesis
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from sewd_runtime.errors import LanguageModelError, MissingPackageError
-from sewd_runtime.vocabulary import Vocabulary
+from sewd_runtime.text.vocabulary import Vocabulary
 
 Level = Literal["word", "character"]
 

@@ -1,0 +1,84 @@
+"""From a checkpoint's tokenizer files to what the runtime needs of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import Wav2Vec2CTCTokenizer
+
+from sewd_export.checkpoint.json_files import read_json
+from sewd_export.errors import TokenizerError, UnsupportedConfigError
+from sewd_runtime.bundle.manifest import CtcEntry
+
+# Both decode to text in the same way.
+_TOKENIZERS = frozenset({"Wav2Vec2CTCTokenizer", "Wav2Vec2Tokenizer"})
+
+
+def read_vocabulary(folder: Path, *, blank_id: int | None) -> tuple[dict[str, int], CtcEntry]:
+    """Return (token → id, the manifest's `ctc` entry) of a CTC checkpoint.
+
+    folder: holds vocab.json, and often tokenizer_config.json, added_tokens.json and special_tokens_map.json.
+    blank_id: what config.json calls the blank (`pad_token_id`); None: the tokenizer's pad token is believed.
+
+    Every id has the token that the original decodes it to: of two tokens with one id, the one that is read.
+    Raises TokenizerError, UnsupportedConfigError.
+    """
+    tokenizer = _load(folder)
+    if tokenizer.replace_word_delimiter_char != " ":
+        raise UnsupportedConfigError(
+            f"{folder / 'tokenizer_config.json'}: replace_word_delimiter_char is "
+            f"{tokenizer.replace_word_delimiter_char!r}; only a space between words is supported"
+        )
+    tokens = _tokens(tokenizer, folder)
+    # transformers reads "None" as the delimiter when none is set: null unless there is a token of that name.
+    delimiter = tokenizer.word_delimiter_token
+    return tokens, CtcEntry(
+        blank_id=_blank_id(tokenizer, tokens, blank_id, folder),
+        unknown_token=tokenizer.unk_token,
+        word_delimiter=delimiter if delimiter in {*tokens, tokenizer.unk_token} else None,
+        do_lower_case=bool(tokenizer.do_lower_case),
+        clean_up_spaces=bool(tokenizer.clean_up_tokenization_spaces),
+    )
+
+
+def _load(folder: Path) -> Any:
+    if not (folder / "vocab.json").is_file():
+        raise TokenizerError(f"{folder}: a CTC model needs vocab.json; copy it from the fine-tuning run")
+    config_file = folder / "tokenizer_config.json"
+    kind = read_json(config_file).get("tokenizer_class") if config_file.is_file() else None
+    if kind is not None and kind not in _TOKENIZERS:
+        raise UnsupportedConfigError(
+            f"{config_file}: tokenizer_class is {kind!r}; supported are {', '.join(sorted(_TOKENIZERS))}"
+        )
+    try:
+        return Wav2Vec2CTCTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # transformers raises whatever the bad file made it trip over
+        raise TokenizerError(f"{folder}: the tokenizer's files cannot be read: {error}") from error
+
+
+def _tokens(tokenizer: Any, folder: Path) -> dict[str, int]:
+    known = {*tokenizer.decoder, *tokenizer.added_tokens_decoder}
+    if not all(isinstance(token_id, int) and token_id >= 0 for token_id in known):
+        raise TokenizerError(f"{folder / 'vocab.json'}: every id must be a whole number, 0 or greater")
+    ids = sorted(known)
+    names = tokenizer.convert_ids_to_tokens(ids)
+    tokens = dict(zip(names, ids, strict=True))
+    if len(tokens) < len(ids):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise TokenizerError(
+            f"{folder}: {twice} have two ids each; rename one of them in vocab.json or in the added tokens"
+        )
+    return tokens
+
+
+def _blank_id(tokenizer: Any, tokens: dict[str, int], blank_id: int | None, folder: Path) -> int:
+    pad_token = tokenizer.pad_token
+    if pad_token is None or pad_token not in tokens:
+        raise TokenizerError(f"{folder}: no token of the vocabulary is the pad token, which is the CTC blank")
+    if blank_id is not None and blank_id != tokens[pad_token]:
+        raise TokenizerError(
+            f"{folder}: config.json says that the blank is {blank_id} (pad_token_id), the tokenizer says "
+            f"{tokens[pad_token]} ({pad_token!r}); correct the one that is wrong"
+        )
+    return tokens[pad_token]

@@ -1,0 +1,66 @@
+"""A bundle's graphs in onnxruntime's own format, and the operators that a reduced build of it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from sewd_export.bundle import staged
+from sewd_export.errors import ExportError
+from sewd_export.layouts import check_folder
+from sewd_runtime.bundle.folder import open_bundle
+
+OPERATORS_NAME = "required_operators.config"
+
+
+def write_ort(bundle: str | Path, out: str | Path | None = None) -> Path:
+    """Write `model.<precision>.ort` of each precision and `required_operators.config`; return the folder.
+
+    The graphs are optimised for any processor: without the blocked convolutions of x86-64 (NCHWc). The
+    configuration is for `--include_ops_by_config` of onnxruntime's build.
+    out: None is `<bundle>-ort`; a folder written before is replaced. Raises ExportError, BundleError.
+    """
+    from onnxruntime.tools.convert_onnx_models_to_ort import OptimizationStyle, convert_onnx_models_to_ort
+
+    opened = open_bundle(Path(bundle))
+    opened.verify()
+    files = [entry.file for entry in opened.manifest.precisions.values()]
+    own = {OPERATORS_NAME, *(str(Path(file).with_suffix(".ort")) for file in files)}
+    target = Path(out) if out is not None else opened.path.with_name(f"{opened.path.name}-ort")
+    with staged(target, check=lambda folder: check_folder(folder, own)) as folder:
+        try:
+            with _quiet():
+                convert_onnx_models_to_ort(
+                    opened.path, output_dir=folder, optimization_styles=[OptimizationStyle.Fixed]
+                )
+        except Exception as error:  # onnxruntime's errors share no base but this
+            raise ExportError(f"{opened.path}: onnxruntime cannot write its own format: {error}") from error
+        _name_no_folder(folder / OPERATORS_NAME)
+        written = {path.name for path in folder.iterdir()}
+        if written != own:
+            raise ExportError(f"{opened.path}: onnxruntime wrote {', '.join(sorted(written))}")
+    return target
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep off the terminal what the converter prints, logs and leaves open; what fails is raised."""
+    level = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            yield
+    finally:
+        logging.disable(level)
+
+
+def _name_no_folder(path: Path) -> None:
+    """Leave the names of the models in the comments, without the temporary folder they were in."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [f"# - {Path(line[4:]).name}" if line.startswith("# - ") else line for line in lines]
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")

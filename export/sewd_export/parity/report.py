@@ -1,0 +1,122 @@
+"""What a comparison with the original found, as numbers and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sewd_export.errors import ParityError
+from sewd_runtime.bundle.manifest import Parity, Tolerance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """How one utterance compared; the agreements are None where the task has none.
+
+    movement: how far the original's output moves when its input is rounded otherwise.
+    words, wrong_words, original_wrong_words: of the utterance's transcript; zeros where it has none.
+    """
+
+    name: str
+    max_abs: float
+    movement: float
+    peak: float
+    relative: float
+    label_agreement: float | None
+    transcript_agreement: bool | None
+    words: int = 0
+    wrong_words: int = 0
+    original_wrong_words: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityReport:
+    """How one precision compared with the original, and a batch with its items."""
+
+    precision: str
+    tolerance: Tolerance
+    cases: tuple[Case, ...]
+    batch_error: float
+
+    @property
+    def evidence(self) -> Parity:
+        """The worst errors and the mean agreements, as the manifest keeps them."""
+        labels = [case.label_agreement for case in self.cases if case.label_agreement is not None]
+        texts = [case.transcript_agreement for case in self.cases if case.transcript_agreement is not None]
+        words = sum(case.words for case in self.cases)
+        return Parity(
+            cases=len(self.cases),
+            max_abs=float(np.max([case.max_abs for case in self.cases])),  # NaN wins, unlike with max()
+            relative=float(np.max([case.relative for case in self.cases])),
+            batch_error=self.batch_error,
+            label_agreement=float(np.mean(labels)) if labels else None,
+            transcript_agreement=float(np.mean(texts)) if texts else None,
+            words=words,
+            wer=sum(case.wrong_words for case in self.cases) / words if words else None,
+            original_wer=sum(case.original_wrong_words for case in self.cases) / words if words else None,
+        )
+
+    @property
+    def failures(self) -> list[str]:
+        """One line for each bound that is missed; NaN misses every bound."""
+        limits = self.tolerance
+        lines = [
+            f"{case.name}: {kind} error {error:.2e} exceeds {limit:.0e}"
+            for case in self.cases
+            for kind, error, limit in (
+                ("absolute", case.max_abs, limits.max_abs_at(case.peak, movement=case.movement)),
+                ("relative", case.relative, limits.relative),
+            )
+            if not error <= limit
+        ]
+        if not self.batch_error <= limits.batch_error:
+            lines.append(
+                f"batches: an item differs by {self.batch_error:.2e}, more than {limits.batch_error:.0e}"
+            )
+        return lines
+
+    def check(self) -> None:
+        """Raise ParityError that lists every missed bound."""
+        if self.failures:
+            raise ParityError(f"{self.precision} is not the original: {'; '.join(self.failures)}")
+
+    def __str__(self) -> str:
+        """Return the table that is printed with every export; "moves" is the original's own uncertainty."""
+        rows = [("utterance", "max abs", "moves", "relative", "labels", "text")]
+        rows += [
+            (
+                case.name,
+                f"{case.max_abs:.1e}",
+                f"{case.movement:.1e}",
+                f"{case.relative:.1e}",
+                "" if case.label_agreement is None else f"{case.label_agreement:.2%}",
+                ""
+                if case.transcript_agreement is None
+                else ("equal" if case.transcript_agreement else "DIFFERS"),
+            )
+            for case in self.cases
+        ]
+        rows.append(("batch against one by one", f"{self.batch_error:.1e}", "", "", "", ""))
+        limits = self.tolerance
+        rows.append(("tolerance", f"{limits.max_abs:.0e}", "", f"{limits.relative:.0e}", "", ""))
+        return "\n".join([f"{self.precision} against the original", *_aligned(rows), *self._word_errors()])
+
+    def _word_errors(self) -> list[str]:
+        found = self.evidence
+        if found.wer is None:
+            return []
+        return [
+            f"word error rate {found.wer:.2%}, the original's {found.original_wer:.2%}: {found.words} words"
+        ]
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Pad the first column to the right, the others to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [
+        [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        for row in rows
+    ]
+    return ["  ".join(row).rstrip() for row in cells]

@@ -1,0 +1,90 @@
+"""What the manifest says of an engine that TensorRT built ahead of time (docs/bundle.md is normative)."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from sewd_runtime.bundle.schema import Rule, to_plain
+
+BUILDERS = ("tensorrt", "tensorrt-rtx")
+
+_Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
+_BuilderName: TypeAlias = Annotated[
+    str, Rule(must=f"one of {', '.join(BUILDERS)}", holds=lambda value: value in BUILDERS)
+]
+_Capability: TypeAlias = Annotated[
+    str,
+    Rule(must="a compute capability like 8.9", holds=lambda value: bool(re.fullmatch(r"\d+\.\d", value))),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchShape:
+    """So many recordings of so many samples each."""
+
+    batch: _Positive
+    samples: _Positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The shapes that an engine is built for: the smallest, the one it is fastest at, the largest."""
+
+    min: BatchShape
+    opt: BatchShape
+    max: BatchShape
+
+    @property
+    def is_ordered(self) -> bool:
+        """Tell whether no side shrinks from the smallest to the largest."""
+        shapes = (self.min, self.opt, self.max)
+        sides = ([shape.batch for shape in shapes], [shape.samples for shape in shapes])
+        return all(side == sorted(side) for side in sides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEntry:
+    """One engine of the bundle.
+
+    precision: whose model it was built from; compute_capability: of the GPUs that run it, e.g. `8.9`.
+    key: of all that decides what it is, as `engine_key` says.
+    """
+
+    file: str
+    precision: str
+    builder: _BuilderName
+    version: str
+    compute_capability: _Capability
+    profiles: tuple[Profile, ...]
+    key: str
+
+    @property
+    def name(self) -> str:
+        """Its name in the manifest."""
+        return engine_name(self.precision, self.builder, self.compute_capability)
+
+
+def engine_name(precision: str, builder: str, compute_capability: str) -> str:
+    """Return the name of an engine in the manifest: `fp16.tensorrt-rtx.sm89`."""
+    return f"{precision}.{builder}.sm{compute_capability.replace('.', '')}"
+
+
+def engine_file(name: str) -> str:
+    """Return the name of an engine's file."""
+    return f"model.{name}.engine"
+
+
+def engine_key(
+    model_sha256: str, *, builder: str, version: str, compute_capability: str, profiles: tuple[Profile, ...]
+) -> str:
+    """Return the sha256 of everything that decides what a builder makes, as JSON with sorted keys."""
+    facts = {
+        "model": model_sha256,
+        "builder": builder,
+        "version": version,
+        "compute_capability": compute_capability,
+        "profiles": to_plain(profiles),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

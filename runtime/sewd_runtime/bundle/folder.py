@@ -1,0 +1,176 @@
+"""The bundle on disk: a manifest, and files that are checked before they are used."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sewd_runtime.bundle.manifest import (
+    FORMAT_VERSION,
+    GOLDEN_NAME,
+    LABELS_NAME,
+    MANIFEST_NAME,
+    VOCAB_NAME,
+    CtcEntry,
+    FileEntry,
+    Manifest,
+    Parity,
+    PrecisionEntry,
+    Provenance,
+    Tolerance,
+)
+from sewd_runtime.errors import (
+    BundleError,
+    BundleFileMissingError,
+    BundleHashError,
+    BundleNotFoundError,
+    BundlePathError,
+    ManifestTypeError,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "GOLDEN_NAME",
+    "LABELS_NAME",
+    "MANIFEST_NAME",
+    "VOCAB_NAME",
+    "Bundle",
+    "CtcEntry",
+    "FileEntry",
+    "Manifest",
+    "Parity",
+    "PrecisionEntry",
+    "Provenance",
+    "Tolerance",
+    "find_bundle",
+    "open_bundle",
+    "sha256_of",
+]
+
+_MAX_MANIFEST_BYTES = 4 << 20  # a manifest has a few kilobytes; more is a mistake or an attack
+_MODELS = Path(__file__).parents[1] / "models"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal, read a megabyte at a time."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle's folder and its manifest; files are checked when they are asked for."""
+
+    path: Path
+    manifest: Manifest
+
+    def path_of(self, name: str) -> Path:
+        """Return the path of a file of the bundle, after its size and sha256 were found right.
+
+        Raises BundleFileMissingError, BundlePathError for a link that leaves the folder, BundleHashError.
+        """
+        entry = self._entry(name)
+        path = self._inside(name)
+        size = path.stat().st_size
+        if size != entry.size_bytes:
+            raise BundleHashError(
+                f"{path}: has {size} bytes, the manifest says {entry.size_bytes}; copy or export it again"
+            )
+        _check_digest(path, sha256_of(path), entry)
+        return path
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return the content of a small file of the bundle, checked as in ``path_of``."""
+        entry = self._entry(name)
+        path = self._inside(name)
+        with path.open("rb") as file:
+            content = file.read(entry.size_bytes + 1)  # never more than the manifest allows
+        _check_digest(path, hashlib.sha256(content).hexdigest(), entry)
+        return content
+
+    def read_text(self, name: str) -> str:
+        """Return a small UTF-8 file of the bundle, checked as in ``path_of``."""
+        try:
+            return self.read_bytes(name).decode()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"{self.path / name}: not UTF-8: {error}") from error
+
+    def verify(self) -> None:
+        """Check every file of the manifest; raises the failure, or one BundleError that lists all of them."""
+        failures: list[BundleError] = []
+        for name in sorted(self.manifest.files):
+            try:
+                self.path_of(name)
+            except BundleError as error:  # noqa: PERF203 - all failures are collected
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise BundleError(f"{len(failures)} files are bad: {'; '.join(map(str, failures))}")
+
+    def _entry(self, name: str) -> FileEntry:
+        if name not in self.manifest.files:
+            raise BundleFileMissingError(f"{self.path}: the manifest has no file {name!r}")
+        return self.manifest.files[name]
+
+    def _inside(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise BundleFileMissingError(
+                f"{path}: missing, though the manifest names it; copy the whole folder"
+            )
+        if path.resolve().parent != self.path.resolve():
+            raise BundlePathError(f"{path}: a link that leaves the bundle; put the file itself there")
+        return path
+
+
+def _check_digest(path: Path, digest: str, entry: FileEntry) -> None:
+    if digest != entry.sha256:
+        raise BundleHashError(
+            f"{path}: sha256 is {digest[:12]}..., the manifest says {entry.sha256[:12]}...; "
+            f"copy or export the bundle again"
+        )
+
+
+def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Open a bundle: read its manifest strictly; files are checked later, when used.
+
+    Raises BundleNotFoundError, or what ``Manifest.from_json`` raises.
+    """
+    folder = Path(path)
+    source = folder / MANIFEST_NAME
+    if not source.is_file():
+        missing = f"{source} does not exist" if folder.is_dir() else "no such folder"
+        raise BundleNotFoundError(f"{folder}: not a bundle: {missing}")
+    with source.open("rb") as file:
+        content = file.read(_MAX_MANIFEST_BYTES + 1)
+    if len(content) > _MAX_MANIFEST_BYTES:
+        raise ManifestTypeError(f"{source}: more than {_MAX_MANIFEST_BYTES} bytes; not a manifest")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise ManifestTypeError(f"{source}: not UTF-8: {error}") from error
+    return Bundle(path=folder, manifest=Manifest.from_json(text, where=str(source)))
+
+
+def find_bundle(path: str | os.PathLike[str] | None) -> Path:
+    """Return a bundle's folder: a path, an embedded model's name, or None for the default embedded model.
+
+    Raises BundleNotFoundError that names the embedded models.
+    """
+    embedded = sorted(folder.parent.name for folder in _MODELS.glob(f"*/{MANIFEST_NAME}"))
+    if path is None:
+        if not embedded:
+            raise BundleNotFoundError("this installation has no embedded model; give the path of a bundle")
+        return _MODELS / ("digits" if "digits" in embedded else embedded[0])
+    if Path(path).exists():
+        return Path(path)
+    if os.fspath(path) in embedded:
+        return _MODELS / os.fspath(path)
+    names = ", ".join(embedded) or "none"
+    raise BundleNotFoundError(
+        f"{os.fspath(path)}: no such folder, nor an embedded model (there are: {names})"
+    )

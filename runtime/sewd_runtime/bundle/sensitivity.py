@@ -1,0 +1,96 @@
+"""What a precision keeps in float32 and why: `sensitivity.<precision>.json` (docs/bundle.md is normative)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias, cast
+
+from sewd_runtime.bundle.schema import Rule, build, parse_json, to_plain
+
+MEASURES = {"wer": "word error rate", "disagreement": "share of transcripts unlike float32's"}
+
+_Measure: TypeAlias = Annotated[
+    str, Rule(must=f"one of {', '.join(MEASURES)}", holds=lambda value: value in MEASURES)
+]
+_Count: TypeAlias = Annotated[int, Rule(must=">= 0", holds=lambda value: value >= 0)]
+_Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
+_Amount: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: value >= 0)]
+_Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 0 <= value <= 1)]
+
+
+def file_name(precision: str) -> str:
+    """Return the name of the file that says what a precision keeps."""
+    return f"sensitivity.{precision}.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Products that read one input, and so are converted or kept together.
+
+    moved: share of a frame's probability that goes to other labels with this group alone converted, the mean
+        over frames (total variation distance).
+    multiplications: its share of those of all groups.
+    """
+
+    products: tuple[str, ...]
+    moved: _Share
+    multiplications: _Share
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One model that was tried: how many groups it kept, and the increase that was measured."""
+
+    kept: _Count
+    increase: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """The search for the fewest groups to keep, in percentage points above float32.
+
+    words: of the transcripts; 0 where there are none. groups: in the order in which they are kept; empty
+    where nothing had to be, for then none was measured.
+    """
+
+    measure: _Measure
+    max_increase: _Amount
+    increase: float
+    recordings: _Positive
+    words: _Count
+    trials: tuple[Trial, ...]
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> "Sensitivity":
+        """Read the file strictly; raises ManifestKeyError or ManifestTypeError."""
+        return cast(Sensitivity, build(cls, parse_json(text, where=where), where=where))
+
+    def to_json(self, *, where: str) -> str:
+        """Write the file; raises what `from_json` would raise."""
+        text = json.dumps(to_plain(self), indent=2, ensure_ascii=False) + "\n"
+        self.from_json(text, where=where)
+        return text
+
+    @property
+    def kept(self) -> tuple[Group, ...]:
+        """The groups that stay in float32."""
+        return tuple(group for group in self.groups if group.kept)
+
+    def describe(self, precision: str) -> Iterator[str]:
+        """Yield what is kept and why, a line for each group."""
+        on = f"{self.recordings} recordings" + (f", {self.words} words" if self.words else "")
+        yield (
+            f"{precision}: {MEASURES[self.measure]} {self.increase:+.2f} percentage points against float32, "
+            f"at most {self.max_increase:+g} allowed ({on})"
+        )
+        if not self.kept:
+            yield "kept in float32: nothing, the bound holds without"
+            return
+        share = sum(group.multiplications for group in self.kept)
+        count = f"{len(self.kept)} of {len(self.groups)} groups of products"
+        yield f"kept in float32: {count}, {share:.1%} of their multiplications"
+        for group in self.kept:
+            yield f"  {group.moved:.1e}  {group.multiplications:>6.1%}  {', '.join(group.products)}"
+        yield "  (probability that moves with that group alone converted; share of multiplications; products)"

@@ -1,0 +1,1 @@
+"""A bundle's model, run by an inference library."""

@@ -1,0 +1,100 @@
+"""Few shapes for many recordings: batches are padded to buckets, which changes no result."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewd_runtime.bundle.engines import BatchShape, Profile
+from sewd_runtime.inference.backends import Model, Tensor
+from sewd_runtime.inference.backends._openvino import padded_length
+
+Feed = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """A shape that a batch is padded to, and the place of the profile that takes it."""
+
+    profile: int
+    shape: BatchShape
+
+
+def choose_bucket(batch: int, num_samples: int, profiles: Sequence[Profile]) -> Bucket:
+    """Return the bucket of the first profile that takes recordings so long; of its largest batch at most.
+
+    Batches are padded to powers of two, samples as ``padded_length`` says, both to no less than the profile's
+    smallest and no more than its largest. Raises ValueError where no profile is long enough.
+    """
+    for place, profile in enumerate(profiles):
+        if num_samples <= profile.max.samples:
+            samples = min(max(padded_length(num_samples), profile.min.samples), profile.max.samples)
+            items = min(max(1 << (batch - 1).bit_length(), profile.min.batch), profile.max.batch)
+            return Bucket(profile=place, shape=BatchShape(batch=items, samples=samples))
+    longest = max(profile.max.samples for profile in profiles)
+    raise ValueError(
+        f"{num_samples} samples are more than the {longest} that it was built for; cut the recording, or "
+        f"export with a longer --profile"
+    )
+
+
+def run_in_buckets(
+    run: Callable[[Bucket, Feed], Sequence[NDArray[Any]]], feed: Feed, profiles: Sequence[Profile]
+) -> list[NDArray[Any]]:
+    """Run a batch in parts that fit, each padded to its bucket; leave out what the padding gave.
+
+    run: gives the output and the lengths, as arrays that nothing else holds.
+    """
+    values, lengths = feed["input_values"], feed["input_lengths"]
+    if lengths.shape != values.shape[:1]:
+        raise ValueError(f"{values.shape} samples with {lengths.shape} lengths")
+    parts: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    start = 0
+    while start < len(values) or not parts:
+        bucket = choose_bucket(len(values) - start, values.shape[1], profiles)
+        stop = start + bucket.shape.batch
+        parts.append(_run_part(run, bucket, values[start:stop], lengths[start:stop]))
+        start = stop
+    outputs, frames = zip(*parts, strict=True)
+    num_frames = int(max(part.max() for part in frames))
+    if outputs[0].ndim == 3:
+        outputs = tuple(output[:, :num_frames] for output in outputs)
+    return [np.concatenate(outputs), np.concatenate(frames)]
+
+
+def _run_part(
+    run: Callable[[Bucket, Feed], Sequence[NDArray[Any]]],
+    bucket: Bucket,
+    values: NDArray[Any],
+    lengths: NDArray[Any],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    missing = bucket.shape.batch - len(values)
+    padding = ((0, missing), (0, bucket.shape.samples - values.shape[1]))
+    # What is added is silence, as long as the first recording.
+    padded = {
+        "input_values": np.pad(values, padding),
+        "input_lengths": np.append(lengths, np.repeat(lengths[:1], missing)),
+    }
+    output, frames = run(bucket, padded)
+    return output[: len(values)], frames[: len(values)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketedModel:
+    """A model that is given only shapes of its buckets."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    profiles: tuple[Profile, ...]
+    _model: Model
+
+    @classmethod
+    def of(cls, model: Model, profiles: tuple[Profile, ...]) -> "BucketedModel":
+        """Wrap a model that takes the profiles' shapes."""
+        return cls(inputs=tuple(model.inputs), outputs=tuple(model.outputs), profiles=profiles, _model=model)
+
+    def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
+        """Run one batch, in parts where it is larger than any profile takes."""
+        return run_in_buckets(lambda _, padded: self._model.run(names, padded), feed, self.profiles)

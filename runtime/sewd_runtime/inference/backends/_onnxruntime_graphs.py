@@ -1,0 +1,135 @@
+"""CUDA graphs in onnxruntime: for each bucket, buffers on the device and the graph of one run.
+
+What onnxruntime asks (its page on the CUDA execution provider, "Using CUDA Graphs"): a graph reads and writes
+fixed addresses and has fixed shapes, lasts as long as its session, and all runs come from one thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewd_runtime.bundle.engines import BatchShape, Profile
+from sewd_runtime.inference.backends import Tensor
+from sewd_runtime.inference.backends._buckets import Bucket, Feed, run_in_buckets
+
+SETTING = "enable_cuda_graph"
+"""The option of onnxruntime's CUDA provider that asks for graphs."""
+
+_GRAPH_ID = "gpu_graph_id"
+_NO_GRAPH = "-1"
+_MOST_GRAPHS = 32  # batches of further shapes run without
+_SAME = 1e-2  # of the largest output: the kernels are the same, their order of summation may not be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """A bucket's buffers on the device, which its graph reads and writes."""
+
+    binding: Any
+    options: Any
+    inputs: Mapping[str, Any]
+    outputs: Sequence[Any]
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sewd-cuda-graphs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphModel:
+    """A session that was opened with ``SETTING``; runs wait for one another.
+
+    device: of the buffers, and its number. Batches longer than the profiles take run without a graph.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    profiles: tuple[Profile, ...]
+    _session: Any
+    _device: tuple[str, int]
+    _bound: dict[BatchShape, _Bound] = field(default_factory=dict)
+    _thread: ThreadPoolExecutor = field(default_factory=_one_thread)
+
+    def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
+        """Run one batch, in parts where it is larger than any profile takes."""
+        return self._thread.submit(self._run, names, feed).result()
+
+    def _run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
+        if feed["input_values"].shape[1] > max(profile.max.samples for profile in self.profiles):
+            return self._run_freely(names, feed)
+        return run_in_buckets(partial(self._run_bucket, names), feed, self.profiles)
+
+    def _run_freely(self, names: Sequence[str], feed: Feed) -> list[NDArray[Any]]:
+        outputs: list[NDArray[Any]] = self._session.run(list(names), dict(feed), _run_options(_NO_GRAPH))
+        return outputs
+
+    def _run_bucket(self, names: Sequence[str], bucket: Bucket, feed: Feed) -> Sequence[NDArray[Any]]:
+        if bucket.shape in self._bound:
+            return self._replay(self._bound[bucket.shape], feed)
+        wanted = self._run_freely(names, feed)
+        if len(self._bound) < _MOST_GRAPHS:
+            bound = self._capture(names, bucket.shape, wanted)
+            _check_replay(bucket.shape, self._replay(bound, feed), wanted)
+            self._bound[bucket.shape] = bound
+        return wanted
+
+    def _capture(self, names: Sequence[str], shape: BatchShape, like: Sequence[NDArray[Any]]) -> _Bound:
+        """Bind buffers for a bucket, and let onnxruntime capture a run of recordings of one sample.
+
+        No recording that gives a frame is so short: a graph that holds on to these lengths gives it none.
+        """
+        from onnxruntime import OrtValue
+
+        shortest = {
+            "input_values": np.zeros((shape.batch, shape.samples), np.float32),
+            "input_lengths": np.ones(shape.batch, np.int64),
+        }
+        inputs = {
+            name: OrtValue.ortvalue_from_numpy(array, *self._device) for name, array in shortest.items()
+        }
+        outputs = [
+            OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype, *self._device) for array in like
+        ]
+        binding = self._session.io_binding()
+        for name, value in inputs.items():
+            binding.bind_ortvalue_input(name, value)
+        for name, value in zip(names, outputs, strict=True):
+            binding.bind_ortvalue_output(name, value)
+        options = _run_options(str(len(self._bound) + 1))
+        self._session.run_with_iobinding(binding, options)
+        return _Bound(binding=binding, options=options, inputs=inputs, outputs=outputs)
+
+    def _replay(self, bound: _Bound, feed: Feed) -> list[NDArray[Any]]:
+        for name, value in bound.inputs.items():
+            value.update_inplace(np.ascontiguousarray(feed[name]))
+        self._session.run_with_iobinding(bound.binding, bound.options)
+        # On the processor, where this is tested, `numpy` is the buffer itself.
+        return [np.array(value.numpy()) for value in bound.outputs]
+
+
+def _run_options(graph_id: str) -> Any:
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    options.add_run_config_entry(_GRAPH_ID, graph_id)
+    return options
+
+
+def _check_replay(shape: BatchShape, found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]]) -> None:
+    """Raise RuntimeError unless a graph follows its inputs: what ran on the processor is not in it.
+
+    It was captured with other samples and lengths, and gives here what the session gives without it.
+    """
+    (output, frames), (wanted_output, wanted_frames) = found, wanted
+    limit = _SAME * float(np.abs(wanted_output).max(initial=0))
+    is_same = np.array_equal(frames, wanted_frames)
+    if not is_same or not np.allclose(output, wanted_output, rtol=0, atol=limit):
+        raise RuntimeError(
+            f"the CUDA graph of {shape.batch} recordings of {shape.samples} samples does not give what the "
+            f"model gives without it; load it without {SETTING}"
+        )

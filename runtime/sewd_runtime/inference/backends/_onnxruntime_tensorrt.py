@@ -1,0 +1,49 @@
+"""Models in TensorRT through onnxruntime, which builds an engine when it first loads a model and keeps it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from sewd_runtime.bundle.engines import BatchShape, Profile
+from sewd_runtime.inference.backends import Options, _onnxruntime
+from sewd_runtime.inference.backends._buckets import BucketedModel
+from sewd_runtime.inference.backends._onnxruntime import NAME, devices, installed_version
+from sewd_runtime.system.machine import cache_folder
+
+__all__ = ["NAME", "devices", "installed_version", "open_model", "provider_options"]
+
+_FLAGS = {
+    "fp16": {"trt_fp16_enable": "1", "trt_layer_norm_fp32_fallback": "1"},
+    "int8-static": {"trt_int8_enable": "1"},
+}
+
+
+def open_model(path: Path, options: Options) -> BucketedModel:
+    """Load a model file, or the engine that was built of it before; raises ProviderError."""
+    settings = provider_options(path, options.precision, options.profiles)
+    model = _onnxruntime.open_model(path, replace(options, settings={**settings, **options.settings}))
+    return BucketedModel.of(model, options.profiles)
+
+
+def provider_options(path: Path, precision: str, profiles: tuple[Profile, ...]) -> dict[str, str]:
+    """Return what onnxruntime's provider is told, by its own names: shapes, types, where engines are kept.
+
+    onnxruntime names a kept engine by the graph and the GPU, not by weights and versions: the folder is the
+    model file's own and its version's.
+    """
+    [profile] = profiles  # it builds for one range of shapes
+    found = path.stat()
+    folder = f"{path.resolve().parent.name}-{path.stem}-{found.st_size}-{found.st_mtime_ns}"
+    cache = cache_folder() / "tensorrt" / f"{NAME}-{installed_version()}" / folder
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "1",
+        "trt_profile_min_shapes": _shapes(profile.min),
+        "trt_profile_opt_shapes": _shapes(profile.opt),
+        "trt_profile_max_shapes": _shapes(profile.max),
+        **_FLAGS.get(precision, {}),
+    }
+
+
+def _shapes(shape: BatchShape) -> str:
+    return f"input_values:{shape.batch}x{shape.samples},input_lengths:{shape.batch}"

@@ -1,0 +1,229 @@
+"""Engines that were built ahead of time, directly in `tensorrt` or `tensorrt_rtx`.
+
+Every shape is a bucket's, so each is captured as a CUDA graph once and launched from then on.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewd_runtime.bundle.engines import EngineEntry, Profile
+from sewd_runtime.errors import EngineMismatchError, MissingPackageError, ModelError
+from sewd_runtime.inference.backends import Options, Tensor
+from sewd_runtime.inference.backends._buckets import Bucket, Feed, run_in_buckets
+from sewd_runtime.inference.backends._cuda import call, compute_capability, import_cuda
+from sewd_runtime.inference.backends._installed import find_version
+
+NAME = "tensorrt"
+
+_PACKAGES = {
+    "tensorrt-rtx": ("tensorrt_rtx", ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "tensorrt-rtx")),
+    "tensorrt": ("tensorrt", ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")),
+}
+_DTYPES = {"float32": "FLOAT", "int64": "INT64"}
+_MOST_GRAPHS = 32
+"""Shapes whose buffers and graph are kept; the one that was used longest ago goes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """Buffers on the GPU and in memory for one bucket, and the graph that runs it; None until captured."""
+
+    device: Mapping[str, int]
+    host: Mapping[str, NDArray[Any]]
+    graph: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRtModel:
+    """An engine with a context for each profile; runs that come at once wait for one another."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    profiles: tuple[Profile, ...]
+    _cuda: Any
+    _stream: Any
+    _contexts: Sequence[Any]
+    _shapes: "OrderedDict[Bucket, _Shape]" = field(default_factory=OrderedDict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
+        """Run one batch, in parts where it is larger than any profile takes."""
+        with self._lock:
+            return run_in_buckets(lambda bucket, part: self._run(names, bucket, part), feed, self.profiles)
+
+    def _run(self, names: Sequence[str], bucket: Bucket, feed: Feed) -> Sequence[NDArray[Any]]:
+        shape = self._find_shape(bucket)
+        for name, values in feed.items():
+            np.copyto(shape.host[name], values)
+            self._to_device(shape.device[name], shape.host[name])
+        if shape.graph is None:
+            self._enqueue(bucket)
+        else:
+            call(self._cuda, "cudaGraphLaunch", shape.graph, self._stream)
+        for name in names:
+            self._to_host(shape.host[name], shape.device[name])
+        call(self._cuda, "cudaStreamSynchronize", self._stream)
+        return [shape.host[name].copy() for name in names]
+
+    def _to_device(self, address: int, values: NDArray[Any]) -> None:
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+        origin = values.ctypes.data
+        call(self._cuda, "cudaMemcpyAsync", address, origin, values.nbytes, kind, self._stream)
+
+    def _to_host(self, values: NDArray[Any], address: int) -> None:
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        target = values.ctypes.data
+        call(self._cuda, "cudaMemcpyAsync", target, address, values.nbytes, kind, self._stream)
+
+    def _enqueue(self, bucket: Bucket) -> None:
+        if not self._contexts[bucket.profile].execute_async_v3(int(self._stream)):
+            raise RuntimeError(f"TensorRT could not run {bucket.shape}")
+
+    def _find_shape(self, bucket: Bucket) -> _Shape:
+        if bucket in self._shapes:
+            self._shapes.move_to_end(bucket)
+            self._bind(bucket, self._shapes[bucket].device)
+            return self._shapes[bucket]
+        if len(self._shapes) >= _MOST_GRAPHS:
+            self._free(self._shapes.popitem(last=False)[1])
+        shape = self._make_shape(bucket)
+        self._shapes[bucket] = shape
+        return shape
+
+    def _make_shape(self, bucket: Bucket) -> _Shape:
+        """Make buffers for a bucket, run it once so that all is loaded, and capture that as a graph."""
+        context, size = self._contexts[bucket.profile], bucket.shape
+        context.set_input_shape("input_values", (size.batch, size.samples))
+        context.set_input_shape("input_lengths", (size.batch,))
+        host = {
+            tensor.name: np.zeros(tuple(context.get_tensor_shape(tensor.name)), tensor.dtype)
+            for tensor in (*self.inputs, *self.outputs)
+        }
+        host["input_lengths"][:] = size.samples
+        device = {name: call(self._cuda, "cudaMalloc", values.nbytes) for name, values in host.items()}
+        self._bind(bucket, device)
+        for name in ("input_values", "input_lengths"):
+            self._to_device(device[name], host[name])
+        self._enqueue(bucket)
+        call(self._cuda, "cudaStreamSynchronize", self._stream)
+        return _Shape(device=device, host=host, graph=self._capture(bucket))
+
+    def _bind(self, bucket: Bucket, device: Mapping[str, int]) -> None:
+        context, size = self._contexts[bucket.profile], bucket.shape
+        context.set_input_shape("input_values", (size.batch, size.samples))
+        context.set_input_shape("input_lengths", (size.batch,))
+        for name, address in device.items():
+            context.set_tensor_address(name, int(address))
+
+    def _capture(self, bucket: Bucket) -> Any:
+        """Return the graph of one run, None where this TensorRT says that it cannot be captured."""
+        is_capturable = getattr(self._contexts[bucket.profile], "is_stream_capturable", None)
+        if is_capturable is not None and not is_capturable(int(self._stream)):
+            return None
+        mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        call(self._cuda, "cudaStreamBeginCapture", self._stream, mode)
+        try:
+            self._enqueue(bucket)
+        finally:
+            captured = call(self._cuda, "cudaStreamEndCapture", self._stream)
+        graph = call(self._cuda, "cudaGraphInstantiate", captured, 0)
+        call(self._cuda, "cudaGraphDestroy", captured)
+        return graph
+
+    def _free(self, shape: _Shape) -> None:
+        if shape.graph is not None:
+            call(self._cuda, "cudaGraphExecDestroy", shape.graph)
+        for address in shape.device.values():
+            call(self._cuda, "cudaFree", address)
+
+
+def installed_version() -> str | None:
+    """Return the version of whichever module is installed, `tensorrt_rtx` before `tensorrt`."""
+    return next(iter(installed_versions().values()), None)
+
+
+def installed_versions() -> dict[str, str]:
+    """Return builder → version of those whose module is installed."""
+    found = {
+        builder: find_version(module, packages=packages) for builder, (module, packages) in _PACKAGES.items()
+    }
+    return {builder: version for builder, version in found.items() if version is not None}
+
+
+def devices() -> Sequence[str]:
+    """Return the one device, a GPU; raises ImportError, and ProviderError that says why there is none."""
+    if not installed_versions():
+        raise MissingPackageError("no tensorrt_rtx nor tensorrt")
+    compute_capability()
+    return ("GPU",)
+
+
+def choose_engine(
+    entries: Sequence[EngineEntry], *, capability: str, versions: Mapping[str, str]
+) -> EngineEntry:
+    """Return the first engine for this GPU that an installed library loads.
+
+    versions: builder → version. Raises EngineMismatchError that says of each engine what does not fit.
+    """
+    reasons = []
+    for entry in entries:
+        version = versions.get(entry.builder)
+        if entry.compute_capability != capability:
+            reason = f"is for compute capability {entry.compute_capability}, this GPU has {capability}"
+        elif version is None:
+            reason = f"needs {entry.builder}, which is not installed"
+        elif version != entry.version:
+            reason = f"was built by {entry.builder} {entry.version}, installed is {version}"
+        else:
+            return entry
+        reasons.append(f"{entry.name} {reason}")
+    raise EngineMismatchError(
+        f"no engine fits: {'; '.join(reasons)}; export with --tensorrt --compute-capability {capability} "
+        f"and the version that is installed here"
+    )
+
+
+def choose_engine_here(entries: Sequence[EngineEntry]) -> EngineEntry:
+    """Return the engine for the GPU at hand; raises EngineMismatchError, ProviderError."""
+    return choose_engine(entries, capability=compute_capability(), versions=installed_versions())
+
+
+def open_model(path: Path, options: Options) -> TensorRtModel:
+    """Load an engine file; raises ModelError where the library refuses it."""
+    cuda, trt = import_cuda(), import_module(_PACKAGES[path.name.split(".")[-3]][0])
+    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    engine = runtime.deserialize_cuda_engine(path.read_bytes())
+    if engine is None:
+        raise ModelError(f"{path}: {trt.__name__} {trt.__version__} does not load it; export it again")
+    stream = call(cuda, "cudaStreamCreate")
+    contexts = []
+    for place in range(engine.num_optimization_profiles):
+        context = engine.create_execution_context()
+        context.set_optimization_profile_async(place, int(stream))
+        contexts.append(context)
+    call(cuda, "cudaStreamSynchronize", stream)
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+    return TensorRtModel(
+        inputs=tuple(_tensor(engine, name) for name in inputs),
+        outputs=tuple(_tensor(engine, name) for name in names if name not in inputs),
+        profiles=options.profiles,
+        _cuda=cuda,
+        _stream=stream,
+        _contexts=contexts,
+    )
+
+
+def _tensor(engine: Any, name: str) -> Tensor:
+    dtypes = {theirs: ours for ours, theirs in _DTYPES.items()}
+    theirs = engine.get_tensor_dtype(name).name
+    shape = tuple(None if axis < 0 else int(axis) for axis in engine.get_tensor_shape(name))
+    return Tensor(name=name, dtype=dtypes.get(theirs, theirs), shape=shape)

@@ -1,0 +1,124 @@
+"""What every kind of model shares: a bundle, a session, and recordings run in batches."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sewd_runtime._types import AudioSource, Lengths, Output, Samples
+from sewd_runtime.audio.reading import read_audio, stream_audio
+from sewd_runtime.bundle.folder import Bundle, Manifest
+from sewd_runtime.errors import AudioValueError, FallbackWarning, ProviderError
+from sewd_runtime.inference.batching import plan_batches
+from sewd_runtime.inference.golden import require_golden
+from sewd_runtime.inference.providers import FALLBACK
+from sewd_runtime.inference.session import Session, pad
+from sewd_runtime.inference.variants import default_precision, find_variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """One precision of a bundle, loaded."""
+
+    bundle: Bundle
+    precision: str
+    session: Session
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        *,
+        precision: str | None = None,
+        provider: str = "cpu",
+        threads: int | None = None,
+        allow_fallback: bool = False,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> "Engine":
+        """Check the model's hash and load it; precision None takes what the provider prefers of the bundle.
+
+        allow_fallback: where the provider cannot run the model, the processor does, with a FallbackWarning.
+        provider_options: the library's own, over those of the provider's row.
+        What was not proven at export, because its operations are narrower than its file's, is proven here:
+        PrecisionError where the golden utterance is off. Raises ProviderError, BundleError as well.
+        """
+        chosen = precision or default_precision(bundle.manifest, provider)
+        variant = find_variant(bundle.manifest, provider, chosen)
+        try:
+            session = variant.open(
+                bundle, threads=threads, allow_fallback=allow_fallback, provider_options=provider_options
+            )
+        except ProviderError as error:
+            if not allow_fallback or provider == FALLBACK:
+                raise
+            warnings.warn(f"{FALLBACK} in place of {provider}: {error}", FallbackWarning, stacklevel=3)
+            return cls.open(bundle, precision=precision, provider=FALLBACK, threads=threads)
+        if variant.parity is None:
+            require_golden(bundle, variant, session)
+        return cls(bundle=bundle, precision=chosen, session=session)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.bundle.manifest
+
+    def read(self, audio: AudioSource, sample_rate_hz: int | None) -> Samples:
+        """Read audio at the model's rate; arrays without a rate are at that rate already."""
+        rate_hz = self.manifest.sample_rate_hz
+        return read_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
+
+    def hold(self, audio: AudioSource, sample_rate_hz: int | None) -> tuple[AudioSource, int | None]:
+        """Return a source that can be read twice, and its rate: a file object is read now."""
+        return (self.read(audio, sample_rate_hz), None) if hasattr(audio, "read") else (audio, sample_rate_hz)
+
+    def peek(self, audio: AudioSource, sample_rate_hz: int | None, *, longest: int) -> Samples | None:
+        """As ``read``, but None for a recording of more than ``longest`` samples, not read on."""
+        blocks, num_samples = [], 0
+        for block in self.stream(audio, sample_rate_hz):
+            blocks.append(block)
+            num_samples += len(block)
+            if num_samples > longest:
+                return None
+        return np.concatenate(blocks)
+
+    def stream(self, audio: AudioSource, sample_rate_hz: int | None) -> Iterator[Samples]:
+        """As ``read``, in blocks."""
+        rate_hz = self.manifest.sample_rate_hz
+        return stream_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
+
+    def is_too_short(self, samples: Samples) -> bool:
+        """Tell whether the model gives no result for these samples."""
+        return len(samples) < self.manifest.min_samples
+
+    def run_batches(self, recordings: Sequence[Samples]) -> Iterator[tuple[list[int], Output, Lengths]]:
+        """Run recordings in batches of similar length, leaving out those that are too short.
+
+        recordings: each (samples,) float32 at the model's rate. Yields for each batch the indices of its
+        recordings, the output ``(batch, ...)`` float32 and the lengths ``(batch,)`` int64 in frames.
+        """
+        for samples in recordings:
+            _check_samples(samples)
+        places = [place for place, samples in enumerate(recordings) if not self.is_too_short(samples)]
+        for batch in plan_batches([len(recordings[place]) for place in places]):
+            indices = [places[item] for item in batch]
+            output, lengths = self.session.run(*pad([recordings[index] for index in indices]))
+            yield indices, output, lengths
+
+    def run_frames(self, recordings: Sequence[Samples]) -> list[Output]:
+        """Return each recording's output, ``(frames, num_outputs)``; no frames where it is too short."""
+        results: list[Output] = [np.zeros((0, self.manifest.num_outputs), np.float32) for _ in recordings]
+        for indices, output, lengths in self.run_batches(recordings):
+            for index, item, length in zip(indices, output, lengths, strict=True):
+                results[index] = item[:length].copy()  # a view would keep the whole batch alive
+        return results
+
+
+def _check_samples(samples: Samples) -> None:
+    if not isinstance(samples, np.ndarray) or samples.ndim != 1 or samples.dtype != np.float32:
+        found = (
+            f"{samples.dtype} {samples.shape}" if isinstance(samples, np.ndarray) else type(samples).__name__
+        )
+        raise AudioValueError(
+            f"samples must be float32 arrays of shape (samples,), got {found}; use read_audio"
+        )

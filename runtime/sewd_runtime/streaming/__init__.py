@@ -1,0 +1,1 @@
+"""Speech while it is spoken."""

@@ -1,0 +1,1 @@
+"""This machine and what is installed on it."""

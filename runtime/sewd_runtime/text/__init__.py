@@ -1,0 +1,1 @@
+"""Tokens as text, words, times and file formats."""

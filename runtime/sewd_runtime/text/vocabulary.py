@@ -1,0 +1,146 @@
+"""Token ids to text, as transformers' ``Wav2Vec2CTCTokenizer.decode`` writes it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sewd_runtime.errors import TextError, VocabularyError
+
+if TYPE_CHECKING:
+    from sewd_runtime.bundle.manifest import CtcEntry
+
+# In this order; the same pairs as transformers' `clean_up_tokenization`.
+_CLEAN_UP = (
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """The tokens behind a CTC model's outputs.
+
+    blank_id: the CTC blank.
+    word_delimiter_id: the token that separates words, None when there is no such token.
+    canonical_ids: (vocab,), the id that each output counts as when repeats are merged: its own, but one for
+        all outputs without a token, since each of them reads as the unknown token.
+    pieces: what each token adds to the text; tokens that the model cannot output are there too.
+    unknown_piece: what an id without a token adds; None when there is no unknown token.
+    """
+
+    blank_id: int
+    word_delimiter_id: int | None
+    canonical_ids: tuple[int, ...]
+    pieces: Mapping[int, str]
+    unknown_piece: str | None
+    do_lower_case: bool
+    clean_up_spaces: bool
+
+    @classmethod
+    def from_manifest(cls, tokens: Mapping[str, int], ctc: CtcEntry, num_outputs: int) -> Vocabulary:
+        """Build it from the content of vocab.json (token → id), the manifest's `ctc` and its `num_outputs`.
+
+        Raises VocabularyError: two tokens share an id, the blank is not an output with a token, or an output
+        has neither a token of its own nor an unknown token.
+        """
+        token_by_id = {token_id: token for token, token_id in tokens.items()}
+        if len(token_by_id) < len(tokens):
+            shared = sorted(token for token, token_id in tokens.items() if token_by_id[token_id] != token)
+            raise VocabularyError(f"vocab.json: {shared} have the ids of other tokens; export it again")
+        if not 0 <= ctc.blank_id < num_outputs or ctc.blank_id not in token_by_id:
+            raise VocabularyError(
+                f"bundle.json: ctc.blank_id is {ctc.blank_id}, which must be an id in vocab.json and one of "
+                f"the model's outputs 0 to {num_outputs - 1}; export it again"
+            )
+
+        def piece(token: str) -> str:
+            if token == token_by_id[ctc.blank_id]:
+                return ""
+            return " " if token == ctc.word_delimiter else token
+
+        return cls(
+            blank_id=ctc.blank_id,
+            word_delimiter_id=None if ctc.word_delimiter is None else tokens.get(ctc.word_delimiter),
+            canonical_ids=_canonical_ids(tokens, token_by_id, ctc.unknown_token, num_outputs),
+            pieces={token_id: piece(token) for token_id, token in token_by_id.items()},
+            unknown_piece=None if ctc.unknown_token is None else piece(ctc.unknown_token),
+            do_lower_case=ctc.do_lower_case,
+            clean_up_spaces=ctc.clean_up_spaces,
+        )
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Return the text of a hypothesis's token ids, in which repeats are merged already.
+
+        Raises VocabularyError: an id has no token, and there is no unknown token.
+        """
+        pieces = [self.pieces.get(token_id, self.unknown_piece) for token_id in token_ids]
+        if None in pieces:
+            nameless = token_ids[pieces.index(None)]
+            raise VocabularyError(f"no token has the id {nameless}, and there is no unknown token")
+        text = "".join(filter(None, pieces)).strip()
+        if self.do_lower_case:
+            text = text.lower()
+        if self.clean_up_spaces:
+            for before, after in _CLEAN_UP:
+                text = text.replace(before, after)
+        return text
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text: one for each character, the word delimiter for white space.
+
+        A character that the model cannot write as it stands is written in the other case. Tokens of several
+        characters are never used: no model learns them from text. Raises TextError for any other character.
+        """
+        ids = {
+            piece: token_id
+            for token_id, piece in self.pieces.items()
+            if len(piece) == 1 and 0 <= token_id < len(self.canonical_ids)
+        }
+        if self.word_delimiter_id is not None:
+            ids[" "] = self.word_delimiter_id
+        text = " ".join(unicodedata.normalize("NFC", text).split())
+        written = "".join(sorted(ids)).strip()[:60]
+        found: list[int] = []
+        for place, character in enumerate(text):
+            forms = (character, character.upper(), character.lower())
+            form = next((form for form in forms if all(part in ids for part in form)), None)
+            if form is None:
+                raise TextError(
+                    f"the model cannot write {character!r}, character {place + 1} of the text, in "
+                    f"{_around(text, place)!r}; spell it in what it can: {written}"
+                )
+            found += [ids[part] for part in form]
+        return tuple(found)
+
+
+def _around(text: str, place: int, width: int = 20) -> str:
+    """Return what stands around a place of a text."""
+    first, last = max(0, place - width), place + width
+    return ("..." if first else "") + text[first:last] + ("..." if last < len(text) else "")
+
+
+def _canonical_ids(
+    tokens: Mapping[str, int], token_by_id: Mapping[int, str], unknown_token: str | None, num_outputs: int
+) -> tuple[int, ...]:
+    """Return the id that each output counts as."""
+    nameless = [token_id for token_id in range(num_outputs) if token_id not in token_by_id]
+    if not nameless:
+        return tuple(range(num_outputs))
+    if unknown_token is None:
+        raise VocabularyError(
+            f"vocab.json names no token for the outputs {nameless[:10]}, and there is no unknown token; "
+            "add them to the checkpoint's vocabulary and export again"
+        )
+    unknown_id = tokens.get(unknown_token, nameless[0])
+    return tuple(token_id if token_id in token_by_id else unknown_id for token_id in range(num_outputs))
