@@ -12,10 +12,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from sewd_runtime import load
 from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import ModelError, PrecisionError, ProviderError
-from sewd_runtime.inference import auto, load
+from sewd_runtime.inference import auto
 from sewd_runtime.inference.auto import AUTO, open_fastest
 from sewd_runtime.inference.backends import Options, Tensor
 from sewd_runtime.inference.golden import read_golden

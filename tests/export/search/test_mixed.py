@@ -29,7 +29,7 @@ from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.sensitivity import Group, Sensitivity
 from sewd_runtime.cli import main
 
-TINY = Path(__file__).parents[1] / "data" / "tiny"
+TINY = Path(__file__).parents[2] / "data" / "tiny"
 Keep = Callable[..., Sensitivity]
 
 

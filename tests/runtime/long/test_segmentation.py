@@ -175,7 +175,7 @@ def digits() -> Recognizer:
 
 @pytest.fixture(scope="module")
 def clips() -> list[np.ndarray]:
-    folder = Path(__file__).parents[2] / "export/sewd_export/speech"
+    folder = Path(__file__).parents[3] / "export/sewd_export/speech"
     return [read_audio(path) for path in sorted(folder.glob("*.flac"))]
 
 

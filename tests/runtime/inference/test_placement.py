@@ -257,7 +257,7 @@ def test_every_row_runs_what_it_prefers() -> None:
 
 
 def test_the_command_warns_on_standard_error(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clip = Path(__file__).parents[1] / "data/clip.wav"
+    clip = Path(__file__).parents[2] / "data/clip.wav"
     arguments = ["transcribe", "--model", str(tiny_bundle), "--provider", "xnnpack", str(clip)]
     assert main(arguments) == 3
     assert "no package has it" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from sewd_runtime.decode import log_softmax
 from sewd_runtime.errors import BundleError
 from sewd_runtime.inference.session import pad
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 @pytest.fixture(scope="module")

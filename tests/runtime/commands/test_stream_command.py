@@ -31,7 +31,7 @@ COMMAND = [sys.executable, "-m", "sewd_runtime.cli", "stream", "--threads", "1"]
 
 @pytest.fixture(scope="module")
 def clip() -> Path:
-    return sorted((Path(__file__).parents[2] / "export/sewd_export/speech").glob("*.flac"))[0]
+    return sorted((Path(__file__).parents[3] / "export/sewd_export/speech").glob("*.flac"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_a_file_that_is_no_audio(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_a_model_for_another_task(capsys: Capture) -> None:
-    bundle = Path(__file__).parents[1] / "data/tiny-classifier"
+    bundle = Path(__file__).parents[2] / "data/tiny-classifier"
     assert stream("--model", str(bundle), "x.wav") == 3
     assert "stream needs ctc" in capsys.readouterr().err
 

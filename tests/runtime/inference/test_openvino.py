@@ -28,7 +28,7 @@ if (
 ):  # not importorskip: importing it plainly reports to its makers
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
 
-CLASSIFIER = Path(__file__).parents[1] / "data" / "tiny-classifier"
+CLASSIFIER = Path(__file__).parents[2] / "data" / "tiny-classifier"
 ENGINES = {"fp32": "engine", "bf16": "bf16", "int8-static": "static", "int8-static+bf16": "static_bf16"}
 LENGTHS = (400, 401, 479, 480, 719, 960, 1_040, 5_001, 15_999, 16_001, 30_000)
 

@@ -35,7 +35,7 @@ from sewd_runtime.text.vocabulary import Vocabulary
 
 RATE_HZ = 16_000
 QUICK = Streaming(chunk_s=0.2, right_context_s=0.3, left_context_s=1.0)
-CLIPS = Path(__file__).parents[2] / "export/sewd_export/speech"
+CLIPS = Path(__file__).parents[3] / "export/sewd_export/speech"
 
 LAW = settings(
     deadline=None,

@@ -24,7 +24,7 @@ from sewd_runtime.errors import (
     ManifestTypeError,
 )
 
-FORMAT_1 = Path(__file__).parents[1] / "data" / "format-1"
+FORMAT_1 = Path(__file__).parents[2] / "data" / "format-1"
 MAPS = ("precisions", "files", "provenance.versions")  # their keys are free
 NULLABLE = ("ctc.unknown_token", "ctc.word_delimiter")
 

@@ -11,10 +11,11 @@ from typing import Any, cast
 
 import pytest
 
+from sewd_runtime import load
 from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.inference import diagnosis, load
+from sewd_runtime.inference import diagnosis
 from sewd_runtime.inference.diagnosis import diagnose
 from sewd_runtime.inference.providers import PROVIDERS, Provider
 

@@ -105,7 +105,7 @@ def test_buckets_change_nothing_in_a_result(task: str, bundle: Bundle, plain: An
     if task == "ctc":
         model, name = plain, "logits"
     else:
-        folder = Path(__file__).parents[1] / "data" / "tiny-classifier"
+        folder = Path(__file__).parents[2] / "data" / "tiny-classifier"
         path = open_bundle(folder).path_of("model.fp32.onnx")
         model = _onnxruntime.open_model(path, Options(device="CPUExecutionProvider", threads=1))
         name = "class_logits"

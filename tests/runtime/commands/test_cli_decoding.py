@@ -14,7 +14,7 @@ from sewd_runtime.errors import HotwordError
 from sewd_runtime.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
-CLIPS = Path(__file__).parents[2] / "export/sewd_export/speech"
+CLIPS = Path(__file__).parents[3] / "export/sewd_export/speech"
 
 
 def parse(*arguments: str) -> argparse.Namespace:

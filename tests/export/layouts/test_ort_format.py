@@ -14,7 +14,7 @@ from sewd_export.layouts.ort_format import OPERATORS_NAME, write_ort
 from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.inference.session import Session, pad
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 @pytest.fixture(scope="module", params=["tiny", "tiny-classifier"])

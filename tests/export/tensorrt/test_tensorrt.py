@@ -27,7 +27,7 @@ from sewd_runtime.bundle.engines import engine_key
 from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.errors import MissingPackageError
 
-DIGITS = Path(__file__).parents[2] / "runtime/sewd_runtime/models/digits/model.fp32.onnx"
+DIGITS = Path(__file__).parents[3] / "runtime/sewd_runtime/models/digits/model.fp32.onnx"
 TAKEN = [name for name, row in PRECISIONS.items() if row.has_engine]
 ONE = ProfileOptions(min=(1, 0.0), opt=(1, 2.0), max=(4, 5.0))
 
@@ -45,7 +45,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def small() -> Path:
-    return Path(__file__).parents[1] / "data" / "tiny"
+    return Path(__file__).parents[2] / "data" / "tiny"
 
 
 def samples_of(*profiles: ProfileOptions) -> list[Any]:
