@@ -9,7 +9,7 @@ from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import log_softmax
 from sewd_runtime.errors import AudioTooShortError
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.text.transcript import Classification
 
 
@@ -17,13 +17,13 @@ from sewd_runtime.text.transcript import Classification
 class Classifier:
     """A model that gives one label to a whole recording."""
 
-    engine: Engine
+    network: Network
     labels: tuple[str, ...]
 
     @property
     def manifest(self) -> Manifest:
         """The bundle's manifest."""
-        return self.engine.manifest
+        return self.network.manifest
 
     def classify(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Classification:
         """Classify one recording, a path, bytes, binary file or array as in ``read_audio``.
@@ -38,7 +38,7 @@ class Classifier:
     ) -> list[Classification]:
         """Classify several recordings, the results in their order and the same as one by one."""
         results = []
-        for logits in self.logits([self.engine.read(audio, sample_rate_hz) for audio in audios]):
+        for logits in self.logits([self.network.read(audio, sample_rate_hz) for audio in audios]):
             probabilities = np.exp(log_softmax(logits))
             order = np.argsort(-probabilities, kind="stable")
             results.append(
@@ -55,12 +55,12 @@ class Classifier:
         recordings: each (samples,) float32 at the model's rate.
         """
         for place, samples in enumerate(recordings):
-            if self.engine.is_too_short(samples):
+            if self.network.is_too_short(samples):
                 item = f"item {place}: " if len(recordings) > 1 else ""
                 needed = self.manifest.min_samples
                 raise AudioTooShortError(f"{item}{len(samples)} samples are too few, it takes {needed}")
         results: list[Output] = [np.zeros(0, np.float32) for _ in recordings]
-        for indices, output, _ in self.engine.run_batches(recordings):
+        for indices, output, _ in self.network.run_batches(recordings):
             for index, item in zip(indices, output, strict=True):
                 results[index] = item.copy()
         return results

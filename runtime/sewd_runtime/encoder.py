@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.folder import Manifest
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
     """A model without a head: speech to hidden states."""
 
-    engine: Engine
+    network: Network
 
     @property
     def manifest(self) -> Manifest:
         """The bundle's manifest."""
-        return self.engine.manifest
+        return self.network.manifest
 
     def encode(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Output:
         """Encode one recording, a path, bytes, binary file or array as in ``read_audio``.
@@ -31,11 +31,11 @@ class Encoder:
         self, audios: Sequence[AudioSource], *, sample_rate_hz: int | None = None
     ) -> list[Output]:
         """Encode several recordings, the results in their order and the same as one by one."""
-        return self.hidden_states([self.engine.read(audio, sample_rate_hz) for audio in audios])
+        return self.hidden_states([self.network.read(audio, sample_rate_hz) for audio in audios])
 
     def hidden_states(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return the hidden states of each recording, ``(frames, hidden)`` float32.
 
         recordings: each (samples,) float32 at the model's rate.
         """
-        return self.engine.run_frames(recordings)
+        return self.network.run_frames(recordings)

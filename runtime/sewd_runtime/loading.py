@@ -11,7 +11,7 @@ from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
 from sewd_runtime.errors import BundleError, PrecisionWarning, ProviderError, VocabularyError
 from sewd_runtime.inference.auto import AUTO, open_fastest
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.providers import PROVIDERS
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.text.vocabulary import Vocabulary
@@ -46,9 +46,9 @@ def load(
             raise ProviderError(
                 "auto takes what works here: name a provider to set its options or a fall-back"
             )
-        engine = open_fastest(bundle, precision=precision, provider=provider, threads=threads)
+        network = open_fastest(bundle, precision=precision, provider=provider, threads=threads)
     else:
-        engine = Engine.open(
+        network = Network.open(
             bundle,
             precision=precision,
             provider=provider,
@@ -56,19 +56,19 @@ def load(
             allow_fallback=allow_fallback,
             provider_options=provider_options,
         )
-    remark = PROVIDERS[engine.session.provider].remarks.get(engine.precision)
+    remark = PROVIDERS[network.session.provider].remarks.get(network.precision)
     if remark is not None:
-        message = f"{engine.precision} on {engine.session.provider}: {remark}"
+        message = f"{network.precision} on {network.session.provider}: {remark}"
         warnings.warn(message, PrecisionWarning, stacklevel=2)
-    return _wrap(engine)
+    return _wrap(network)
 
 
-def _wrap(engine: Engine) -> Recognizer | Classifier | Encoder:
-    if engine.manifest.task == "ctc":
-        return Recognizer(engine=engine, vocabulary=read_vocabulary(engine.bundle))
-    if engine.manifest.task == "classification":
-        return Classifier(engine=engine, labels=_read_labels(engine.bundle))
-    return Encoder(engine=engine)
+def _wrap(network: Network) -> Recognizer | Classifier | Encoder:
+    if network.manifest.task == "ctc":
+        return Recognizer(network=network, vocabulary=read_vocabulary(network.bundle))
+    if network.manifest.task == "classification":
+        return Classifier(network=network, labels=_read_labels(network.bundle))
+    return Encoder(network=network)
 
 
 def read_vocabulary(bundle: Bundle) -> Vocabulary:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_softmax
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.long.emission import emission_of
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.long.steps import Step, joined, transcribe_long
@@ -24,13 +24,13 @@ _STREAMING = Streaming()
 class Recognizer:
     """A CTC model: speech to text."""
 
-    engine: Engine
+    network: Network
     vocabulary: Vocabulary
 
     @property
     def manifest(self) -> Manifest:
         """The bundle's manifest."""
-        return self.engine.manifest
+        return self.network.manifest
 
     def transcribe(
         self,
@@ -71,8 +71,8 @@ class Recognizer:
         About a minute of it runs together, so that is how far behind what was read a segment may be.
         """
         longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
-        source = self.engine.hold(audio, sample_rate_hz)
-        samples = self.engine.peek(*source, longest=longest)
+        source = self.network.hold(audio, sample_rate_hz)
+        samples = self.network.peek(*source, longest=longest)
         if samples is not None:
             yield from self._transcribe_whole([samples], decoder, characters)[0].segments
             return
@@ -90,8 +90,8 @@ class Recognizer:
     ) -> list[Transcript]:
         """Transcribe several recordings, the results in their order and the same as one by one."""
         longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
-        sources = [self.engine.hold(audio, sample_rate_hz) for audio in audios]
-        found = [self.engine.peek(*source, longest=longest) for source in sources]
+        sources = [self.network.hold(audio, sample_rate_hz) for audio in audios]
+        found = [self.network.peek(*source, longest=longest) for source in sources]
         short = [samples for samples in found if samples is not None]
         whole = iter(self._transcribe_whole(short, decoder, characters))
         return [
@@ -119,7 +119,7 @@ class Recognizer:
         token_ids = self.vocabulary.encode(text)
         blank_id = self.vocabulary.blank_id
         emission = emission_of(
-            self.engine, audio, sample_rate_hz, segmentation=segmentation, blank_id=blank_id
+            self.network, audio, sample_rate_hz, segmentation=segmentation, blank_id=blank_id
         )
         path = align_tokens(
             emission.log_probs, token_ids, blank_id=blank_id, canonical_ids=self.vocabulary.canonical_ids
@@ -142,7 +142,7 @@ class Recognizer:
     ) -> list[Transcript]:
         rate_hz, vocabulary = self.manifest.sample_rate_hz, self.vocabulary
         hypotheses = [Hypothesis() for _ in recordings]
-        for indices, logits, lengths in self.engine.run_batches(recordings):
+        for indices, logits, lengths in self.network.run_batches(recordings):
             decoded = decoder.decode(log_softmax(logits), lengths, vocabulary)
             for index, hypothesis in zip(indices, decoded, strict=True):
                 hypotheses[index] = hypothesis
@@ -162,8 +162,8 @@ class Recognizer:
         characters: bool,
     ) -> Iterator[Step]:
         return transcribe_long(
-            self.engine.stream(audio, sample_rate_hz),
-            engine=self.engine,
+            self.network.stream(audio, sample_rate_hz),
+            network=self.network,
             vocabulary=self.vocabulary,
             decoder=decoder,
             segmentation=segmentation,
@@ -196,7 +196,7 @@ class Recognizer:
         model: ``stream.feed_streams`` runs what is due in all of them as batches. Raises AudioValueError.
         """
         return Stream(
-            self.engine,
+            self.network,
             self.vocabulary,
             decoder=decoder,
             streaming=streaming,
@@ -208,4 +208,4 @@ class Recognizer:
 
         recordings: each (samples,) float32 at the model's rate.
         """
-        return self.engine.run_frames(recordings)
+        return self.network.run_frames(recordings)

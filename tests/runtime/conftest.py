@@ -13,7 +13,7 @@ import pytest
 
 from sewd_runtime.bundle.folder import Bundle, Manifest, Parity, PrecisionEntry, Provenance, Tolerance
 from sewd_runtime.bundle.manifest import CtcEntry, FileEntry
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.session import pad
 
 ROOT = Path(__file__).parents[2]
@@ -105,13 +105,13 @@ class NumpySession:
 
 
 @pytest.fixture
-def numpy_engine(manifest: Manifest) -> Callable[[str], Engine]:
-    """Make an engine for a task that runs in numpy."""
+def numpy_network(manifest: Manifest) -> Callable[[str], Network]:
+    """Make a network for a task that runs in numpy."""
 
-    def make(task: str) -> Engine:
+    def make(task: str) -> Network:
         ours = dataclasses.replace(manifest, task=task, ctc=manifest.ctc if task == "ctc" else None)
         session = NumpySession(ours)
-        return Engine(bundle=Bundle(path=Path("numpy"), manifest=ours), precision="fp32", session=session)
+        return Network(bundle=Bundle(path=Path("numpy"), manifest=ours), precision="fp32", session=session)
 
     return make
 
@@ -125,11 +125,11 @@ def recordings() -> list[np.ndarray]:
 
 
 @pytest.fixture
-def run_alone() -> Callable[[Engine, np.ndarray], np.ndarray]:
+def run_alone() -> Callable[[Network, np.ndarray], np.ndarray]:
     """Run one recording by itself, past all batching."""
 
-    def run(engine: Engine, samples: np.ndarray) -> np.ndarray:
-        output, lengths = engine.session.run(*pad([samples]))
-        return output[0] if engine.manifest.task == "classification" else output[0, : lengths[0]]
+    def run(network: Network, samples: np.ndarray) -> np.ndarray:
+        output, lengths = network.session.run(*pad([samples]))
+        return output[0] if network.manifest.task == "classification" else output[0, : lengths[0]]
 
     return run

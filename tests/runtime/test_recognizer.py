@@ -22,11 +22,11 @@ from sewd_runtime.errors import (
     PrecisionWarning,
     VocabularyError,
 )
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.text.frames import num_frames
 
-MakeEngine = Callable[[str], Engine]
-RunAlone = Callable[[Engine, np.ndarray], np.ndarray]
+MakeNetwork = Callable[[str], Network]
+RunAlone = Callable[[Network, np.ndarray], np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_logits_are_those_of_each_recording_alone(
         assert logits.shape == (frames, manifest.num_outputs)
         assert logits.dtype == np.float32
         if frames:
-            assert np.abs(logits - run_alone(recognizer.engine, samples)).max() <= allowed
+            assert np.abs(logits - run_alone(recognizer.network, samples)).max() <= allowed
 
 
 def test_transcripts_come_in_the_callers_order(recognizer: Recognizer, recordings: list[np.ndarray]) -> None:
@@ -97,7 +97,7 @@ def test_every_precision_loads(tiny_bundle: Path) -> None:
     for precision in open_bundle(tiny_bundle).manifest.precisions:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PrecisionWarning)
-            assert load(tiny_bundle, precision=precision, threads=1).engine.precision == precision
+            assert load(tiny_bundle, precision=precision, threads=1).network.precision == precision
     with pytest.raises(PrecisionError):
         load(tiny_bundle, precision="none")
 
@@ -159,13 +159,13 @@ def replace_key(bundle: Path, key: str, value: Any) -> None:
     (bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
 
 
-def test_classifier(numpy_engine: MakeEngine, run_alone: RunAlone, recordings: list[np.ndarray]) -> None:
-    engine = numpy_engine("classification")
-    labels = tuple(f"label {index}" for index in range(engine.manifest.num_outputs))
-    classifier = Classifier(engine=engine, labels=labels)
+def test_classifier(numpy_network: MakeNetwork, run_alone: RunAlone, recordings: list[np.ndarray]) -> None:
+    network = numpy_network("classification")
+    labels = tuple(f"label {index}" for index in range(network.manifest.num_outputs))
+    classifier = Classifier(network=network, labels=labels)
     usable = [samples for samples in recordings if len(samples) >= 400]
     for samples, result in zip(usable, classifier.classify_batch(usable), strict=True):
-        expected = run_alone(engine, samples)
+        expected = run_alone(network, samples)
         assert result.label == labels[int(expected.argmax())]
         assert sorted(result.labels) == sorted(labels)
         assert list(result.probabilities) == sorted(result.probabilities, reverse=True)
@@ -176,8 +176,8 @@ def test_classifier(numpy_engine: MakeEngine, run_alone: RunAlone, recordings: l
         assert alone.probabilities == pytest.approx(result.probabilities, abs=1e-5)
 
 
-def test_classifier_needs_one_frame(numpy_engine: MakeEngine) -> None:
-    classifier = Classifier(engine=numpy_engine("classification"), labels=())
+def test_classifier_needs_one_frame(numpy_network: MakeNetwork) -> None:
+    classifier = Classifier(network=numpy_network("classification"), labels=())
     with pytest.raises(AudioTooShortError, match="399 samples"):
         classifier.classify(np.zeros(399, np.float32))
     with pytest.raises(AudioTooShortError, match="item 1"):
@@ -185,28 +185,30 @@ def test_classifier_needs_one_frame(numpy_engine: MakeEngine) -> None:
     assert classifier.classify_batch([]) == []
 
 
-def test_encoder(numpy_engine: MakeEngine, run_alone: RunAlone, recordings: list[np.ndarray]) -> None:
-    engine = numpy_engine("encoding")
-    encoder = Encoder(engine=engine)
+def test_encoder(numpy_network: MakeNetwork, run_alone: RunAlone, recordings: list[np.ndarray]) -> None:
+    network = numpy_network("encoding")
+    encoder = Encoder(network=network)
     usable = [samples for samples in recordings if len(samples)]
     for samples, states in zip(usable, encoder.encode_batch(usable), strict=True):
         frames = num_frames(len(samples), receptive_field=400, stride=320)
-        assert states.shape == (frames, engine.manifest.num_outputs)
+        assert states.shape == (frames, network.manifest.num_outputs)
         np.testing.assert_array_equal(states, encoder.encode(samples))
         if frames:
-            np.testing.assert_allclose(states, run_alone(engine, samples), atol=1e-5)
+            np.testing.assert_allclose(states, run_alone(network, samples), atol=1e-5)
 
 
-def test_results_do_not_keep_their_batch_alive(numpy_engine: MakeEngine) -> None:
-    for states in Encoder(engine=numpy_engine("encoding")).hidden_states([np.zeros(16_000, np.float32)] * 3):
+def test_results_do_not_keep_their_batch_alive(numpy_network: MakeNetwork) -> None:
+    for states in Encoder(network=numpy_network("encoding")).hidden_states(
+        [np.zeros(16_000, np.float32)] * 3
+    ):
         assert states.base is None
 
 
-def test_recordings_of_like_length_run_together(numpy_engine: MakeEngine) -> None:
-    engine = numpy_engine("encoding")
+def test_recordings_of_like_length_run_together(numpy_network: MakeNetwork) -> None:
+    network = numpy_network("encoding")
     lengths = (16_000, 160_000, 15_000, 150_000, 400)
-    Encoder(engine=engine).hidden_states([np.zeros(length, np.float32) for length in lengths])
-    assert engine.session.shapes == [(1, 160_000), (1, 150_000), (2, 16_000), (1, 400)]  # type: ignore[attr-defined]
+    Encoder(network=network).hidden_states([np.zeros(length, np.float32) for length in lengths])
+    assert network.session.shapes == [(1, 160_000), (1, 150_000), (2, 16_000), (1, 400)]  # type: ignore[attr-defined]
 
 
 def test_classification_reads_best_first() -> None:

@@ -120,4 +120,4 @@ def batch_method(model: Model, batch: Sequence[Samples]) -> Callable[[], object]
 
 
 def _one_run(model: Model, batch: Sequence[Samples]) -> Callable[[], object]:
-    return lambda: model.engine.session.run(*pad(batch))
+    return lambda: model.network.session.run(*pad(batch))

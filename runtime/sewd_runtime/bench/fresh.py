@@ -88,7 +88,7 @@ def main() -> None:
     )
     moments.append(time.perf_counter())
     cases = import_module("sewd_runtime.bench.cases")
-    work = cases.batch_method(model, [cases.Speech(model.engine.bundle).clip(request.seconds)])
+    work = cases.batch_method(model, [cases.Speech(model.network.bundle).clip(request.seconds)])
     moments.append(time.perf_counter())
     work()
     moments.append(time.perf_counter())

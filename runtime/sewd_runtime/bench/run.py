@@ -47,11 +47,11 @@ def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
     machine = describe_machine()  # before our own work shows in the load
     models = {threads: target.load(threads) for threads in plan.thread_counts}
     most = max(models)
-    speech = Speech(models[most].engine.bundle)
+    speech = Speech(models[most].network.bundle)
     works = dict(make_cases(plan, models, speech))
     request = Request(
         model=os.fspath(find_bundle(target.path)),
-        precision=models[most].engine.precision,
+        precision=models[most].network.precision,
         provider=target.provider,
         threads=most,
         seconds=FIRST_SECONDS,
@@ -121,15 +121,15 @@ def _describe_case(case: Case, timings: Timings) -> dict[str, Any]:
 
 
 def _describe_bundle(model: Model) -> dict[str, Any]:
-    engine, manifest = model.engine, model.manifest
-    path = engine.bundle.path / MANIFEST_NAME
+    network, manifest = model.network, model.manifest
+    path = network.bundle.path / MANIFEST_NAME
     return {
         "name": manifest.name,
         "task": manifest.task,
         "sha256": sha256_of(path),  # the manifest holds the hash of every other file
-        "precision": engine.precision,
-        "provider": engine.session.provider,
-        "model_bytes": manifest.files[manifest.precisions[engine.precision].file].size_bytes,
+        "precision": network.precision,
+        "provider": network.session.provider,
+        "model_bytes": manifest.files[manifest.precisions[network.precision].file].size_bytes,
         "bundle_bytes": sum(entry.size_bytes for entry in manifest.files.values()) + path.stat().st_size,
         "precisions": sorted(manifest.precisions),
     }

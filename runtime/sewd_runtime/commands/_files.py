@@ -13,7 +13,7 @@ import numpy as np
 from sewd_runtime._types import AudioSource
 from sewd_runtime.commands._shared import DONE, SOME_FAILED, complain
 from sewd_runtime.errors import SewdError
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.system.progress import show_progress
 
 Result = TypeVar("Result")
@@ -115,11 +115,11 @@ def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str,
         yield group
 
 
-def read_short(name: str, *, engine: Engine, longest: int) -> AudioSource | Exception:
+def read_short(name: str, *, network: Network, longest: int) -> AudioSource | Exception:
     """Return a file's samples; where there are more than ``longest``, what they can be read from later."""
     try:
         source = sys.stdin.buffer.read() if name == "-" else name
-        samples = engine.peek(source, None, longest=longest)
+        samples = network.peek(source, None, longest=longest)
     except (SewdError, OSError) as error:
         return error
     return source if samples is None else samples

@@ -127,11 +127,11 @@ class LongFiles:
 
     def _steps(self, source: AudioSource, last: Step | None) -> Iterator[Step]:
         """Yield the steps behind the last that was done, with how far they are on the terminal."""
-        engine = self.recognizer.engine
-        rate_hz = engine.manifest.sample_rate_hz
+        network = self.recognizer.network
+        rate_hz = network.manifest.sample_rate_hz
         steps = transcribe_long(
-            engine.stream(source, None),
-            engine=engine,
+            network.stream(source, None),
+            network=network,
             vocabulary=self.recognizer.vocabulary,
             decoder=self.decoder,
             segmentation=self.segmentation,
@@ -146,12 +146,12 @@ class LongFiles:
         )
 
     def _task(self, path: Path) -> Task:
-        engine = self.recognizer.engine
+        network = self.recognizer.network
         return Task(
             audio_sha256=sha256_of(path),
-            bundle_sha256=sha256_of(engine.bundle.path / MANIFEST_NAME),
-            precision=engine.precision,
-            provider=engine.session.provider,
-            library=engine.session.library,
+            bundle_sha256=sha256_of(network.bundle.path / MANIFEST_NAME),
+            precision=network.precision,
+            provider=network.session.provider,
+            library=network.session.library,
             options=f"{self.decoding} {self.segmentation} characters={self.characters}",
         )

@@ -101,7 +101,7 @@ def load_recognizer(options: argparse.Namespace, command: str) -> Recognizer:
     """As ``load_model``; raises TaskError for a model that ``command`` cannot use."""
     model = load_model(options)
     if not isinstance(model, Recognizer):
-        raise TaskError(f"{model.engine.bundle.path}: is for {model.manifest.task}, {command} needs ctc")
+        raise TaskError(f"{model.network.bundle.path}: is for {model.manifest.task}, {command} needs ctc")
     return model
 
 

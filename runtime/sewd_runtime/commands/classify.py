@@ -29,9 +29,9 @@ def run(options: argparse.Namespace) -> int:
     model = load_model(options)
     if not isinstance(model, Classifier):
         raise TaskError(
-            f"{model.engine.bundle.path}: is for {model.manifest.task}, classify needs classification"
+            f"{model.network.bundle.path}: is for {model.manifest.task}, classify needs classification"
         )
-    read = partial(read_short, engine=model.engine, longest=sys.maxsize)
+    read = partial(read_short, network=model.network, longest=sys.maxsize)
     return run_files(options, read, model.classify_batch, printer(options, _as_text, _as_json))
 
 

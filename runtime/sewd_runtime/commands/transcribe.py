@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         resume=options.resume,
     )
     longest = round(long_files.segmentation.whole_s * model.manifest.sample_rate_hz)
-    read = partial(read_short, engine=model.engine, longest=longest)
+    read = partial(read_short, network=model.network, longest=longest)
     save = choose_writer(options)
 
     def write(name: str, transcript: Transcript) -> None:

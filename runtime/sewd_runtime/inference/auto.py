@@ -11,8 +11,8 @@ import numpy as np
 import sewd_runtime
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError, SewdError
-from sewd_runtime.inference.engine import Engine
 from sewd_runtime.inference.golden import read_golden, require_golden
+from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.providers import PROVIDERS, installed_providers
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.inference.timings import Timing, TimingsFile
@@ -37,7 +37,7 @@ _log = logging.getLogger("sewd")
 
 def open_fastest(
     bundle: Bundle, *, provider: str = AUTO, precision: str | None = None, threads: int | None = None
-) -> Engine:
+) -> Network:
     """Load the fastest of the variants that ``auto`` leaves open, and log which it is and by how much.
 
     provider ``auto``: any that is installed; precision ``auto``: any the bundle has there; precision None: as
@@ -47,26 +47,26 @@ def open_fastest(
     candidates = _find_candidates(bundle, provider, precision)
     if len(candidates) == 1:
         [variant] = candidates.values()
-        engine = _open(bundle, variant, threads)
+        network = _open(bundle, variant, threads)
         _log.info("auto: %s, nothing else to choose from", variant)
-        return engine
+        return network
     file = TimingsFile.of(_facts(bundle, candidates, threads))
     if file and (timings := file.read()) and timings[0].variant in candidates:
         fastest = timings[0].variant
         try:
-            engine = _open(bundle, candidates[fastest], threads)
+            network = _open(bundle, candidates[fastest], threads)
         except _UNUSABLE as error:
             _log.warning("auto: %s was the fastest, now it fails: %s", fastest, error)
         else:
             _log.info("auto: %s; measured before, kept in %s", _compare(timings), file.path)
-            return engine
+            return network
     _log.info("auto: measuring %s", ", ".join(candidates))
     sessions = _open_all(bundle, candidates, threads)
     timings = _measure(bundle, sessions)
     kept = f"kept in {file.path}" if file and file.write(timings) else "not kept, no cache folder to write to"
     _log.info("auto: %s; %s", _compare(timings), kept)
     fastest = timings[0].variant
-    return Engine(bundle=bundle, precision=candidates[fastest].precision, session=sessions[fastest])
+    return Network(bundle=bundle, precision=candidates[fastest].precision, session=sessions[fastest])
 
 
 def recall_timings(
@@ -115,8 +115,8 @@ def _facts(bundle: Bundle, candidates: Mapping[str, Variant], threads: int | Non
     }
 
 
-def _open(bundle: Bundle, variant: Variant, threads: int | None) -> Engine:
-    return Engine.open(bundle, precision=variant.precision, provider=variant.provider, threads=threads)
+def _open(bundle: Bundle, variant: Variant, threads: int | None) -> Network:
+    return Network.open(bundle, precision=variant.precision, provider=variant.provider, threads=threads)
 
 
 def _open_all(bundle: Bundle, candidates: Mapping[str, Variant], threads: int | None) -> dict[str, Session]:

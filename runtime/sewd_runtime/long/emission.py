@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.decode import log_softmax
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.long.segmentation import Segmentation
 from sewd_runtime.long.steps import group_windows, run_windows
 from sewd_runtime.text.frames import FrameClock, num_frames
@@ -29,7 +29,7 @@ class Emission:
 
 
 def emission_of(
-    engine: Engine,
+    network: Network,
     audio: AudioSource,
     sample_rate_hz: int | None,
     *,
@@ -40,21 +40,21 @@ def emission_of(
 
     Samples are held for a minute only; log-probabilities, of every frame: 6.4 kB a second for 32 outputs.
     """
-    rate_hz = engine.manifest.sample_rate_hz
-    source = engine.hold(audio, sample_rate_hz)
-    samples = engine.peek(*source, longest=round(segmentation.whole_s * rate_hz))
+    rate_hz = network.manifest.sample_rate_hz
+    source = network.hold(audio, sample_rate_hz)
+    samples = network.peek(*source, longest=round(segmentation.whole_s * rate_hz))
     if samples is None:
-        return _in_regions(engine, engine.stream(*source), segmentation, blank_id)
-    [logits] = engine.run_frames([samples])
+        return _in_regions(network, network.stream(*source), segmentation, blank_id)
+    [logits] = network.run_frames([samples])
     return Emission(
         log_probs=log_softmax(logits), quiet=find_quiet(samples, rate_hz), duration_s=len(samples) / rate_hz
     )
 
 
 def _in_regions(
-    engine: Engine, blocks: Iterator[Samples], segmentation: Segmentation, blank_id: int
+    network: Network, blocks: Iterator[Samples], segmentation: Segmentation, blank_id: int
 ) -> Emission:
-    manifest, num_samples = engine.manifest, 0
+    manifest, num_samples = network.manifest, 0
     rate_hz = manifest.sample_rate_hz
 
     def counted() -> Iterator[Samples]:
@@ -66,7 +66,7 @@ def _in_regions(
     clock = FrameClock(stride=manifest.stride, sample_rate_hz=rate_hz)
     parts = []
     for group in group_windows(counted(), manifest, segmentation):
-        for window, emitted in zip(group, run_windows(group, engine), strict=True):
+        for window, emitted in zip(group, run_windows(group, network), strict=True):
             taken = window.taken(emitted, manifest.stride)
             begin_s = taken.first.region / rate_hz + clock.seconds(taken.first.frame)
             parts.append((begin_s, taken.log_probs.copy(), find_quiet(taken.samples, rate_hz)))

@@ -12,7 +12,7 @@ from sewd_runtime._types import Samples
 from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import Decoder, Hypothesis, log_softmax
 from sewd_runtime.inference.batching import plan_batches
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.long.segmentation import Segmentation, find_regions
 from sewd_runtime.long.windows import START, Place, Stitcher, Stretch, Window, WindowPlan, cut_windows
 from sewd_runtime.text.frames import FrameClock
@@ -40,7 +40,7 @@ class Step:
 def transcribe_long(
     blocks: Iterable[Samples],
     *,
-    engine: Engine,
+    network: Network,
     vocabulary: Vocabulary,
     decoder: Decoder,
     segmentation: Segmentation,
@@ -60,16 +60,16 @@ def transcribe_long(
             num_samples += len(block)
             yield block
 
-    plan = plan_windows(engine.manifest, segmentation)
+    plan = plan_windows(network.manifest, segmentation)
     stitcher = Stitcher(vocabulary, plan, done)
-    for group in group_windows(counted(), engine.manifest, segmentation):
+    for group in group_windows(counted(), network.manifest, segmentation):
         last = group[-1]
         segments: tuple[Segment, ...] = ()
         if last.after > done:  # else all of it was done before; a group is run whole, for the same batches
-            emissions = run_windows(group, engine)
+            emissions = run_windows(group, network)
             pairs = zip(group, emissions, strict=True)
             stretches = [stretch for window, found in pairs for stretch in stitcher.add(window, found)]
-            segments = tuple(_segments(stretches, engine.manifest, vocabulary, decoder, characters))
+            segments = tuple(_segments(stretches, network.manifest, vocabulary, decoder, characters))
         end = last.first.region + last.first.frame * plan.stride + len(last.samples)
         yield Step(segments=segments, done=stitcher.done, num_samples=end)
     yield Step(segments=(), done=stitcher.done, num_samples=num_samples)
@@ -101,9 +101,9 @@ def group_windows(
         yield group
 
 
-def run_windows(group: Sequence[Window], engine: Engine) -> Iterator[NDArray[np.float32]]:
+def run_windows(group: Sequence[Window], network: Network) -> Iterator[NDArray[np.float32]]:
     """Yield the log-probabilities of each window, (frames, vocab) float32."""
-    yield from map(log_softmax, engine.run_frames([window.samples for window in group]))
+    yield from map(log_softmax, network.run_frames([window.samples for window in group]))
 
 
 def joined(segments: Sequence[Segment], *, vocabulary: Vocabulary, duration_s: float) -> Transcript:

@@ -13,7 +13,7 @@ from sewd_runtime._types import Samples
 from sewd_runtime.audio.reading import Resampler, check_block
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.streaming.committing import Committer
 from sewd_runtime.streaming.windows import Streaming, Window, Windows
 from sewd_runtime.text.frames import FrameClock
@@ -44,16 +44,16 @@ class Stream:
 
     def __init__(
         self,
-        engine: Engine,
+        network: Network,
         vocabulary: Vocabulary,
         *,
         decoder: Decoder,
         streaming: Streaming,
         sample_rate_hz: int | None = None,
     ) -> None:
-        manifest = engine.manifest
+        manifest = network.manifest
         rate_hz = manifest.sample_rate_hz
-        self.engine = engine
+        self.network = network
         self.is_finished = False
         self._vocabulary = vocabulary
         self._resampler = Resampler(
@@ -144,7 +144,7 @@ def finish_streams(streams: Sequence[Stream]) -> list[Partial]:
 def _refuse_unfit(streams: Sequence[Stream]) -> None:
     if len({id(stream) for stream in streams}) < len(streams):
         raise AudioValueError("a stream is given twice; join its blocks")
-    if len({id(stream.engine) for stream in streams}) > 1:
+    if len({id(stream.network) for stream in streams}) > 1:
         raise AudioValueError("the streams are of several recognizers; feed those of each by themselves")
 
 
@@ -153,7 +153,7 @@ def _run(streams: Sequence[Stream], windows: Sequence[Window | None]) -> bool:
     due = [(stream, window) for stream, window in zip(streams, windows, strict=True) if window is not None]
     if not due:
         return False
-    outputs = due[0][0].engine.run_frames([window.samples for _, window in due])
+    outputs = due[0][0].network.run_frames([window.samples for _, window in due])
     for (stream, window), logits in zip(due, outputs, strict=True):
         stream._take(window, logits)
     return True

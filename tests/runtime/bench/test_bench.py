@@ -26,8 +26,8 @@ from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.cli import main
 from sewd_runtime.encoder import Encoder
 from sewd_runtime.errors import AudioTooShortError, InferenceError, MissingPackageError
-from sewd_runtime.inference.engine import Engine
 from sewd_runtime.inference.golden import read_golden
+from sewd_runtime.inference.network import Network
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.text.transcript import Classification
 
@@ -104,7 +104,7 @@ def test_every_case_is_there_once(document: Document) -> None:
 
 def test_batches_take_the_most_threads(tiny_bundle: Path) -> None:
     model = load(tiny_bundle, threads=1)
-    planned = [case for case, _ in make_cases(PLAN, {1: model, 4: model}, Speech(model.engine.bundle))]
+    planned = [case for case, _ in make_cases(PLAN, {1: model, 4: model}, Speech(model.network.bundle))]
     assert len(set(planned)) == len(planned)
     latency = [(case.threads, case.seconds) for case in planned if case.kind == "latency"]
     assert latency == list(itertools.product((1, 4), PLAN.seconds))
@@ -234,15 +234,15 @@ def test_thread_counts(cores: int, counts: tuple[int, ...], monkeypatch: pytest.
     assert Plan(threads=(4, 1, 4)).thread_counts == (1, 4)
 
 
-def test_every_task_is_measured(tiny_bundle: Path, numpy_engine: Any) -> None:
+def test_every_task_is_measured(tiny_bundle: Path, numpy_network: Any) -> None:
     classifier = load(tiny_bundle.with_name("tiny-classifier"), threads=1)
-    speech = Speech(classifier.engine.bundle)
+    speech = Speech(classifier.network.bundle)
     [classification] = batch_method(classifier, [speech.clip(1)])()  # type: ignore[misc]
     assert isinstance(classification, Classification)
     for case, work in make_cases(PLAN, {1: classifier}, speech):
         assert case.threads == 1
         assert work() is not None
-    encoder = Encoder(engine=numpy_engine("encoding"))
+    encoder = Encoder(network=numpy_network("encoding"))
     [states] = batch_method(encoder, [speech.clip(1)])()  # type: ignore[misc]
     assert states.shape == (49, 32)
 
@@ -358,13 +358,13 @@ def test_a_plot(tmp_path: Path) -> None:
 
 def test_precisions_are_loaded_as_asked(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
-    real = Engine.open
+    real = Network.open
 
-    def remember(*arguments: Any, **options: Any) -> Engine:
+    def remember(*arguments: Any, **options: Any) -> Network:
         opened.append(options)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(Engine, "open", remember)
+    monkeypatch.setattr(Network, "open", remember)
     Target(path=tiny_bundle, precision="fp32").load(2)
     [asked] = opened
     assert asked.items() >= {"precision": "fp32", "provider": "cpu", "threads": 2}.items()

@@ -17,7 +17,7 @@ from sewd_runtime.classifier import Classifier
 from sewd_runtime.cli import main
 from sewd_runtime.commands import _files, _shared
 from sewd_runtime.errors import InferenceError
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
@@ -176,10 +176,10 @@ def test_a_bundle_for_another_task(tiny_bundle: Path, noises: list[str], capsys:
 
 
 def test_classify(
-    noises: list[str], numpy_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    noises: list[str], numpy_network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    engine = numpy_engine("classification")
-    classifier = Classifier(engine=engine, labels=tuple(f"L{index}" for index in range(32)))
+    network = numpy_network("classification")
+    classifier = Classifier(network=network, labels=tuple(f"L{index}" for index in range(32)))
     monkeypatch.setattr(_shared, "load", lambda *_, **__: classifier)
     soundfile.write(tmp_path / "click.wav", np.zeros(100), 16_000)
     assert main(["classify", "--format", "json", *noises, str(tmp_path / "click.wav")]) == 1
@@ -198,7 +198,7 @@ def test_interrupt(
     def interrupt(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Engine, "peek", interrupt)
+    monkeypatch.setattr(Network, "peek", interrupt)
     assert transcribe(tiny_bundle, noises[0]) == 130
     assert capsys.readouterr().err == ""
 

@@ -15,7 +15,7 @@ import soundfile
 
 from sewd_runtime import load
 from sewd_runtime.cli import main
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps
 from sewd_runtime.recognizer import Recognizer
 
@@ -46,15 +46,15 @@ def transcribe(bundle: Path, *arguments: object) -> int:
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> list[int]:
     """Press Ctrl-C in the run after so many; return the runs that there were."""
-    run, count = Engine.run_frames, [0]
+    run, count = Network.run_frames, [0]
 
-    def counted(self: Engine, recordings: Any) -> Any:
+    def counted(self: Network, recordings: Any) -> Any:
         if count[0] == runs:
             raise KeyboardInterrupt
         count[0] += 1
         return run(self, recordings)
 
-    monkeypatch.setattr(Engine, "run_frames", counted)
+    monkeypatch.setattr(Network, "run_frames", counted)
     return count
 
 

@@ -123,8 +123,8 @@ def libraries(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Libra
 
 
 def chosen(bundle: Bundle, **options: Any) -> str:
-    engine = open_fastest(bundle, **options)
-    return f"{engine.session.provider} {engine.precision}"
+    network = open_fastest(bundle, **options)
+    return f"{network.session.provider} {network.precision}"
 
 
 def test_the_provider_alone_is_left_open(bundle: Bundle, libraries: Libraries) -> None:
@@ -297,8 +297,8 @@ def test_timings_written_then_read_are_the_same() -> None:
 
 
 def test_load_chooses(tiny_bundle: Path, libraries: Libraries) -> None:
-    assert load(tiny_bundle, provider=AUTO).engine.session.provider == "cpu"
-    assert load(tiny_bundle, provider="openvino", precision=AUTO).engine.precision == "bf16"
+    assert load(tiny_bundle, provider=AUTO).network.session.provider == "cpu"
+    assert load(tiny_bundle, provider="openvino", precision=AUTO).network.precision == "bf16"
 
 
 @pytest.mark.usefixtures("libraries")

@@ -47,7 +47,7 @@ def test_each_provider_is_told_as_loading_tells_it(bundle: Bundle) -> None:
         elif finding.present:
             model = load(bundle.path, provider=finding.provider, threads=1)
             assert finding.usable
-            assert model.engine.precision == finding.precision
+            assert model.network.precision == finding.precision
         else:
             with pytest.raises(ProviderError) as caught:
                 load(bundle.path, provider=finding.provider)

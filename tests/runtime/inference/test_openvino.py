@@ -1,4 +1,4 @@
-"""Laws of the second CPU engine; skipped where the openvino package is absent."""
+"""Laws of the second CPU library; skipped where the openvino package is absent."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sewd_runtime.cli import main
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError
 from sewd_runtime.inference.backends import Options, _openvino
 from sewd_runtime.inference.backends._openvino import padded_length
-from sewd_runtime.inference.engine import Engine
 from sewd_runtime.inference.golden import check_golden
+from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.inference.variants import find_variant, find_variants
 
@@ -29,7 +29,7 @@ if (
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
 
 CLASSIFIER = Path(__file__).parents[2] / "data" / "tiny-classifier"
-ENGINES = {"fp32": "engine", "bf16": "bf16", "int8-static": "static", "int8-static+bf16": "static_bf16"}
+ENGINES = {"fp32": "network", "bf16": "bf16", "int8-static": "static", "int8-static+bf16": "static_bf16"}
 LENGTHS = (400, 401, 479, 480, 719, 960, 1_040, 5_001, 15_999, 16_001, 30_000)
 
 
@@ -39,28 +39,28 @@ def bundle(tiny_bundle: Path) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def engine(bundle: Bundle) -> Engine:
-    return Engine.open(bundle, provider="openvino", threads=1)
+def network(bundle: Bundle) -> Network:
+    return Network.open(bundle, provider="openvino", threads=1)
 
 
 @pytest.fixture(scope="module")
-def bf16(bundle: Bundle) -> Engine:
+def bf16(bundle: Bundle) -> Network:
     return open_bf16(bundle, "bf16")
 
 
 @pytest.fixture(scope="module")
-def static(bundle: Bundle) -> Engine:
-    return Engine.open(bundle, provider="openvino", precision="int8-static", threads=1)
+def static(bundle: Bundle) -> Network:
+    return Network.open(bundle, provider="openvino", precision="int8-static", threads=1)
 
 
 @pytest.fixture(scope="module")
-def static_bf16(bundle: Bundle) -> Engine:
+def static_bf16(bundle: Bundle) -> Network:
     return open_bf16(bundle, "int8-static+bf16")
 
 
-def open_bf16(bundle: Bundle, precision: str) -> Engine:
+def open_bf16(bundle: Bundle, precision: str) -> Network:
     try:
-        return Engine.open(bundle, provider="openvino", precision=precision, threads=1)
+        return Network.open(bundle, provider="openvino", precision=precision, threads=1)
     except PrecisionError as error:
         pytest.skip(str(error))
 
@@ -74,12 +74,12 @@ def utterances() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def expected(bundle: Bundle, utterances: list[np.ndarray]) -> list[np.ndarray]:
     """What onnxruntime gives for each utterance alone."""
-    reference = Engine.open(bundle, threads=1)
+    reference = Network.open(bundle, threads=1)
     return [reference.run_frames([samples])[0] for samples in utterances]
 
 
-def check(engine: Engine, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
-    allowed = find_variant(engine.manifest, "openvino", engine.precision).tolerance
+def check(network: Network, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    allowed = find_variant(network.manifest, "openvino", network.precision).tolerance
     for output, reference in zip(found, expected, strict=True):
         assert output.shape == reference.shape
         assert output.dtype == np.float32
@@ -92,20 +92,20 @@ def check(engine: Engine, found: list[np.ndarray], expected: list[np.ndarray]) -
 def test_every_length_gives_what_onnxruntime_gives(
     precision: str, request: pytest.FixtureRequest, utterances: list[np.ndarray], expected: list[np.ndarray]
 ) -> None:
-    engine = request.getfixturevalue(ENGINES[precision])
-    check(engine, [engine.run_frames([samples])[0] for samples in utterances], expected)
+    network = request.getfixturevalue(ENGINES[precision])
+    check(network, [network.run_frames([samples])[0] for samples in utterances], expected)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8-static", "int8-static+bf16"])
 def test_a_batch_equals_its_items(
     precision: str, request: pytest.FixtureRequest, utterances: list[np.ndarray]
 ) -> None:
-    engine = request.getfixturevalue(ENGINES[precision])
-    allowed = find_variant(engine.manifest, "openvino", precision).tolerance.batch_error
-    output, lengths = engine.session.run(*pad(utterances))
+    network = request.getfixturevalue(ENGINES[precision])
+    allowed = find_variant(network.manifest, "openvino", precision).tolerance.batch_error
+    output, lengths = network.session.run(*pad(utterances))
     assert output.shape[1] == lengths.max()
     for samples, item, length in zip(utterances, output, lengths, strict=True):
-        alone = engine.run_frames([samples])[0]
+        alone = network.run_frames([samples])[0]
         assert np.abs(item[:length] - alone).max() <= allowed * max(1, np.abs(alone).max())
 
 
@@ -127,14 +127,14 @@ def test_the_embedded_model(precision: str) -> None:
 
 def test_it_needs_no_onnxruntime(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # importing it fails
-    engine = load(tiny_bundle, provider="auto", threads=1).engine
-    assert (engine.session.provider, engine.precision) == ("openvino", "fp32")
+    network = load(tiny_bundle, provider="auto", threads=1).network
+    assert (network.session.provider, network.precision) == ("openvino", "fp32")
 
 
-def test_fp32_and_bf16_are_computed_as_named(engine: Engine, bf16: Engine) -> None:
+def test_fp32_and_bf16_are_computed_as_named(network: Network, bf16: Network) -> None:
     samples = [np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)]
-    difference = np.abs(engine.run_frames(samples)[0] - bf16.run_frames(samples)[0]).max()
-    assert difference > find_variant(engine.manifest, "openvino", "fp32").tolerance.max_abs
+    difference = np.abs(network.run_frames(samples)[0] - bf16.run_frames(samples)[0]).max()
+    assert difference > find_variant(network.manifest, "openvino", "fp32").tolerance.max_abs
 
 
 @pytest.mark.parametrize("compute", ["f32", "bf16"])
@@ -159,7 +159,7 @@ def test_a_processor_without_bf16_is_told_so(bundle: Bundle, monkeypatch: pytest
     core = SimpleNamespace(available_devices=["CPU"], get_property=lambda *_: ["FP32", "INT8"])
     monkeypatch.setattr(_openvino, "_import_openvino", lambda: SimpleNamespace(Core=lambda: core))
     with pytest.raises(PrecisionError, match="does not compute in bf16; choose fp32"):
-        Engine.open(bundle, provider="openvino", precision="bf16")
+        Network.open(bundle, provider="openvino", precision="bf16")
 
 
 def test_another_type_is_not_put_in_its_place(bundle: Bundle) -> None:
@@ -184,20 +184,20 @@ def test_lengths_are_padded_to_few(compute: str) -> None:
     assert padded_length(0) == 0
 
 
-def test_results_outlive_the_next_run(engine: Engine) -> None:
+def test_results_outlive_the_next_run(network: Network) -> None:
     loud, soft = (np.full((1, 16_000), level, np.float32) for level in (0.5, 0.0))
     loud[0, ::7] = 0
-    first, _ = engine.session.run(loud, np.array([16_000]))
+    first, _ = network.session.run(loud, np.array([16_000]))
     kept = first.copy()
-    engine.session.run(soft, np.array([16_000]))
+    network.session.run(soft, np.array([16_000]))
     np.testing.assert_array_equal(first, kept)
 
 
-def test_threads_share_a_session(engine: Engine, utterances: list[np.ndarray]) -> None:
+def test_threads_share_a_session(network: Network, utterances: list[np.ndarray]) -> None:
     batches = [pad([samples]) for samples in utterances]
-    alone = [engine.session.run(*batch)[0] for batch in batches]
+    alone = [network.session.run(*batch)[0] for batch in batches]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda batch: engine.session.run(*batch)[0], batches * 3))
+        together = list(pool.map(lambda batch: network.session.run(*batch)[0], batches * 3))
     for one, other in zip(alone * 3, together, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -221,15 +221,15 @@ def test_a_model_for_another_task(bundle: Bundle) -> None:
         Session.open(bundle.path_of("model.fp32.onnx"), task="encoding", provider="openvino", threads=1)
 
 
-def test_a_failing_run_is_our_error(engine: Engine) -> None:
+def test_a_failing_run_is_our_error(network: Network) -> None:
     for values, lengths in (
         (np.zeros((1, 2_000), np.float32), np.array([2_000, 2_000])),
         (np.zeros((1, 2_000), np.float32), np.array([[2_000]])),
         (np.zeros((1, 2_000), np.complex64), np.array([2_000])),
     ):
         with pytest.raises(InferenceError, match=r"openvino [\d.]+ failed on a batch of 1x2000 samples"):
-            engine.session.run(values, lengths)
-    assert engine.run_frames([np.zeros(2_000, np.float32)])[0].shape[0] == 25
+            network.session.run(values, lengths)
+    assert network.run_frames([np.zeros(2_000, np.float32)])[0].shape[0] == 25
 
 
 def test_the_command_takes_a_provider(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

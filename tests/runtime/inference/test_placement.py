@@ -176,7 +176,7 @@ def test_what_is_absent_is_an_error_unless_the_processor_may_run_it(tiny_bundle:
         load(tiny_bundle, provider=name)
     with pytest.warns(FallbackWarning, match=f"cpu in place of {name}: .*{PROVIDERS[name].device}"):
         model = load(tiny_bundle, provider=name, allow_fallback=True)
-    assert (model.engine.session.provider, model.engine.precision) == ("cpu", "fp32")
+    assert (model.network.session.provider, model.network.precision) == ("cpu", "fp32")
 
 
 def test_a_fall_back_takes_no_precision_that_was_not_asked_for(

@@ -10,7 +10,7 @@ import pytest
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
 from sewd_runtime.inference.backends._onnxruntime import check_device, session_entries
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.providers import PROVIDERS, find_provider
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.system import machine
@@ -107,9 +107,9 @@ def test_threads_share_a_session(model: Path, recordings: list[np.ndarray]) -> N
 
 def test_precision_defaults_to_fp32(tiny_bundle: Path) -> None:
     bundle = open_bundle(tiny_bundle)
-    assert Engine.open(bundle).precision == "fp32"
+    assert Network.open(bundle).precision == "fp32"
     with pytest.raises(PrecisionError, match=r"'fp7'; it has .*fp32"):
-        Engine.open(bundle, precision="fp7")
+        Network.open(bundle, precision="fp7")
 
 
 def test_memory_is_given_back_after_a_large_batch_only() -> None:

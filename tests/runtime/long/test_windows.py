@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sewd_runtime import Recognizer
 from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import Greedy
-from sewd_runtime.inference.engine import Engine
-from sewd_runtime.long import steps
+from sewd_runtime.inference.network import Network
+from sewd_runtime.long import steps as step_module
 from sewd_runtime.long.segmentation import Part, Segmentation
 from sewd_runtime.long.steps import Step, transcribe_long
 from sewd_runtime.long.windows import Stitcher, WindowPlan, cut_windows
@@ -68,10 +68,10 @@ def sound_of(frames: Sequence[int]) -> np.ndarray:
 
 
 @pytest.fixture
-def local(manifest: Manifest, numpy_engine: Callable[[str], Engine]) -> Recognizer:
-    engine = numpy_engine("ctc")
-    bundle = replace(engine.bundle, manifest=replace(manifest, num_outputs=VOCAB))
-    return Recognizer(engine=replace(engine, bundle=bundle, session=LocalSession()), vocabulary=VOCABULARY)
+def local(manifest: Manifest, numpy_network: Callable[[str], Network]) -> Recognizer:
+    network = numpy_network("ctc")
+    bundle = replace(network.bundle, manifest=replace(manifest, num_outputs=VOCAB))
+    return Recognizer(network=replace(network, bundle=bundle, session=LocalSession()), vocabulary=VOCABULARY)
 
 
 def parts_of(regions: list[list[int]]) -> Iterator[Part]:
@@ -156,7 +156,7 @@ def steps(recognizer: Recognizer, blocks: Iterator[np.ndarray], **options: objec
     return list(
         transcribe_long(
             blocks,
-            engine=recognizer.engine,
+            network=recognizer.network,
             vocabulary=recognizer.vocabulary,
             decoder=Greedy(),
             segmentation=WINDOWS,
@@ -170,7 +170,7 @@ def steps(recognizer: Recognizer, blocks: Iterator[np.ndarray], **options: objec
 def test_what_was_broken_off_goes_on_as_if_it_had_not_been(
     local: Recognizer, frames: list[tuple[int, int]], data: st.DataObject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "_GROUP_SAMPLES", 50_000)  # one or two windows
+    monkeypatch.setattr(step_module, "_GROUP_SAMPLES", 50_000)  # one or two windows
     samples = sound_of([label for label, count in frames for _ in range(count)])
     all_steps = steps(local, iter([samples]))
     stop = data.draw(st.integers(0, len(all_steps) - 1))

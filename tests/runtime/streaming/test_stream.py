@@ -28,7 +28,7 @@ from sewd_runtime.audio.reading import read_audio
 from sewd_runtime.bundle.folder import Manifest
 from sewd_runtime.decode import Greedy, log_softmax
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
-from sewd_runtime.inference.engine import Engine
+from sewd_runtime.inference.network import Network
 from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.transcript import Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
@@ -40,7 +40,7 @@ CLIPS = Path(__file__).parents[3] / "export/sewd_export/speech"
 LAW = settings(
     deadline=None,
     max_examples=30,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # nothing of the engine changes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # nothing of the network changes
 )
 
 # (seconds of speech, seconds of silence after it)
@@ -69,9 +69,9 @@ def clips() -> list[np.ndarray]:
 
 
 @pytest.fixture
-def numpy_recognizer(numpy_engine: Callable[[str], Engine], letters: Vocabulary) -> Recognizer:
+def numpy_recognizer(numpy_network: Callable[[str], Network], letters: Vocabulary) -> Recognizer:
     """A model that hears nothing but its own frame, so that a window says what the whole would say."""
-    return Recognizer(engine=numpy_engine("ctc"), vocabulary=letters)
+    return Recognizer(network=numpy_network("ctc"), vocabulary=letters)
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_many_streams_say_what_each_says_alone(digits: Recognizer, clips: list[n
 def test_windows_due_together_run_as_one_batch(numpy_recognizer: Recognizer) -> None:
     streams = [numpy_recognizer.stream(streaming=QUICK) for _ in range(4)]
     feed_streams(streams, [talk([(0.5, 0.0)])] * 4)
-    assert numpy_recognizer.engine.session.shapes == [(4, 8_000)]  # type: ignore[attr-defined]
+    assert numpy_recognizer.network.session.shapes == [(4, 8_000)]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("seconds", [0, 5])
@@ -255,7 +255,7 @@ def test_silence_says_nothing_and_runs_nothing(numpy_recognizer: Recognizer, sec
     silence = np.zeros(seconds * RATE_HZ, np.float32)
     nothing = Partial(committed=(), pending=())
     assert partials(stream, silence, [100] * 20) == [nothing] * 22
-    assert numpy_recognizer.engine.session.shapes == []  # type: ignore[attr-defined]
+    assert numpy_recognizer.network.session.shapes == []  # type: ignore[attr-defined]
 
 
 def test_an_endless_stream_holds_no_more_than_its_left_context(numpy_recognizer: Recognizer) -> None:
@@ -266,7 +266,7 @@ def test_an_endless_stream_holds_no_more_than_its_left_context(numpy_recognizer:
         committed += len(stream.feed(block).committed)
         longest = max(longest, len(stream._windows._held))
         assert stream._committer._frames <= 60 * 50 + 10
-    shapes = numpy_recognizer.engine.session.shapes  # type: ignore[attr-defined]
+    shapes = numpy_recognizer.network.session.shapes  # type: ignore[attr-defined]
     limit_s = 1.0 + 0.2 + 0.3 + 0.25 + 0.04
     assert max(samples for _, samples in shapes) <= limit_s * RATE_HZ
     assert longest <= (limit_s + 1.0) * 50
@@ -303,14 +303,14 @@ def test_a_finished_stream_takes_no_more(numpy_recognizer: Recognizer) -> None:
 
 
 def test_streams_that_do_not_belong_together_are_refused(
-    numpy_recognizer: Recognizer, numpy_engine: Callable[[str], Engine]
+    numpy_recognizer: Recognizer, numpy_network: Callable[[str], Network]
 ) -> None:
     stream, block = numpy_recognizer.stream(), np.zeros(9, np.float32)
     with pytest.raises(AudioValueError, match="twice"):
         feed_streams([stream, stream], [block, block])
     with pytest.raises(AudioValueError, match="2 blocks for 1 streams"):
         feed_streams([stream], [block, block])
-    other = dataclasses.replace(numpy_recognizer, engine=numpy_engine("ctc"))
+    other = dataclasses.replace(numpy_recognizer, network=numpy_network("ctc"))
     with pytest.raises(AudioValueError, match="several recognizers"):
         finish_streams([stream, other.stream()])
 

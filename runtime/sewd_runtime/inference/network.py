@@ -18,7 +18,7 @@ from sewd_runtime.inference.variants import default_precision, find_variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class Network:
     """One precision of a bundle, loaded."""
 
     bundle: Bundle
@@ -35,7 +35,7 @@ class Engine:
         threads: int | None = None,
         allow_fallback: bool = False,
         provider_options: Mapping[str, str] | None = None,
-    ) -> "Engine":
+    ) -> "Network":
         """Check the model's hash and load it; precision None takes what the provider prefers of the bundle.
 
         allow_fallback: where the provider cannot run the model, the processor does, with a FallbackWarning.
