@@ -25,7 +25,8 @@ from typing import Any
 
 from memory_jobs import LONG_AROUND, LONG_SECONDS, RATE_HZ, REQUEST_SECONDS, SEED, SETTLED, speech
 from sewd_runtime.bench.machine import describe_machine, describe_versions
-from sewd_runtime.bundle.folder import MANIFEST_NAME, find_bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import find_bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.manifest import MANIFEST_NAME
 
 JOBS = Path(__file__).with_name("memory_jobs.py")
 MAX_GROWTH = 0.05

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.checkpoint.vocabulary import read_vocabulary
 from sewd_export.errors import ExportError
-from sewd_runtime.bundle.folder import (
+from sewd_runtime.bundle.folder import open_bundle, sha256_of
+from sewd_runtime.bundle.manifest import (
     GOLDEN_NAME,
     LABELS_NAME,
     MANIFEST_NAME,
@@ -23,8 +24,6 @@ from sewd_runtime.bundle.folder import (
     CtcEntry,
     FileEntry,
     Manifest,
-    open_bundle,
-    sha256_of,
 )
 from sewd_runtime.bundle.sensitivity import Sensitivity, file_name
 

@@ -35,7 +35,8 @@ from sewd_export.search.evaluation import Evaluation
 from sewd_export.search.mixed import keep_sensitive
 from sewd_export.tensorrt import BuiltEngine, EngineOptions, build_engines, check_engines
 from sewd_export.tracing import trace
-from sewd_runtime.bundle.folder import CtcEntry, Manifest, PrecisionEntry, Provenance, open_bundle
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.bundle.manifest import CtcEntry, Manifest, PrecisionEntry, Provenance
 from sewd_runtime.bundle.sensitivity import Sensitivity
 from sewd_runtime.inference.golden import check_golden
 

@@ -10,7 +10,7 @@ from sewd_runtime.errors import SewdError
 
 if TYPE_CHECKING:
     from sewd_runtime.audio.reading import read_audio
-    from sewd_runtime.bundle.folder import Manifest
+    from sewd_runtime.bundle.manifest import Manifest
     from sewd_runtime.classifier import Classifier
     from sewd_runtime.decode import BeamSearch, Greedy
     from sewd_runtime.decode.language_model import KenlmModel
@@ -52,7 +52,7 @@ _HOMES = {
     "Encoder": "encoder",
     "Greedy": "decode",
     "KenlmModel": "decode.language_model",
-    "Manifest": "bundle.folder",
+    "Manifest": "bundle.manifest",
     "Partial": "streaming.stream",
     "Recognizer": "recognizer",
     "Segment": "text.transcript",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import log_softmax
 from sewd_runtime.errors import AudioTooShortError
 from sewd_runtime.inference.network import Network

@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from sewd_runtime.bundle.folder import LABELS_NAME, VOCAB_NAME, Bundle, find_bundle, open_bundle
+from sewd_runtime.bundle.folder import Bundle, find_bundle, open_bundle
+from sewd_runtime.bundle.manifest import LABELS_NAME, VOCAB_NAME
 from sewd_runtime.bundle.schema import build, parse_json
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_softmax
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long.emission import emission_of

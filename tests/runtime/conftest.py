@@ -11,8 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime.bundle.folder import Bundle, Manifest, Parity, PrecisionEntry, Provenance, Tolerance
-from sewd_runtime.bundle.manifest import CtcEntry, FileEntry
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import (
+    CtcEntry,
+    FileEntry,
+    Manifest,
+    Parity,
+    PrecisionEntry,
+    Provenance,
+    Tolerance,
+)
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.session import pad
 

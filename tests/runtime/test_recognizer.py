@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from sewd_runtime import Classification, Classifier, Encoder, Recognizer, Transcript, load
-from sewd_runtime.bundle.folder import MANIFEST_NAME, VOCAB_NAME, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import open_bundle, sha256_of
+from sewd_runtime.bundle.manifest import MANIFEST_NAME, VOCAB_NAME
 from sewd_runtime.errors import (
     AudioTooShortError,
     AudioValueError,

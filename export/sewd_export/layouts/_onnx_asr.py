@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from sewd_export.errors import ExportError
 from sewd_export.layouts._interface import drop_lengths, give_log_probs
-from sewd_runtime.bundle.folder import VOCAB_NAME, Bundle
-from sewd_runtime.bundle.manifest import Manifest
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import VOCAB_NAME, Manifest
 
 
 def adapt(model: ir.Model, manifest: Manifest) -> None:

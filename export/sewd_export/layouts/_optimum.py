@@ -11,8 +11,8 @@ import json
 import onnx_ir as ir
 
 from sewd_export.layouts._interface import derive_lengths, drop_lengths
-from sewd_runtime.bundle.folder import VOCAB_NAME, Bundle
-from sewd_runtime.bundle.manifest import Manifest
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import VOCAB_NAME, Manifest
 
 
 def adapt(model: ir.Model, manifest: Manifest) -> None:

@@ -19,7 +19,8 @@ from sewd_runtime.bench.cases import (
 from sewd_runtime.bench.fresh import FreshRun, Request, run_fresh
 from sewd_runtime.bench.machine import describe_machine, describe_versions
 from sewd_runtime.bench.measure import Timings, idle_share, interleave, timed
-from sewd_runtime.bundle.folder import MANIFEST_NAME, find_bundle, sha256_of
+from sewd_runtime.bundle.folder import find_bundle, sha256_of
+from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.loading import load
 
 DOCUMENT_VERSION = 1

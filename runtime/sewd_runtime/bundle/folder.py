@@ -5,20 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sewd_runtime.bundle.manifest import (
-    FORMAT_VERSION,
-    GOLDEN_NAME,
-    LABELS_NAME,
-    MANIFEST_NAME,
-    VOCAB_NAME,
-    CtcEntry,
-    FileEntry,
-    Manifest,
-    Parity,
-    PrecisionEntry,
-    Provenance,
-    Tolerance,
-)
+from sewd_runtime.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
 from sewd_runtime.errors import (
     BundleError,
     BundleFileMissingError,
@@ -27,25 +14,6 @@ from sewd_runtime.errors import (
     BundlePathError,
     ManifestTypeError,
 )
-
-__all__ = [
-    "FORMAT_VERSION",
-    "GOLDEN_NAME",
-    "LABELS_NAME",
-    "MANIFEST_NAME",
-    "VOCAB_NAME",
-    "Bundle",
-    "CtcEntry",
-    "FileEntry",
-    "Manifest",
-    "Parity",
-    "PrecisionEntry",
-    "Provenance",
-    "Tolerance",
-    "find_bundle",
-    "open_bundle",
-    "sha256_of",
-]
 
 _MAX_MANIFEST_BYTES = 4 << 20  # a manifest has a few kilobytes; more is a mistake or an attack
 _MODELS = Path(__file__).parents[1] / "models"

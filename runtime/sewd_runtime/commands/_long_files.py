@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sewd_runtime._types import AudioSource
 from sewd_runtime.audio.reading import stated_duration_s
-from sewd_runtime.bundle.folder import MANIFEST_NAME, sha256_of
+from sewd_runtime.bundle.folder import sha256_of
+from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.commands._shared import complain
 from sewd_runtime.commands._transcripts import beside
 from sewd_runtime.decode import Decoder

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sewd_runtime.bench.machine import describe_machine, describe_versions
-from sewd_runtime.bundle.folder import Bundle, Manifest
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.errors import ProviderError, SewdError
 from sewd_runtime.inference.auto import AUTO, open_fastest, recall_timings
 from sewd_runtime.inference.golden import compare_golden

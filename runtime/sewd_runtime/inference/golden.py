@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sewd_runtime._types import Output, Samples
-from sewd_runtime.bundle.folder import GOLDEN_NAME, Bundle, Tolerance
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import GOLDEN_NAME, Tolerance
 from sewd_runtime.errors import BundleError, PrecisionError
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.inference.variants import Variant, find_variant

@@ -8,7 +8,8 @@ import numpy as np
 
 from sewd_runtime._types import AudioSource, Lengths, Output, Samples
 from sewd_runtime.audio.reading import read_audio, stream_audio
-from sewd_runtime.bundle.folder import Bundle, Manifest
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.errors import AudioValueError, FallbackWarning, ProviderError
 from sewd_runtime.inference.batching import plan_batches
 from sewd_runtime.inference.golden import require_golden

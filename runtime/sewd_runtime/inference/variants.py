@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sewd_runtime.bundle.engines import BatchShape, EngineEntry, Profile
-from sewd_runtime.bundle.folder import Bundle, Manifest, Parity, PrecisionEntry, Tolerance
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import Manifest, Parity, PrecisionEntry, Tolerance
 from sewd_runtime.errors import ModelError, PrecisionError
 from sewd_runtime.inference.backends._tensorrt import choose_engine_here
 from sewd_runtime.inference.providers import PROVIDERS, look_up

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
-from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Decoder, Hypothesis, log_softmax
 from sewd_runtime.inference.batching import plan_batches
 from sewd_runtime.inference.network import Network

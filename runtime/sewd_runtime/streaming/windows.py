@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.loudness import energy_db
-from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.errors import AudioValueError
 from sewd_runtime.streaming.endpointing import Endpointer
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sewd_runtime.bundle import folder as bundle_module
-from sewd_runtime.bundle.folder import MANIFEST_NAME, VOCAB_NAME, Bundle, find_bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import Bundle, find_bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.manifest import MANIFEST_NAME, VOCAB_NAME
 from sewd_runtime.errors import (
     BundleError,
     BundleFileMissingError,

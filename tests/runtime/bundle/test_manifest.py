@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewd_runtime.bundle.engines import BatchShape, EngineEntry, Profile, engine_key
-from sewd_runtime.bundle.folder import Manifest, open_bundle
-from sewd_runtime.bundle.manifest import FileEntry
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.bundle.manifest import FileEntry, Manifest
 from sewd_runtime.errors import (
     BundleError,
     BundlePathError,

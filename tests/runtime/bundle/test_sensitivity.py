@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sewd_runtime.bundle.folder import FileEntry, open_bundle
+from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.bundle.manifest import FileEntry
 from sewd_runtime.bundle.sensitivity import Group, Sensitivity, Trial, file_name
 from sewd_runtime.cli import main
 from sewd_runtime.errors import ManifestKeyError, ManifestTypeError

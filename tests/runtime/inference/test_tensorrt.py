@@ -26,7 +26,8 @@ from sewd_runtime.bundle.engines import (
     engine_key,
     engine_name,
 )
-from sewd_runtime.bundle.folder import Bundle, FileEntry, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import Bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.manifest import FileEntry
 from sewd_runtime.errors import EngineMismatchError, MissingPackageError, PrecisionError, ProviderError
 from sewd_runtime.inference.backends import Options, _onnxruntime, _tensorrt
 from sewd_runtime.inference.backends._buckets import BucketedModel, choose_bucket, run_in_buckets

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.errors import PrecisionError, ProviderError
 from sewd_runtime.inference.providers import PROVIDERS
 from sewd_runtime.inference.variants import DERIVED, default_precision, find_variant, find_variants

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sewd_runtime import Recognizer
-from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Greedy
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps as step_module

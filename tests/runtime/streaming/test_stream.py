@@ -25,7 +25,7 @@ from sewd_runtime import (
     load,
 )
 from sewd_runtime.audio.reading import read_audio
-from sewd_runtime.bundle.folder import Manifest
+from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Greedy, log_softmax
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
 from sewd_runtime.inference.network import Network
