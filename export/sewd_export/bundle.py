@@ -25,7 +25,7 @@ from sewd_runtime.bundle.manifest import (
     FileEntry,
     Manifest,
 )
-from sewd_runtime.bundle.sensitivity import Sensitivity, file_name
+from sewd_runtime.bundle.sensitivity import Sensitivity, sensitivity_file
 
 _COPIED = ("config.json", "preprocessor_config.json", "processor_config.json")
 
@@ -122,7 +122,7 @@ def write_golden(folder: Path, samples: NDArray[np.float32], expected: NDArray[n
 def write_sensitivities(folder: Path, sensitivities: Mapping[str, Sensitivity]) -> None:
     """Write what each precision keeps in float32, and why."""
     for precision, sensitivity in sensitivities.items():
-        path = folder / file_name(precision)
+        path = folder / sensitivity_file(precision)
         path.write_text(sensitivity.to_json(where=path.name), encoding="utf-8")
 
 

@@ -19,6 +19,11 @@ VOCAB_NAME = "vocab.json"
 LABELS_NAME = "labels.json"
 
 
+def model_file(precision: str) -> str:
+    """Return the name of a precision's model file in a bundle: `model.int8.onnx`."""
+    return f"model.{precision}.onnx"
+
+
 def is_bare_name(name: str) -> bool:
     """Tell whether a file name stays in its folder: no separator, no drive, not special, printable."""
     return name not in ("", ".", "..") and name.isprintable() and not any(letter in "/\\:" for letter in name)
@@ -206,7 +211,7 @@ def _check_consistency(manifest: Manifest, where: str) -> None:
     wanted = {GOLDEN_NAME, *{"ctc": {VOCAB_NAME}, "classification": {LABELS_NAME}}.get(task, set())}
     for name, entry in manifest.precisions.items():
         path = f"precisions.{name}"
-        demand(entry.file == f"model.{name}.onnx", f"{path}.file must be model.{name}.onnx")
+        demand(entry.file == model_file(name), f"{path}.file must be {model_file(name)}")
         for key, has in (("label_agreement", task != "encoding"), ("transcript_agreement", task == "ctc")):
             given = getattr(entry.parity, key) is not None
             demand(
@@ -259,5 +264,5 @@ def _check_engine_keys(manifest: Manifest, demand: Callable[[bool, str], None]) 
         )
         demand(
             entry.key == key,
-            f"engines.{name}.key is not that of model.{entry.precision}.onnx; export it again",
+            f"engines.{name}.key is not that of {model_file(entry.precision)}; export it again",
         )

@@ -18,7 +18,7 @@ _Amount: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: valu
 _Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 0 <= value <= 1)]
 
 
-def file_name(precision: str) -> str:
+def sensitivity_file(precision: str) -> str:
     """Return the name of the file that says what a precision keeps."""
     return f"sensitivity.{precision}.json"
 

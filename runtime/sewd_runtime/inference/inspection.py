@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from sewd_runtime.bundle.folder import Bundle, find_bundle, open_bundle
 from sewd_runtime.bundle.manifest import Manifest, PrecisionEntry
-from sewd_runtime.bundle.sensitivity import Sensitivity, file_name
+from sewd_runtime.bundle.sensitivity import Sensitivity, sensitivity_file
 from sewd_runtime.errors import BundleError, SewdError
 from sewd_runtime.inference.golden import compare_golden
 from sewd_runtime.inference.variants import Variant, find_variant, find_variants
@@ -93,7 +93,7 @@ def _evidence(manifest: Manifest) -> Iterator[str]:
 def _kept(bundle: Bundle) -> Iterator[tuple[str, bool]]:
     """Show what each precision keeps in float32, and why, where the exporter looked for that."""
     for precision in bundle.manifest.precisions:
-        name = file_name(precision)
+        name = sensitivity_file(precision)
         if name not in bundle.manifest.files:
             continue
         try:

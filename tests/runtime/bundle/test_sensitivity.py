@@ -12,11 +12,11 @@ import pytest
 
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.manifest import FileEntry
-from sewd_runtime.bundle.sensitivity import Group, Sensitivity, Trial, file_name
+from sewd_runtime.bundle.sensitivity import Group, Sensitivity, Trial, sensitivity_file
 from sewd_runtime.cli import main
 from sewd_runtime.errors import ManifestKeyError, ManifestTypeError
 
-NAME = file_name("int8")
+NAME = sensitivity_file("int8")
 
 
 @pytest.fixture
