@@ -276,14 +276,15 @@ def test_a_manifest_that_does_not_fit_its_files_is_not_written_quietly(target: P
 
 _KILLED_EXPORT = """
 import os, signal, sys
-from sewd_export import export, parity, signals
+from sewd_export import export
+from sewd_export.parity import reference, signals
 
 def die(stage):
     if stage == "trace the model":
         os.kill(os.getpid(), signal.SIGKILL)
 
 grid = signals.signals
-parity.signals = lambda *a, **k: [s for s in grid(*a, **k) if len(s.samples) < 4 * 16000]
+reference.signals = lambda *a, **k: [s for s in grid(*a, **k) if len(s.samples) < 4 * 16000]
 export(sys.argv[1], sys.argv[2], progress=die)
 """
 
