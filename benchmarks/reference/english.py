@@ -11,11 +11,19 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from augmentation import SAMPLE_RATE_HZ, Samples, Surroundings, augment, normalise, resample
-from layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
-from training import IGNORED, Batch, join_targets
+
+from benchmarks.reference.augmentation import (
+    SAMPLE_RATE_HZ,
+    Samples,
+    Surroundings,
+    augment,
+    normalise,
+    resample,
+)
+from benchmarks.reference.layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
+from benchmarks.reference.training import IGNORED, Batch, join_targets
 
 VALIDATION_SPEAKERS = ("32", "3242")
 BOOKS = ("gutenberg_1342.txt", "gutenberg_1661.txt")

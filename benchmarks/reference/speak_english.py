@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from augmentation import SAMPLE_RATE_HZ
-from english import read_books
-from layout import spellable
-from voices import Flite, Joe, Kokoro, Speak
+
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ
+from benchmarks.reference.english import read_books
+from benchmarks.reference.layout import spellable
+from benchmarks.reference.voices import Flite, Joe, Kokoro, Speak
 
 WORDS = (4, 30)  # in a sentence
 SEED = 11

@@ -21,13 +21,14 @@ from typing import Any
 
 import ctranslate2  # type: ignore[import-not-found,unused-ignore]
 import numpy as np
-from augmentation import SAMPLE_RATE_HZ, Samples, read_mono
-from english import UNITS_PER_DEVIATION, find_recording, read_transcripts
-from layout import STRIDE, spellable
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2, vq  # type: ignore[import-untyped,unused-ignore]
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
+
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, read_mono
+from benchmarks.reference.english import UNITS_PER_DEVIATION, find_recording, read_transcripts
+from benchmarks.reference.layout import STRIDE, spellable
 
 COMPONENTS = 64
 ROOM_FRAMES = 400  # of 10 ms: Whisper reads silence after the speech, 30 s of it when it was trained

@@ -1,7 +1,7 @@
 """Train a recognizer of English from five hours of LibriSpeech, on two processor cores or one GPU.
 
     make build/english/lessons.npz
-    python benchmarks/reference/train_english.py --speech ../shared/speech \\
+    python -m benchmarks.reference.train_english --speech ../shared/speech \\
         --spoken build/english/spoken -o english
 
 Writes a checkpoint folder in float16. Beside CTC, also after half of the layers, two heads, thrown away
@@ -19,10 +19,14 @@ from pathlib import Path
 
 import jiwer
 import torch
-from augmentation import Surroundings
-from checkpoint import ENGLISH, Config, save_checkpoint
-from diary import Diary
-from english import (
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from benchmarks.reference.augmentation import Surroundings
+from benchmarks.reference.checkpoint import ENGLISH, Config, save_checkpoint
+from benchmarks.reference.diary import Diary
+from benchmarks.reference.english import (
     UNITS_PER_DEVIATION,
     VALIDATION_SPEAKERS,
     EnglishBatches,
@@ -30,11 +34,8 @@ from english import (
     Utterance,
     read_utterances,
 )
-from greedy import transcribe
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
-from training import (
+from benchmarks.reference.greedy import transcribe
+from benchmarks.reference.training import (
     IGNORED,
     Batch,
     Encode,

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from augmentation import SAMPLE_RATE_HZ, Samples, read_mono, resample, warp_formants
 from numpy.typing import NDArray
+
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, read_mono, resample, warp_formants
 
 Speak = Callable[[str, np.random.Generator], Samples]
 """Sentence, generator -> ``(samples,)`` float32 at 16 kHz."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,17 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks/reference"))
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
-import augmentation  # noqa: E402
-import english  # noqa: E402
-import layout  # noqa: E402
-import train_english  # noqa: E402
-from checkpoint import ENGLISH  # noqa: E402
-from training import IGNORED, Training, encode_as_exported, encode_as_original, mask_features  # noqa: E402
+from benchmarks.reference import augmentation, english, layout, train_english  # noqa: E402
+from benchmarks.reference.checkpoint import ENGLISH  # noqa: E402
+from benchmarks.reference.training import (  # noqa: E402
+    IGNORED,
+    Training,
+    encode_as_exported,
+    encode_as_original,
+    mask_features,
+)
 
 QUIET = augmentation.Surroundings(
     noises=(np.random.default_rng(1).normal(size=4000).astype(np.float32),), responses=()

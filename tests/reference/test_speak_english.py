@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,9 @@ import pytest
 import soundfile
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks/reference"))
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
-import english  # noqa: E402
-import layout  # noqa: E402
-import speak_english  # noqa: E402
-import voices  # noqa: E402
+from benchmarks.reference import english, layout, speak_english, voices  # noqa: E402
 
 TEXT = ROOT / "../shared/speech/text"
 BOOK = """An eBook.
