@@ -33,13 +33,13 @@ check: $(VENV)/.installed
 # Hours: `make bench BENCH="tiny --rounds 3 --clips 10"` for less, `BENCH=--help` for all there is to choose.
 bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed
 	@printf 'about two hours on two quiet cores: 30 minutes of exports the first time, then 90 of measuring\n'
-	PYTHONPATH=benchmarks $(BIN)/python -m peers $(BENCH)
-	PYTHONPATH=benchmarks .venv-openvino/bin/python -m peers.plots
-	PYTHONPATH=benchmarks $(BIN)/python -m peers.report --write
+	$(BIN)/python -m benchmarks.peers $(BENCH)
+	.venv-openvino/bin/python -m benchmarks.peers.plots
+	$(BIN)/python -m benchmarks.peers.report --write
 
 # docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.
 accuracy: .venv-accuracy/.installed
-	PYTHONPATH=benchmarks:benchmarks/reference .venv-accuracy/bin/python -m accuracy $(ACCURACY)
+	.venv-accuracy/bin/python -m benchmarks.accuracy $(ACCURACY)
 
 # torch first and by its pinned version, so that pip does not choose a build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -96,11 +96,11 @@ build/english/kokoro-js-1.2.1.tgz:
 # Two hours and a half of books read aloud; 12 minutes on two cores. Needs Debian's flite and espeak-ng.
 build/english/spoken/transcripts.tsv: .venv-teacher/.installed build/english/kokoro-js-1.2.1.tgz
 	tar --extract --file build/english/kokoro-js-1.2.1.tgz --directory build/english package/voices
-	.venv-teacher/bin/python benchmarks/reference/speak_english.py --text ../shared/speech/text \
+	.venv-teacher/bin/python -m benchmarks.reference.speak_english --text ../shared/speech/text \
 		--kokoro-voices build/english/package/voices -o build/english/spoken
 
 build/english/lessons.npz: build/english/spoken/transcripts.tsv
-	.venv-teacher/bin/python benchmarks/reference/teach_english.py --speech ../shared/speech --spoken build/english/spoken \
+	.venv-teacher/bin/python -m benchmarks.reference.teach_english --speech ../shared/speech --spoken build/english/spoken \
 		-o $@ --threads 2
 
 clean:

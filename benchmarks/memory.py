@@ -1,7 +1,7 @@
 """Peak memory of long files and memory after many requests, each in processes of its own; Linux.
 
-python benchmarks/memory.py -o benchmarks/results/memory.json
-python benchmarks/memory.py --minutes 1 --requests 200 --variants    (a short run)
+python -m benchmarks.memory -o benchmarks/results/memory.json
+python -m benchmarks.memory --minutes 1 --requests 200 --variants    (a short run)
 
 Long files go through ``sewd transcribe`` under a limit on address space, so that what does not fit fails by
 itself. Requests go through ``Recognizer.transcribe``, lengths drawn with a seed; the variants run the same
@@ -23,12 +23,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from memory_jobs import LONG_AROUND, LONG_SECONDS, RATE_HZ, REQUEST_SECONDS, SEED, SETTLED, speech
+from benchmarks.memory_jobs import LONG_AROUND, LONG_SECONDS, RATE_HZ, REQUEST_SECONDS, SEED, SETTLED, speech
 from sewd_runtime.bench.machine import describe_machine, describe_versions
 from sewd_runtime.bundle.folder import find_bundle, open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 
-JOBS = Path(__file__).with_name("memory_jobs.py")
+JOBS = "benchmarks.memory_jobs"
 MAX_GROWTH = 0.05
 """What resident memory may gain from SETTLED requests to the last."""
 
@@ -55,7 +55,7 @@ def run_child(job: dict[str, Any], *, limit_bytes: int | None = None) -> tuple[i
             resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 
     done = subprocess.run(
-        [sys.executable, JOBS, json.dumps(job)],
+        [sys.executable, "-m", JOBS, json.dumps(job)],
         env=environment,
         preexec_fn=limit,
         capture_output=True,

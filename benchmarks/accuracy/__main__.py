@@ -1,4 +1,4 @@
-"""`python -m accuracy [SECTION ...]`: measure sections, then write docs/accuracy.md from all there are."""
+"""Measure sections of docs/accuracy.md, then write the document from all results."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accuracy import confidence, decoding, english, long_audio, plots, precisions, streaming, times
-from accuracy.sections import ROOT, Section
-from peers import machine
+from benchmarks.accuracy import confidence, decoding, english, long_audio, plots, precisions, streaming, times
+from benchmarks.accuracy.sections import ROOT, Section
+from benchmarks.peers import machine
 
 SECTIONS: Mapping[str, Section] = {
     section.name: section
@@ -53,7 +53,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m accuracy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help="of " + ", ".join(SECTIONS))
     parser.add_argument("--speech", type=Path, default=ROOT.parent / "shared/speech")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from augmentation import Samples
-from digits import read_fsdd
-from evaluate_digits import Utterances, final_sets, strings
 from numpy.typing import NDArray
 
-from accuracy.sections import Section
-from accuracy.times import matched, with_noise
+from benchmarks.accuracy.sections import Section
+from benchmarks.accuracy.times import matched, with_noise
+from benchmarks.reference.augmentation import Samples
+from benchmarks.reference.digits import read_fsdd
+from benchmarks.reference.evaluate_digits import Utterances, final_sets, strings
 from sewd_runtime import Recognizer, Word, load
 
 EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)

@@ -9,7 +9,7 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from accuracy.listening import as_percent
+from benchmarks.accuracy.listening import as_percent
 
 DRAWS = 2000
 Counts = NDArray[np.int64]

@@ -10,14 +10,14 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from digits import WORDS, read_fsdd, read_kokoro
-from evaluate_digits import Utterances, singles, strings
 
-from accuracy import unheard
-from accuracy.decoding_report import lines
-from accuracy.hotwords import measure_phrases, measure_words
-from accuracy.listening import Emissions, Heard, Listener, as_percent, count_words, join
-from accuracy.sections import Section
+from benchmarks.accuracy import unheard
+from benchmarks.accuracy.decoding_report import lines
+from benchmarks.accuracy.hotwords import measure_phrases, measure_words
+from benchmarks.accuracy.listening import Emissions, Heard, Listener, as_percent, count_words, join
+from benchmarks.accuracy.sections import Section
+from benchmarks.reference.digits import WORDS, read_fsdd, read_kokoro
+from benchmarks.reference.evaluate_digits import Utterances, singles, strings
 from sewd_runtime import BeamSearch, Greedy, KenlmModel
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.decode.ngrams.arpa import write_arpa

@@ -8,11 +8,11 @@ from functools import partial
 
 import numpy as np
 import soundfile
-from augmentation import SAMPLE_RATE_HZ, Samples, resample
-from evaluate_digits import Utterances
 from scipy import signal  # type: ignore[import-untyped,unused-ignore]
 
-from accuracy.times import with_noise
+from benchmarks.accuracy.times import with_noise
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, resample
+from benchmarks.reference.evaluate_digits import Utterances
 
 TELEPHONE_HZ = 8_000
 TELEPHONE_BAND_HZ = (300, 3_400)

@@ -11,13 +11,13 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from english import is_held_out, read_books, read_transcripts, read_utterances
-from evaluate_digits import Utterances
 
-from accuracy.counting import count_errors
-from accuracy.listening import Emissions, Heard, Listener, as_percent, count_words
-from accuracy.sections import ROOT, Section
-from accuracy.streaming import hear
+from benchmarks.accuracy.counting import count_errors
+from benchmarks.accuracy.listening import Emissions, Heard, Listener, as_percent, count_words
+from benchmarks.accuracy.sections import ROOT, Section
+from benchmarks.accuracy.streaming import hear
+from benchmarks.reference.english import is_held_out, read_books, read_transcripts, read_utterances
+from benchmarks.reference.evaluate_digits import Utterances
 from sewd_export import export
 from sewd_runtime import BeamSearch, Greedy, KenlmModel, Recognizer, Streaming
 from sewd_runtime.decode import Decoder

@@ -7,10 +7,10 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from digits import WORDS
 
-from accuracy import unheard
-from accuracy.listening import Heard, Listener, as_percent, count_words
+from benchmarks.accuracy import unheard
+from benchmarks.accuracy.listening import Heard, Listener, as_percent, count_words
+from benchmarks.reference.digits import WORDS
 from sewd_runtime import BeamSearch
 from sewd_runtime.decode import Decoder
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evaluate_digits import Utterances
 
+from benchmarks.reference.evaluate_digits import Utterances
 from sewd_runtime import load
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.recognizer import Recognizer

@@ -10,12 +10,12 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from digits import read_fsdd
-from evaluate_digits import final_sets
 
 import sewd_runtime as sewd
-from accuracy.sections import Section
-from accuracy.times import strings
+from benchmarks.accuracy.sections import Section
+from benchmarks.accuracy.times import strings
+from benchmarks.reference.digits import read_fsdd
+from benchmarks.reference.evaluate_digits import final_sets
 from sewd_runtime._types import Samples
 from sewd_runtime.long.segmentation import Segmentation, find_regions
 

@@ -12,7 +12,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
-from peers import svg
+from benchmarks.peers import svg
 
 NAME = "accuracy_speed.svg"
 _MARKERS = "osD^vP*"

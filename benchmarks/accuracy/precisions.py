@@ -11,14 +11,14 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from evaluate_digits import Utterances, final_sets
 
-from accuracy.counting import count_errors, count_wrong, interval
-from accuracy.distortions import DISTORTIONS
-from accuracy.english import CHECKPOINT, read_sets
-from accuracy.listening import as_percent
-from accuracy.precisions_report import lines
-from accuracy.sections import Section
+from benchmarks.accuracy.counting import count_errors, count_wrong, interval
+from benchmarks.accuracy.distortions import DISTORTIONS
+from benchmarks.accuracy.english import CHECKPOINT, read_sets
+from benchmarks.accuracy.listening import as_percent
+from benchmarks.accuracy.precisions_report import lines
+from benchmarks.accuracy.sections import Section
+from benchmarks.reference.evaluate_digits import Utterances, final_sets
 from sewd_export import export
 from sewd_runtime import Recognizer, load
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 class Section:
     """One section.
 
-    name: what `python -m accuracy` is asked for, and its JSON is called. title: its heading.
+    name: what `python -m benchmarks.accuracy` is asked for, and its JSON is called. title: its heading.
     measure: the folder of speech → plain figures. lines: these figures → the lines below the heading.
     """
 

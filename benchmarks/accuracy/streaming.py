@@ -10,10 +10,10 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from augmentation import SAMPLE_RATE_HZ, Samples, resample
-from digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
 
-from accuracy.sections import Section
+from benchmarks.accuracy.sections import Section
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, resample
+from benchmarks.reference.digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
 from sewd_runtime import Partial, Recognizer, Streaming, Word, feed_streams, finish_streams, load
 from sewd_runtime.long.segmentation import Segmentation
 

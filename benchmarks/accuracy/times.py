@@ -9,10 +9,10 @@ from typing import Any
 
 import jiwer
 import numpy as np
-from augmentation import SAMPLE_RATE_HZ, Samples, coloured_noise, resample
-from digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
 
-from accuracy.sections import Section
+from benchmarks.accuracy.sections import Section
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, coloured_noise, resample
+from benchmarks.reference.digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
 from sewd_runtime import Recognizer, Transcript, Word, load
 from sewd_runtime.decode import Hypothesis, align_tokens, greedy, log_softmax
 from sewd_runtime.text.frames import FrameClock

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from augmentation import SAMPLE_RATE_HZ, Samples, read_mono
-from digits import WORDS
+
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, read_mono
+from benchmarks.reference.digits import WORDS
 
 Utterances = list[tuple[Samples, str]]
 

@@ -1,4 +1,4 @@
-"""Measure on a GPU, and go on where the last call ended: `PYTHONPATH=benchmarks python -m gpu`."""
+"""Measure on a GPU, and go on where the last call ended: `python -m benchmarks.gpu`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpu.jobs import Benchmark
-from gpu.measure import Settings
-from gpu.models import ALL, ROOT
-from gpu.plots import draw
-from gpu.variant import BASELINES
+from benchmarks.gpu.jobs import Benchmark
+from benchmarks.gpu.measure import Settings
+from benchmarks.gpu.models import ALL, ROOT
+from benchmarks.gpu.plots import draw
+from benchmarks.gpu.variant import BASELINES
 
 MODELS = ("digits", "tiny", "mid", "base-plus", "wav2vec2-base")
 SMOKE = ("smoke", "smoke-wav2vec2")
@@ -21,7 +21,7 @@ SMOKE = ("smoke", "smoke-wav2vec2")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the jobs that are left; returns 0 when all are done, 3 while some are left."""
-    parser = argparse.ArgumentParser(prog="python -m gpu", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--smoke", action="store_true", help="two narrow models, one short run of each shape")
     parser.add_argument("--models", nargs="+", choices=sorted(ALL), help=f"default: {' '.join(MODELS)}")

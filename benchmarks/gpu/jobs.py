@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from gpu.measure import Settings, compare, compute_logits, describe, time_all, used_memory_mb
-from gpu.models import Prepared, parity_clips, prepare
-from gpu.variant import REFERENCE, UnavailableError, Variant, variants_of
-from peers import results
+from benchmarks.gpu.measure import Settings, compare, compute_logits, describe, time_all, used_memory_mb
+from benchmarks.gpu.models import Prepared, parity_clips, prepare
+from benchmarks.gpu.variant import REFERENCE, UnavailableError, Variant, variants_of
+from benchmarks.peers import results
 from sewd_export.precisions import PRECISIONS
 
 Say = Callable[[str], None]

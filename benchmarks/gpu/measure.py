@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu.models import RATE_HZ
-from gpu.variant import Run
+from benchmarks.gpu.models import RATE_HZ
+from benchmarks.gpu.variant import Run
 
 Logits = Mapping[str, NDArray[np.float32]]
 
@@ -114,7 +114,7 @@ def describe(device: str) -> dict[str, Any]:
     """Return the machine, the GPU's name and the versions: what decides the figures."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from peers import machine
+    from benchmarks.peers import machine
 
     versions = {}
     packages = ("torch", "transformers", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx-cu13")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.models import MODELS, Model, write_checkpoint
+from benchmarks.peers.models import MODELS, Model, write_checkpoint
 
 ROOT = Path(__file__).parents[2]
 SPEECH = ROOT / "export/sewd_export/speech"

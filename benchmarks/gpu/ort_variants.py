@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu.models import RATE_HZ, Prepared
-from gpu.variant import Run, UnavailableError
+from benchmarks.gpu.models import RATE_HZ, Prepared
+from benchmarks.gpu.variant import Run, UnavailableError
 from sewd_runtime.bundle.engines import BatchShape, Profile
 
 _NAMES = ("logits", "output_lengths")

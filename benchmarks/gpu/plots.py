@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from peers import svg
+from benchmarks.peers import svg
 
 PANELS = (
     ("latency", lambda time: time["batch"] == 1, "clip_s", "p50_ms", "seconds of speech", "milliseconds"),

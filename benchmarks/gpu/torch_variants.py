@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu.models import Prepared
-from gpu.variant import Run, UnavailableError
+from benchmarks.gpu.models import Prepared
+from benchmarks.gpu.variant import Run, UnavailableError
 
 
 def open_torch(

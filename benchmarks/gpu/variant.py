@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu.models import Prepared
+from benchmarks.gpu.models import Prepared
 
 Run: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """`(batch, samples)` float32 of equal lengths → logits `(batch, frames, vocab)` float32."""
@@ -38,8 +38,8 @@ class Variant:
 
 def find_variants() -> Mapping[str, Variant]:
     """Return all variants by name, the reference first."""
-    from gpu.ort_variants import open_engine, open_ort, open_tensorrt
-    from gpu.torch_variants import open_torch
+    from benchmarks.gpu.ort_variants import open_engine, open_ort, open_tensorrt
+    from benchmarks.gpu.torch_variants import open_torch
 
     found = {
         REFERENCE: Variant(open=partial(open_torch, half=False)),

@@ -1,4 +1,4 @@
-"""`python -m peers`: run comparisons and write `peers_<comparison>.json`; without arguments, all of them."""
+"""Run comparisons (all by default) and write a file `peers_<comparison>.json` for each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from peers import results
-from peers.driver import Settings, run_comparison
-from peers.models import COMPARISONS
-from peers.prepare import ROOT, Workshop
+from benchmarks.peers import results
+from benchmarks.peers.driver import Settings, run_comparison
+from benchmarks.peers.models import COMPARISONS
+from benchmarks.peers.prepare import ROOT, Workshop
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m peers", description="Compare sewd with its peers.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     add = parser.add_argument
     add("comparisons", nargs="*", metavar="COMPARISON", help=f"of {', '.join(COMPARISONS)} (default: all)")
     add("--variants", nargs="+", default=["*"], metavar="PATTERN", help="names or patterns, as 'sewd-*'")

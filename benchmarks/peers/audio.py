@@ -1,7 +1,6 @@
-"""The audio of a comparison, written once: clips to time, utterances to score, utterances to calibrate with.
+"""The audio of a comparison: clips to time, utterances to score, utterances for calibration.
 
-`python -m peers.audio FOLDER --speech DIR --clips 2 10 30`. Without the recordings, the clips of the
-package are scored and calibrate; the results say so.
+Without the shared recordings the package's own clips are scored and calibrate; the results say so.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ def cut_clips(speech: Sequence[Samples], lengths_s: Sequence[float]) -> dict[str
 def _shared(speech: Path) -> tuple[dict[str, list[tuple[Samples, str]]], list[Samples]]:
     """Return the scored sets, and utterances of the training split to calibrate with."""
     sys.path.insert(0, str(ROOT / "benchmarks/reference"))
-    from digits import read_fsdd
-    from evaluate_digits import final_sets, strings
+    from benchmarks.reference.digits import read_fsdd
+    from benchmarks.reference.evaluate_digits import final_sets, strings
 
     sets = final_sets(speech, None)
     training = [one for one in read_fsdd(speech / "digits_fsdd") if one.split == "train"]

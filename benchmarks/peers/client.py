@@ -48,7 +48,7 @@ class Worker:
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         with launch.log.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [launch.python, "-m", "peers.worker"],
+                [launch.python, "-m", "benchmarks.peers.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

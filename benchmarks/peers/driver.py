@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers import accuracy, machine, results
-from peers.client import Launch, Worker, WorkerError
-from peers.make import REFUSED
-from peers.models import MODELS, Comparison, Model
-from peers.prepare import ROOT, PreparationError, Workshop, size_of
-from peers.rounds import run_rounds, warm_up
-from peers.variants import PEERS, Variant, environments_of, own_variants
+from benchmarks.peers import accuracy, machine, results
+from benchmarks.peers.client import Launch, Worker, WorkerError
+from benchmarks.peers.make import REFUSED
+from benchmarks.peers.models import MODELS, Comparison, Model
+from benchmarks.peers.prepare import ROOT, PreparationError, Workshop, size_of
+from benchmarks.peers.rounds import run_rounds, warm_up
+from benchmarks.peers.variants import PEERS, Variant, environments_of, own_variants
 
 OWN = "sewd"  # the artifact, and what our variants' names begin with
 

@@ -1,4 +1,4 @@
-"""Makers: each writes one artifact, in its own environment: `python -m peers.make MAKER SOURCE FOLDER`.
+"""Makers: each writes one artifact, in a process in its own environment.
 
 A maker is called as `make(source, folder, calibration, options)`: a checkpoint's folder or another artifact's
 file, an empty folder, and an `.npz` of utterances of no test set, each `(samples,)` float32 at 16 kHz.
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.engines import normalise
+from benchmarks.peers.engines import normalise
 
 EXAMPLE_SAMPLES = (2, 48_000)
 REFUSED = "refused.json"
@@ -24,7 +24,7 @@ REFUSED = "refused.json"
 
 def make_checkpoint(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
     """Write a checkpoint of random weights; `options["model"]` is a row of MODELS."""
-    from peers.models import MODELS, write_checkpoint
+    from benchmarks.peers.models import MODELS, write_checkpoint
 
     write_checkpoint(MODELS[options["model"]], folder)
 

@@ -1,4 +1,4 @@
-"""Two plots from the results, as SVG: `python -m peers.plots`, in an environment that has matplotlib."""
+"""Two plots of the results as SVG; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
-from peers import results, svg
-from peers.prepare import ROOT
-from peers.report import ACCURACY, CLIP_S, SPEED
+from benchmarks.peers import results, svg
+from benchmarks.peers.prepare import ROOT
+from benchmarks.peers.report import ACCURACY, CLIP_S, SPEED
 
 LATENCY, TRADE = "peers_latency.svg", "peers_error.svg"
 _BASELINE = "transformers"
@@ -86,7 +86,9 @@ def draw_trade(content: Mapping[str, Any]) -> Any:
 
 def main() -> None:
     """Write both plots beside the results."""
-    parser = argparse.ArgumentParser(prog="python -m peers.plots", description="Plots from the results.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers.plots", description="Plots from the results."
+    )
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
     folder = parser.parse_args().results
     for name, comparison, draw in ((LATENCY, SPEED, draw_latency), (TRADE, ACCURACY, draw_trade)):

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from peers import make
-from peers.models import EMBEDDED, Model
-from peers.variants import ARTIFACTS, ENVIRONMENTS, Artifact
+from benchmarks.peers import make
+from benchmarks.peers.models import EMBEDDED, Model
+from benchmarks.peers.variants import ARTIFACTS, ENVIRONMENTS, Artifact
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ class Workshop:
 
     @property
     def audio(self) -> Path:
-        """The folder that `peers.audio` fills."""
+        """The folder that `benchmarks.peers.audio` fills."""
         return self.folder / "audio"
 
     def python(self, environment: str) -> str:
@@ -44,7 +44,7 @@ class Workshop:
 
     def variables(self, *, threads: int | None = None) -> dict[str, str]:
         """Return the environment variables of every process: our sources first, no network, its threads."""
-        paths = [str(ROOT / "benchmarks"), str(ROOT / "runtime"), os.environ.get("PYTHONPATH", "")]
+        paths = [str(ROOT), str(ROOT / "runtime"), os.environ.get("PYTHONPATH", "")]
         limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         return {
             **os.environ,
@@ -56,7 +56,7 @@ class Workshop:
 
     def versions(self, environment: str) -> dict[str, str]:
         """Return the versions of Python and of the packages that matter in an environment."""
-        program = "import json; from peers.worker import versions; print(json.dumps(versions()))"
+        program = "import json; from benchmarks.peers.worker import versions; print(json.dumps(versions()))"
         command = [self.python(environment), "-c", program]
         done = subprocess.run(command, env=self.variables(), capture_output=True, text=True, check=True)
         found: dict[str, str] = json.loads(done.stdout)
@@ -66,7 +66,15 @@ class Workshop:
         """Write the clips and the utterances anew: it takes seconds."""
         lengths = [f"{length_s:g}" for length_s in clips_s]
         limits = [] if limit is None else ["--limit", str(limit)]
-        command = ["peers.audio", str(self.audio), "--speech", str(speech), *limits, "--clips", *lengths]
+        command = [
+            "benchmarks.peers.audio",
+            str(self.audio),
+            "--speech",
+            str(speech),
+            *limits,
+            "--clips",
+            *lengths,
+        ]
         self._run("main", command, log=self.folder / "audio.log")
 
     def checkpoint(self, model: Model) -> Path:
@@ -103,7 +111,7 @@ class Workshop:
         made.parent.mkdir(parents=True)
         print(f"make {name} of {model.name}", flush=True)
         calibration = ["--calibration", str(self.audio / "calibration.npz")]
-        command = ["peers.make", row.maker, str(source), str(made.parent), *calibration]
+        command = ["benchmarks.peers.make", row.maker, str(source), str(made.parent), *calibration]
         command += ["--options", json.dumps(dict(row.options))]
         self._run(row.environment, command, log=place / "log.txt")
         stamp.write_text(wanted, encoding="utf-8")

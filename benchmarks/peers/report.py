@@ -1,4 +1,4 @@
-"""Tables from the results: `python -m peers.report` prints all, `--write` puts them into the documents."""
+"""Tables of the results: printed, or with `--write` put into the documents."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from peers import results
-from peers.models import COMPARISONS
-from peers.prepare import ROOT
+from benchmarks.peers import results
+from benchmarks.peers.models import COMPARISONS
+from benchmarks.peers.prepare import ROOT
 
 BEGIN, END = "<!-- peers: written by `make bench` -->\n", "<!-- peers: end -->"
 SPEED, ACCURACY, CLAIM, LARGER = "tiny", "digits", "wav2vec2", "mid"
@@ -241,7 +241,9 @@ DOCUMENTS: Mapping[str, Callable[[Path], str]] = {
 
 def main() -> None:
     """Print the tables, or write those of the documents."""
-    parser = argparse.ArgumentParser(prog="python -m peers.report", description="Tables from the results.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers.report", description="Tables from the results."
+    )
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
     parser.add_argument("--write", action="store_true", help="write README.md and docs/peers.md")
     arguments = parser.parse_args()

@@ -13,11 +13,11 @@ ENVIRONMENTS: Mapping[str, str] = {
 """Environment → its folder; the Makefile makes them."""
 
 OPENERS: Mapping[str, str] = {
-    "torch": "peers.engines:open_torch",
-    "torch.compile": "peers.engines:open_compiled",
-    "onnxruntime": "peers.engines:open_onnxruntime",
-    "openvino": "peers.engines:open_openvino",
-    "sewd": "peers.engines:open_sewd",
+    "torch": "benchmarks.peers.engines:open_torch",
+    "torch.compile": "benchmarks.peers.engines:open_compiled",
+    "onnxruntime": "benchmarks.peers.engines:open_onnxruntime",
+    "openvino": "benchmarks.peers.engines:open_openvino",
+    "sewd": "benchmarks.peers.engines:open_sewd",
 }
 """Engine → what loads a model with it."""
 
@@ -26,7 +26,7 @@ OPENERS: Mapping[str, str] = {
 class Artifact:
     """A file made from a checkpoint, or from another artifact.
 
-    maker: function of `peers.make`, run in `environment`.
+    maker: function of `benchmarks.peers.make`, run in `environment`.
     """
 
     environment: str

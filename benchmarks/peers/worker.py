@@ -1,4 +1,4 @@
-"""One variant in a process of its own: `python -m peers.worker`, spoken to in lines of JSON.
+"""One variant in a process of its own: `python -m benchmarks.peers.worker`, spoken to in lines of JSON.
 
 The first line in says what to open: `opener`, `path`, `threads`, `cores`, `options`, `clips`. The
 worker answers `{"ready": true}` or `{"error": message}`. Then each line in is one of

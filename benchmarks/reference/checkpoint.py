@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from augmentation import SAMPLE_RATE_HZ
-from layout import LETTERS
 from safetensors.torch import save_file
 from transformers import SEWDConfig, SEWDForCTC
+
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ
+from benchmarks.reference.layout import LETTERS
 
 Config = Mapping[str, Any]
 

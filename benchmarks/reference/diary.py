@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
-from training import Training
+from benchmarks.reference.training import Training
 
 
 class Diary:

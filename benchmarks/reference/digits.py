@@ -8,9 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from augmentation import SAMPLE_RATE_HZ, Samples, Surroundings, augment, normalise, resample, warp_formants
-from layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
 from numpy.typing import NDArray
+
+from benchmarks.reference.augmentation import (
+    SAMPLE_RATE_HZ,
+    Samples,
+    Surroundings,
+    augment,
+    normalise,
+    resample,
+    warp_formants,
+)
+from benchmarks.reference.layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
 
 WORDS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
 SPEAKERS = ("george", "jackson", "lucas", "nicolas")

@@ -10,11 +10,12 @@ from pathlib import Path
 import jiwer
 import numpy as np
 import torch
-from augmentation import SAMPLE_RATE_HZ, Samples, resample
-from digits import SPEAKERS, WORDS, Recording, join, read_fsdd, read_kokoro
-from greedy import transcribe
 from torch import nn
 from transformers import SEWDForCTC
+
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, resample
+from benchmarks.reference.digits import SPEAKERS, WORDS, Recording, join, read_fsdd, read_kokoro
+from benchmarks.reference.greedy import transcribe
 
 Utterances = list[tuple[Samples, str]]
 

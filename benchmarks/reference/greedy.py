@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from augmentation import Samples, normalise
-from layout import BLANK_ID, LETTERS
 from torch import nn
+
+from benchmarks.reference.augmentation import Samples, normalise
+from benchmarks.reference.layout import BLANK_ID, LETTERS
 
 
 def transcribe(model: nn.Module, samples: Samples) -> str:

@@ -1,6 +1,6 @@
 """Write the figures of the digits model: word error rates by set, training time, machine and versions.
 
-python benchmarks/reference/report_digits.py --speech ../shared/speech -o benchmarks/results/digits_model.json
+python -m benchmarks.reference.report_digits --speech ../shared/speech -o benchmarks/results/digits_model.json
     --checkpoint digits --work build/digits --fold-checkpoint fold --fold-work build/fold
 """
 
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from augmentation import read_mono
-from digits import SPEAKERS
-from evaluate_digits import final_sets, score
-from greedy import transcribe
 from transformers import SEWDForCTC
+
+from benchmarks.reference.augmentation import read_mono
+from benchmarks.reference.digits import SPEAKERS
+from benchmarks.reference.evaluate_digits import final_sets, score
+from benchmarks.reference.greedy import transcribe
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd")
 

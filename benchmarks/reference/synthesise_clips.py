@@ -1,6 +1,6 @@
 """Speak the sample clips of ``make demo`` with Flite, so that the repository carries no one's recordings.
 
-    python benchmarks/reference/synthesise_clips.py -o export/sewd_export/speech
+    python -m benchmarks.reference.synthesise_clips -o export/sewd_export/speech
 
 Needs the ``flite`` command (Debian: ``flite``). None of its voices is in the training data. Digits are drawn
 from a seed and spoken one by one, as in the recordings; the strings are not chosen by what the model makes of
@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from augmentation import SAMPLE_RATE_HZ, Samples
-from digits import WORDS
-from voices import flite
+
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples
+from benchmarks.reference.digits import WORDS
+from benchmarks.reference.voices import flite
 
 VOICES = ("awb", "rms", "kal16")
 CLIPS = 6

@@ -1,6 +1,6 @@
 """Train the embedded reference model, spoken English digits, from random weights on two processor cores.
 
-    python benchmarks/reference/train_digits.py --speech ../shared/speech -o digits
+    python -m benchmarks.reference.train_digits --speech ../shared/speech -o digits
 
 Writes a checkpoint folder in float16. CTC alone stays on a plateau for thousands of steps, so a second head,
 thrown away afterwards, learns which digit is spoken in each frame: known for free where recordings are joined
@@ -13,14 +13,23 @@ import argparse
 from pathlib import Path
 
 import torch
-from augmentation import Surroundings
-from checkpoint import DIGITS, save_checkpoint
-from diary import Diary
-from digits import SILENCE, SPEAKERS, DigitBatches, Recording, read_fsdd, read_kokoro
-from evaluate_digits import Utterances, score, singles, strings
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from training import Batch, Schedule, Training, encode_as_original, frame_loss, join_targets, stream
+
+from benchmarks.reference.augmentation import Surroundings
+from benchmarks.reference.checkpoint import DIGITS, save_checkpoint
+from benchmarks.reference.diary import Diary
+from benchmarks.reference.digits import SILENCE, SPEAKERS, DigitBatches, Recording, read_fsdd, read_kokoro
+from benchmarks.reference.evaluate_digits import Utterances, score, singles, strings
+from benchmarks.reference.training import (
+    Batch,
+    Schedule,
+    Training,
+    encode_as_original,
+    frame_loss,
+    join_targets,
+    stream,
+)
 
 
 def frame_losses(hidden: Tensor, heads: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from checkpoint import Config, build_model
-from layout import count_frames
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 from transformers import SEWDForCTC
 
+from benchmarks.reference.checkpoint import Config, build_model
+from benchmarks.reference.layout import count_frames
 from sewd_export.families.sew_d import SewDForCtc
 
 Batch = Mapping[str, Tensor]

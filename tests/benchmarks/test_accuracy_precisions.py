@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-for folder in ("benchmarks", "benchmarks/reference"):
-    sys.path.insert(0, str(ROOT / folder))
 jiwer = pytest.importorskip("jiwer", reason="errors are counted by jiwer")
 pytest.importorskip("scipy", reason="the distortions need scipy")
 
-from accuracy import plots  # noqa: E402
-from accuracy.__main__ import document  # noqa: E402
-from accuracy.counting import count_wrong, interval  # noqa: E402
-from accuracy.distortions import DISTORTIONS, by_telephone, write_mp3  # noqa: E402
+from benchmarks.accuracy import plots  # noqa: E402
+from benchmarks.accuracy.__main__ import document  # noqa: E402
+from benchmarks.accuracy.counting import count_wrong, interval  # noqa: E402
+from benchmarks.accuracy.distortions import DISTORTIONS, by_telephone, write_mp3  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results"
 TRUTH = ["ONE TWO THREE", "FOUR", "FIVE SIX"]

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-for folder in ("benchmarks", "benchmarks/reference"):
-    sys.path.insert(0, str(ROOT / folder))
 pytest.importorskip("jiwer", reason="error rates need jiwer")
 
-from digits import SPEAKERS, WORDS, Recording  # noqa: E402
-
-from accuracy import confidence, times  # noqa: E402
+from benchmarks.accuracy import confidence, times  # noqa: E402
+from benchmarks.reference.digits import SPEAKERS, WORDS, Recording  # noqa: E402
 from sewd_runtime.text.transcript import Word  # noqa: E402
 
 

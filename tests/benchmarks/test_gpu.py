@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from gpu.__main__ import main  # noqa: E402
-from gpu.jobs import Benchmark  # noqa: E402
-from gpu.measure import Settings, compare  # noqa: E402
+from benchmarks.gpu.__main__ import main  # noqa: E402
+from benchmarks.gpu.jobs import Benchmark  # noqa: E402
+from benchmarks.gpu.measure import Settings, compare  # noqa: E402
 
 NEEDS_GPU = ("onnxruntime graphs fp32", "torch graphs fp16", "tensorrt fp16", "tensorrt-engine fp16")
 RUN = ("torch fp32", "torch fp16", "onnxruntime fp32", "onnxruntime fp16", "onnxruntime int8-static")

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
 pytest.importorskip("jiwer", reason="error rates need jiwer")
 
-from peers import accuracy, driver, engines, make, report, results  # noqa: E402
-from peers.models import COMPARISONS, MODELS, Comparison, Model  # noqa: E402
-from peers.prepare import PreparationError, Workshop, size_of  # noqa: E402
-from peers.rounds import order_of  # noqa: E402
-from peers.variants import (  # noqa: E402
+from benchmarks.peers import accuracy, driver, engines, make, report, results  # noqa: E402
+from benchmarks.peers.models import COMPARISONS, MODELS, Comparison, Model  # noqa: E402
+from benchmarks.peers.prepare import PreparationError, Workshop, size_of  # noqa: E402
+from benchmarks.peers.rounds import order_of  # noqa: E402
+from benchmarks.peers.variants import (  # noqa: E402
     ARTIFACTS,
     ENVIRONMENTS,
     OPENERS,
@@ -239,7 +238,7 @@ def test_every_row_can_be_made_and_run() -> None:
     assert len({one.name for one in variants}) == len(variants)
     for variant in variants:
         assert variant.artifact in {"checkpoint", *ARTIFACTS}
-        assert hasattr(engines, variant.opener.removeprefix("peers.engines:"))
+        assert hasattr(engines, variant.opener.removeprefix("benchmarks.peers.engines:"))
         assert environments_of(variant) <= set(ENVIRONMENTS)
     assert {one.engine for one in variants} == set(OPENERS)
     assert all(callable(getattr(make, row.maker)) for row in ARTIFACTS.values())

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks" / "reference"))
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
-import augmentation  # noqa: E402
-import digits  # noqa: E402
-import layout  # noqa: E402
+from benchmarks.reference import augmentation, digits, layout  # noqa: E402
 
 SPEECH = Path(os.environ.get("SEWD_SPEECH", ROOT.parent / "shared" / "speech"))
 STEPS = range(12)
