@@ -25,7 +25,7 @@ test: $(VENV)/.installed
 
 # What needs TensorRT's builder; no GPU is needed.
 test-tensorrt: .venv-tensorrt/.installed
-	.venv-tensorrt/bin/python -m pytest tests/export/tensorrt/test_tensorrt.py tests/runtime/inference/test_tensorrt.py
+	.venv-tensorrt/bin/python -m pytest tests/export/tensorrt/test_tensorrt.py tests/runtime/inference/backends/test_tensorrt.py
 
 check: $(VENV)/.installed
 	scripts/check

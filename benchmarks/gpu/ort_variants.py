@@ -17,8 +17,8 @@ _NAMES = ("logits", "output_lengths")
 def open_ort(prepared: Prepared, device: str, *, precision: str, graphs: bool = False) -> Run:
     """Return a run in onnxruntime by the runtime's own backend and settings, on the GPU or the CPU."""
     from sewd_runtime.inference.backends import Options
-    from sewd_runtime.inference.backends._onnxruntime import open_model
-    from sewd_runtime.inference.backends._onnxruntime_graphs import SETTING
+    from sewd_runtime.inference.backends.onnxruntime.backend import open_model
+    from sewd_runtime.inference.backends.onnxruntime.cuda_graphs import SETTING
     from sewd_runtime.inference.providers import PROVIDERS
 
     if graphs and device != "cuda":
@@ -37,7 +37,7 @@ def open_ort(prepared: Prepared, device: str, *, precision: str, graphs: bool = 
 def open_tensorrt(prepared: Prepared, device: str, *, precision: str) -> Run:
     """Return a run through onnxruntime's TensorRT, with the runtime's own options."""
     from sewd_runtime.inference.backends import Options
-    from sewd_runtime.inference.backends._onnxruntime_tensorrt import open_model
+    from sewd_runtime.inference.backends.onnxruntime.tensorrt_backend import open_model
 
     _demand("TensorrtExecutionProvider")
     options = Options(device="TensorrtExecutionProvider", precision=precision, profiles=(_profile(prepared),))
@@ -50,7 +50,7 @@ def open_engine(prepared: Prepared, device: str, *, precision: str) -> Run:
     from sewd_export.tensorrt.builder import build, capability_here, find_library
     from sewd_runtime.errors import SewdError
     from sewd_runtime.inference.backends import Options
-    from sewd_runtime.inference.backends._tensorrt import open_model
+    from sewd_runtime.inference.backends.tensorrt.backend import open_model
 
     profiles = (_profile(prepared),)
     try:

@@ -59,7 +59,7 @@ def find_library(*, is_capability_named: bool) -> Library:
 
 def capability_here() -> str:
     """Return the compute capability of the first GPU; raises ProviderError, MissingPackageError."""
-    from sewd_runtime.inference.backends._cuda import compute_capability
+    from sewd_runtime.inference.backends.tensorrt.cuda import compute_capability
 
     return compute_capability()
 

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.inference.backends import Backend, _onnxruntime, _onnxruntime_tensorrt, _openvino, _tensorrt
+from sewd_runtime.inference.backends import Backend
+from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
+from sewd_runtime.inference.backends.onnxruntime import tensorrt_backend as onnxruntime_tensorrt_backend
+from sewd_runtime.inference.backends.openvino import backend as openvino_backend
+from sewd_runtime.inference.backends.tensorrt import backend as tensorrt_backend
 from sewd_runtime.system.packages import explain_install, find_rivals
 
 FALLBACK = "cpu"
@@ -51,7 +55,7 @@ class Provider:
 # Settings are onnxruntime 1.32's: docs/execution-providers, <provider>_execution_provider_info.cc.
 PROVIDERS: Mapping[str, Provider] = {
     "cpu": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="CPUExecutionProvider",
         extra="cpu",
         remarks={
@@ -60,7 +64,7 @@ PROVIDERS: Mapping[str, Provider] = {
         run_on="x86-64: every test",
     ),
     "openvino": Provider(
-        backend=_openvino,
+        backend=openvino_backend,
         device="CPU",
         extra="openvino",
         package="openvino",
@@ -72,7 +76,7 @@ PROVIDERS: Mapping[str, Provider] = {
         run_on="x86-64: every test of it",
     ),
     "cuda": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="CUDAExecutionProvider",
         extra="gpu",
         package="onnxruntime-gpu",
@@ -87,7 +91,7 @@ PROVIDERS: Mapping[str, Provider] = {
         preferred=("fp16", "fp32"),
     ),
     "migraphx": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="MIGraphXExecutionProvider",
         extra="migraphx",
         package="onnxruntime-migraphx",
@@ -96,7 +100,7 @@ PROVIDERS: Mapping[str, Provider] = {
         preferred=("fp16", "fp32"),
     ),
     "directml": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="DmlExecutionProvider",
         extra="directml",
         package="onnxruntime-directml",
@@ -105,7 +109,7 @@ PROVIDERS: Mapping[str, Provider] = {
         precisions=("fp32", "fp16"),
     ),
     "coreml": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="CoreMLExecutionProvider",
         extra="cpu",
         needs="macOS 12 or newer",
@@ -114,7 +118,7 @@ PROVIDERS: Mapping[str, Provider] = {
         precisions=("fp32", "fp16"),
     ),
     "webgpu": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="WebGpuExecutionProvider",
         extra="webgpu",
         package="onnxruntime-webgpu",
@@ -123,7 +127,7 @@ PROVIDERS: Mapping[str, Provider] = {
         precisions=("fp32", "fp16"),
     ),
     "qnn": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="QNNExecutionProvider",
         extra="qnn",
         package="onnxruntime-qnn",
@@ -137,7 +141,7 @@ PROVIDERS: Mapping[str, Provider] = {
         preferred=("int8-static", "fp16", "fp32"),
     ),
     "xnnpack": Provider(
-        backend=_onnxruntime,
+        backend=onnxruntime_backend,
         device="XnnpackExecutionProvider",
         extra=None,
         needs="build onnxruntime with --use_xnnpack",
@@ -145,7 +149,7 @@ PROVIDERS: Mapping[str, Provider] = {
         cpu_share=0.9,  # it is a processor's library too, of products alone
     ),
     "tensorrt": Provider(
-        backend=_onnxruntime_tensorrt,
+        backend=onnxruntime_tensorrt_backend,
         device="TensorrtExecutionProvider",
         extra="gpu",
         package="onnxruntime-gpu",
@@ -154,7 +158,7 @@ PROVIDERS: Mapping[str, Provider] = {
         is_proven=False,
     ),
     "tensorrt-engine": Provider(
-        backend=_tensorrt,
+        backend=tensorrt_backend,
         device="GPU",
         extra="tensorrt",
         package="tensorrt-rtx-cu13",

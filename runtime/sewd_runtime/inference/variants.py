@@ -7,7 +7,7 @@ from sewd_runtime.bundle.engines import BatchShape, EngineEntry, Profile
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import Manifest, Parity, PrecisionEntry, Tolerance
 from sewd_runtime.errors import ModelError, PrecisionError
-from sewd_runtime.inference.backends._tensorrt import choose_engine_here
+from sewd_runtime.inference.backends.tensorrt.backend import choose_engine_here
 from sewd_runtime.inference.providers import PROVIDERS, look_up
 from sewd_runtime.inference.session import Session
 

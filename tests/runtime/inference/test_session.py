@@ -9,7 +9,7 @@ import pytest
 
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
-from sewd_runtime.inference.backends._onnxruntime import check_device, session_entries
+from sewd_runtime.inference.backends.onnxruntime.backend import check_device, session_entries
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.providers import PROVIDERS, find_provider
 from sewd_runtime.inference.session import Session, pad
@@ -115,7 +115,7 @@ def test_precision_defaults_to_fp32(tiny_bundle: Path) -> None:
 def test_memory_is_given_back_after_a_large_batch_only() -> None:
     import onnxruntime
 
-    from sewd_runtime.inference.backends._onnxruntime import _run_options
+    from sewd_runtime.inference.backends.onnxruntime.backend import _run_options
 
     small, large = (
         {"input_values": np.zeros((1, 16_000 * seconds), np.float32), "input_lengths": np.array([16_000])}

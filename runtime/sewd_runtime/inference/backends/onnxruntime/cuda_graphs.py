@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime.bundle.engines import BatchShape, Profile
 from sewd_runtime.inference.backends import Tensor
-from sewd_runtime.inference.backends._buckets import Bucket, Feed, run_in_buckets
+from sewd_runtime.inference.backends.buckets import Bucket, Feed, run_in_buckets
 
 SETTING = "enable_cuda_graph"
 """The option of onnxruntime's CUDA provider that asks for graphs."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sewd_runtime.inference.backends._openvino import _import_openvino, _read_onnx
-from sewd_runtime.inference.backends._openvino_rewrites import GROUP, gather_flat, round_weights
+from sewd_runtime.inference.backends.openvino.backend import _import_openvino, _read_onnx
+from sewd_runtime.inference.backends.openvino.rewrites import GROUP, gather_flat, round_weights
 
 if importlib.util.find_spec("openvino") is None:
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)

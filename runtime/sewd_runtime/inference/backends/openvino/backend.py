@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sewd_runtime.errors import PrecisionError, ProviderError
 from sewd_runtime.inference.backends import Options, Tensor
-from sewd_runtime.inference.backends._installed import find_version
-from sewd_runtime.inference.backends._openvino_rewrites import GROUP, gather_flat, round_weights
+from sewd_runtime.inference.backends.installed import find_version
+from sewd_runtime.inference.backends.openvino.rewrites import GROUP, gather_flat, round_weights
 
 NAME = "openvino"
 

@@ -16,8 +16,10 @@ from sewd_runtime import load
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import FallbackWarning, PrecisionError, ProviderError
-from sewd_runtime.inference.backends import Options, _onnxruntime, _placement, _plugins
-from sewd_runtime.inference.backends._placement import check_placement, count_nodes
+from sewd_runtime.inference.backends import Options
+from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
+from sewd_runtime.inference.backends.onnxruntime import placement, plugins
+from sewd_runtime.inference.backends.onnxruntime.placement import check_placement, count_nodes
 from sewd_runtime.inference.providers import PROVIDERS, Provider
 from sewd_runtime.inference.variants import default_precision
 from sewd_runtime.recognizer import Recognizer
@@ -149,19 +151,19 @@ def test_a_plugin_is_registered_once_and_chosen_by_device(
 ) -> None:
     (tmp_path / "new_plugin.py").write_text("def get_library_path():\n    return '/lib/New.so'\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_plugins, "PLUGINS", {"New": "new_plugin", "Absent": "absent_plugin"})
+    monkeypatch.setattr(plugins, "PLUGINS", {"New": "new_plugin", "Absent": "absent_plugin"})
     onnxruntime = Plugged(*kinds)
-    assert _plugins.choose_plugin_device(onnxruntime, "New") is None
+    assert plugins.choose_plugin_device(onnxruntime, "New") is None
     for _ in range(2):
-        _plugins.register_plugins(onnxruntime)
+        plugins.register_plugins(onnxruntime)
     assert onnxruntime.known == ["CPUExecutionProvider", "New"]
-    assert _plugins.choose_plugin_device(onnxruntime, "New").device.type.name == best
-    assert _plugins.choose_plugin_device(onnxruntime, "CPUExecutionProvider") is None
+    assert plugins.choose_plugin_device(onnxruntime, "New").device.type.name == best
+    assert plugins.choose_plugin_device(onnxruntime, "CPUExecutionProvider") is None
 
 
 def test_an_older_onnxruntime_takes_no_plugin() -> None:
-    _plugins.register_plugins(object())
-    assert _plugins.choose_plugin_device(object(), "QNNExecutionProvider") is None
+    plugins.register_plugins(object())
+    assert plugins.choose_plugin_device(object(), "QNNExecutionProvider") is None
 
 
 @pytest.mark.parametrize(
@@ -192,11 +194,11 @@ def test_a_library_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pyte
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "__init__.py"))
-    reason = _placement.missing_library("CUDAExecutionProvider")
+    reason = placement.missing_library("CUDAExecutionProvider")
     assert str(tmp_path / "capi") in reason
     with pytest.raises(ProviderError, match=r"left CUDAExecutionProvider for CPU.*: .*providers_shared"):
-        _onnxruntime.check_device("CUDAExecutionProvider", ["CPUExecutionProvider"])
-    assert _placement.missing_library("CPUExecutionProvider") == ""
+        onnxruntime_backend.check_device("CUDAExecutionProvider", ["CPUExecutionProvider"])
+    assert placement.missing_library("CPUExecutionProvider") == ""
 
 
 def test_a_device_that_does_not_start_says_why(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,9 +213,9 @@ def test_a_device_that_does_not_start_says_why(tiny_bundle: Path, monkeypatch: p
     with pytest.raises(
         ProviderError, match=r"cannot start CUDA.*: CUDA failure 35: driver version is insuff"
     ):
-        _onnxruntime.open_model(path, Options(device="CUDAExecutionProvider"))
+        onnxruntime_backend.open_model(path, Options(device="CUDAExecutionProvider"))
     with pytest.raises(RuntimeError, match="failure 35"):
-        _onnxruntime.open_model(path, Options(device="CPUExecutionProvider"))
+        onnxruntime_backend.open_model(path, Options(device="CPUExecutionProvider"))
 
 
 def test_options_reach_the_library_over_those_of_the_row(
@@ -227,7 +229,7 @@ def test_options_reach_the_library_over_those_of_the_row(
         seen.append(options)
         raise ProviderError("seen")
 
-    monkeypatch.setattr(_onnxruntime, "open_model", open_model)
+    monkeypatch.setattr(onnxruntime_backend, "open_model", open_model)
     with pytest.raises(ProviderError, match="seen"):
         load(tiny_bundle, provider_options={"two": "user"})
     assert seen[0].settings == {"one": "row", "two": "user"}
@@ -257,7 +259,7 @@ def test_every_row_runs_what_it_prefers() -> None:
 
 
 def test_the_command_warns_on_standard_error(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clip = Path(__file__).parents[2] / "data/clip.wav"
+    clip = Path(__file__).parents[3] / "data/clip.wav"
     arguments = ["transcribe", "--model", str(tiny_bundle), "--provider", "xnnpack", str(clip)]
     assert main(arguments) == 3
     assert "no package has it" in capsys.readouterr().err

@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from sewd_runtime.bundle.engines import BatchShape, Profile
-from sewd_runtime.inference.backends import Options, _onnxruntime
-from sewd_runtime.inference.backends._buckets import BucketedModel
-from sewd_runtime.inference.backends._onnxruntime import NAME, devices, installed_version
+from sewd_runtime.inference.backends import Options
+from sewd_runtime.inference.backends.buckets import BucketedModel
+from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
+from sewd_runtime.inference.backends.onnxruntime.backend import NAME, devices, installed_version
 from sewd_runtime.system.machine import cache_folder
 
 __all__ = ["NAME", "devices", "installed_version", "open_model", "provider_options"]
@@ -20,7 +21,7 @@ _FLAGS = {
 def open_model(path: Path, options: Options) -> BucketedModel:
     """Load a model file, or the engine that was built of it before; raises ProviderError."""
     settings = provider_options(path, options.precision, options.profiles)
-    model = _onnxruntime.open_model(path, replace(options, settings={**settings, **options.settings}))
+    model = onnxruntime_backend.open_model(path, replace(options, settings={**settings, **options.settings}))
     return BucketedModel.of(model, options.profiles)
 
 

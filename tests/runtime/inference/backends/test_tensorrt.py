@@ -29,11 +29,13 @@ from sewd_runtime.bundle.engines import (
 from sewd_runtime.bundle.folder import Bundle, open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import FileEntry
 from sewd_runtime.errors import EngineMismatchError, MissingPackageError, PrecisionError, ProviderError
-from sewd_runtime.inference.backends import Options, _onnxruntime, _tensorrt
-from sewd_runtime.inference.backends._buckets import BucketedModel, choose_bucket, run_in_buckets
-from sewd_runtime.inference.backends._cuda import call
-from sewd_runtime.inference.backends._onnxruntime_tensorrt import provider_options
-from sewd_runtime.inference.backends._tensorrt import choose_engine
+from sewd_runtime.inference.backends import Options
+from sewd_runtime.inference.backends.buckets import BucketedModel, choose_bucket, run_in_buckets
+from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
+from sewd_runtime.inference.backends.onnxruntime.tensorrt_backend import provider_options
+from sewd_runtime.inference.backends.tensorrt import backend as tensorrt_backend
+from sewd_runtime.inference.backends.tensorrt.backend import choose_engine
+from sewd_runtime.inference.backends.tensorrt.cuda import call
 from sewd_runtime.inference.inspection import inspect_bundle
 from sewd_runtime.inference.session import pad
 from sewd_runtime.inference.variants import find_variants, whole_profile
@@ -55,7 +57,7 @@ def bundle(tiny_bundle: Path) -> Bundle:
 @pytest.fixture(scope="module")
 def plain(bundle: Bundle) -> Any:
     options = Options(device="CPUExecutionProvider", threads=1)
-    return _onnxruntime.open_model(bundle.path_of("model.fp32.onnx"), options)
+    return onnxruntime_backend.open_model(bundle.path_of("model.fp32.onnx"), options)
 
 
 def entry(
@@ -106,9 +108,9 @@ def test_buckets_change_nothing_in_a_result(task: str, bundle: Bundle, plain: An
     if task == "ctc":
         model, name = plain, "logits"
     else:
-        folder = Path(__file__).parents[2] / "data" / "tiny-classifier"
+        folder = Path(__file__).parents[3] / "data" / "tiny-classifier"
         path = open_bundle(folder).path_of("model.fp32.onnx")
-        model = _onnxruntime.open_model(path, Options(device="CPUExecutionProvider", threads=1))
+        model = onnxruntime_backend.open_model(path, Options(device="CPUExecutionProvider", threads=1))
         name = "class_logits"
     rng = np.random.default_rng(7)
     for lengths in ([80], [400, 401, 777], [5_001], [900] * 9, [16_000, 15_999], [16_001, 30_000, 47_999]):
@@ -181,7 +183,7 @@ def test_another_model_has_another_folder_of_engines(bundle: Bundle) -> None:
 
 
 def test_the_row_is_refused_by_name_where_onnxruntime_has_no_tensorrt(tiny_bundle: Path) -> None:
-    if "TensorrtExecutionProvider" in _onnxruntime.devices():
+    if "TensorrtExecutionProvider" in onnxruntime_backend.devices():
         pytest.skip("this onnxruntime has TensorRT")
     with pytest.raises(ProviderError, match=r"needs TensorrtExecutionProvider"):
         load(tiny_bundle, provider="tensorrt")
@@ -249,7 +251,7 @@ def test_without_the_packages_the_extra_is_named(bundle: Bundle) -> None:
     if importlib.util.find_spec("cuda") is not None:
         pytest.skip("cuda-bindings is installed")
     with pytest.raises(MissingPackageError, match=r"pip install 'sewd\[tensorrt\]'"):
-        _tensorrt.choose_engine_here([entry(bundle)])
+        tensorrt_backend.choose_engine_here([entry(bundle)])
 
 
 def test_without_a_driver_that_is_said(bundle: Bundle) -> None:
@@ -262,9 +264,9 @@ def test_without_a_driver_that_is_said(bundle: Bundle) -> None:
     if found:
         pytest.skip("there is a GPU")
     with pytest.raises(ProviderError, match=r"cudaGetDeviceCount says cudaError\w+: no NVIDIA"):
-        _tensorrt.choose_engine_here([entry(bundle)])
+        tensorrt_backend.choose_engine_here([entry(bundle)])
     with pytest.raises(ProviderError, match="NVIDIA"):
-        _tensorrt.devices()
+        tensorrt_backend.devices()
 
 
 def test_an_error_of_cuda_is_raised_by_its_name() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime.bundle.engines import BatchShape, Profile
 from sewd_runtime.inference.backends import Model, Tensor
-from sewd_runtime.inference.backends._openvino import padded_length
+from sewd_runtime.inference.backends.openvino.backend import padded_length
 
 Feed = Mapping[str, NDArray[Any]]
 

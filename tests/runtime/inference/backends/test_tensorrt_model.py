@@ -17,8 +17,10 @@ import pytest
 
 from sewd_runtime.bundle.engines import BatchShape, Profile
 from sewd_runtime.bundle.folder import open_bundle
-from sewd_runtime.inference.backends import Options, _onnxruntime, _tensorrt
-from sewd_runtime.inference.backends._tensorrt import TensorRtModel
+from sewd_runtime.inference.backends import Options
+from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
+from sewd_runtime.inference.backends.tensorrt import backend as tensorrt_backend
+from sewd_runtime.inference.backends.tensorrt.backend import TensorRtModel
 from sewd_runtime.inference.session import pad
 
 NAMES = ("logits", "output_lengths")
@@ -135,7 +137,7 @@ def view(address: int, shape: tuple[int, ...], kind: Any) -> np.ndarray:
 @pytest.fixture(scope="module")
 def plain(tiny_bundle: Path) -> Any:
     path = open_bundle(tiny_bundle).path_of("model.fp32.onnx")
-    return _onnxruntime.open_model(path, Options(device="CPUExecutionProvider", threads=1))
+    return onnxruntime_backend.open_model(path, Options(device="CPUExecutionProvider", threads=1))
 
 
 def engine(plain: Any, cuda: Cuda, *, is_capturable: bool = True) -> TensorRtModel:
@@ -185,7 +187,7 @@ def test_a_bucket_is_captured_once(plain: Any) -> None:
 
 
 def test_memory_does_not_grow_with_the_shapes(plain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_tensorrt, "_MOST_GRAPHS", 3)
+    monkeypatch.setattr(tensorrt_backend, "_MOST_GRAPHS", 3)
     cuda = Cuda()
     model = engine(plain, cuda)
     for length in range(1_000, 9_000, 1_000):

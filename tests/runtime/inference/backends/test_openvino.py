@@ -16,8 +16,9 @@ from sewd_runtime import load
 from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError
-from sewd_runtime.inference.backends import Options, _openvino
-from sewd_runtime.inference.backends._openvino import padded_length
+from sewd_runtime.inference.backends import Options
+from sewd_runtime.inference.backends.openvino import backend as openvino_backend
+from sewd_runtime.inference.backends.openvino.backend import padded_length
 from sewd_runtime.inference.golden import check_golden
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.session import Session, pad
@@ -28,7 +29,7 @@ if (
 ):  # not importorskip: importing it plainly reports to its makers
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
 
-CLASSIFIER = Path(__file__).parents[2] / "data" / "tiny-classifier"
+CLASSIFIER = Path(__file__).parents[3] / "data" / "tiny-classifier"
 ENGINES = {"fp32": "network", "bf16": "bf16", "int8-static": "static", "int8-static+bf16": "static_bf16"}
 LENGTHS = (400, 401, 479, 480, 719, 960, 1_040, 5_001, 15_999, 16_001, 30_000)
 
@@ -143,7 +144,7 @@ def test_products_with_constant_scales_run_in_8_bits(
 ) -> None:
     request.getfixturevalue("static" if compute == "f32" else "static_bf16")  # skips where there is no bf16
     options = Options(device="CPU", compute=compute, threads=1)
-    model = _openvino.open_model(bundle.path_of("model.int8-static.onnx"), options)
+    model = openvino_backend.open_model(bundle.path_of("model.int8-static.onnx"), options)
     compiled = model._compiled.get_runtime_model()
     executed = [
         {key: str(value.value) for key, value in op.get_rt_info().items()} for op in compiled.get_ops()
@@ -157,7 +158,7 @@ def test_products_with_constant_scales_run_in_8_bits(
 
 def test_a_processor_without_bf16_is_told_so(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     core = SimpleNamespace(available_devices=["CPU"], get_property=lambda *_: ["FP32", "INT8"])
-    monkeypatch.setattr(_openvino, "_import_openvino", lambda: SimpleNamespace(Core=lambda: core))
+    monkeypatch.setattr(openvino_backend, "_import_openvino", lambda: SimpleNamespace(Core=lambda: core))
     with pytest.raises(PrecisionError, match="does not compute in bf16; choose fp32"):
         Network.open(bundle, provider="openvino", precision="bf16")
 
@@ -260,7 +261,7 @@ def test_using_it_reports_nothing_and_leaves_nothing(tiny_bundle: Path, tmp_path
 
 def test_outputs_keep_their_names_where_compiling_drops_their_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head without bias adds zeros, and the compiled output answers to the product's name as well."""
-    ov = _openvino._import_openvino()
+    ov = openvino_backend._import_openvino()
     ops = ov.opset8
     values = ops.parameter([-1, -1], ov.Type.f32, name="input_values")
     product = ops.relu(ops.unsqueeze(values, np.array([2])))
@@ -268,8 +269,8 @@ def test_outputs_keep_their_names_where_compiling_drops_their_node(monkeypatch: 
     logits = ops.add(product, np.zeros(1, np.float32))
     logits.output(0).set_names({"logits"})
     model = ov.Model([logits], [values])
-    monkeypatch.setattr(_openvino, "_read_onnx", lambda _: model)
-    opened = _openvino.open_model(
+    monkeypatch.setattr(openvino_backend, "_read_onnx", lambda _: model)
+    opened = openvino_backend.open_model(
         Path("model.onnx"), Options(device="CPU", settings={}, compute="f32", threads=1)
     )
     assert [tensor.name for tensor in opened.outputs] == ["logits"]

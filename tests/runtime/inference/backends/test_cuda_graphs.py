@@ -16,8 +16,10 @@ import pytest
 
 from sewd_runtime.bundle.engines import BatchShape, Profile
 from sewd_runtime.bundle.folder import open_bundle
-from sewd_runtime.inference.backends import Options, _onnxruntime, _onnxruntime_graphs
-from sewd_runtime.inference.backends._onnxruntime_graphs import GraphModel
+from sewd_runtime.inference.backends import Options
+from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
+from sewd_runtime.inference.backends.onnxruntime import cuda_graphs
+from sewd_runtime.inference.backends.onnxruntime.cuda_graphs import GraphModel
 from sewd_runtime.inference.session import pad
 
 NAMES = ("logits", "output_lengths")
@@ -79,7 +81,7 @@ class StaleBinding:
 @pytest.fixture(scope="module")
 def plain(tiny_bundle: Path) -> Any:
     path = open_bundle(tiny_bundle).path_of("model.fp32.onnx")
-    return _onnxruntime.open_model(path, Options(device="CPUExecutionProvider", threads=1))
+    return onnxruntime_backend.open_model(path, Options(device="CPUExecutionProvider", threads=1))
 
 
 def graphs_of(plain: Any, session: Recorder) -> GraphModel:
@@ -130,7 +132,7 @@ def test_longer_recordings_run_without_a_graph(plain: Any) -> None:
 
 
 def test_graphs_do_not_grow_without_end(plain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_onnxruntime_graphs, "_MOST_GRAPHS", 2)
+    monkeypatch.setattr(cuda_graphs, "_MOST_GRAPHS", 2)
     session = Recorder(plain._session)
     model = graphs_of(plain, session)
     for length in range(1_000, 9_000, 1_000):
@@ -189,11 +191,11 @@ def test_the_setting_opens_a_model_in_graphs(
         return made(*args, providers=["CPUExecutionProvider"], **more)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_processor)
-    monkeypatch.setattr(_onnxruntime, "check_device", lambda *_: None)
-    monkeypatch.setattr(_onnxruntime, "check_placement", lambda *_: None)
+    monkeypatch.setattr(onnxruntime_backend, "check_device", lambda *_: None)
+    monkeypatch.setattr(onnxruntime_backend, "check_placement", lambda *_: None)
     settings = {"enable_cuda_graph": setting, "device_id": "3"}
     options = Options(device="CUDAExecutionProvider", settings=settings, profiles=(PROFILE,))
-    model = _onnxruntime.open_model(path, options)
+    model = onnxruntime_backend.open_model(path, options)
     assert isinstance(model, GraphModel) is (setting == "1")
     if isinstance(model, GraphModel):
         assert (model._device, model.profiles) == (("cuda", 3), (PROFILE,))

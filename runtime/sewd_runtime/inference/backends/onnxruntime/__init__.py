@@ -1,0 +1,1 @@
+"""Models in onnxruntime, whose execution providers are most of our providers."""

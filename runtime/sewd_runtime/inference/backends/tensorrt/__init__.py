@@ -1,0 +1,1 @@
+"""Engines that TensorRT built ahead of time."""
