@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
 import sewd_runtime
-from sewd_runtime.bench import command as bench
-from sewd_runtime.commands import align, classify, doctor, inspect, lm, stream, transcribe
+from sewd_runtime.commands import align, bench, classify, doctor, inspect, lm, stream, transcribe
 from sewd_runtime.commands._shared import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, NO_MODEL, complain
 from sewd_runtime.errors import SewdError
 
