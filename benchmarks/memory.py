@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory_jobs import LONG_AROUND, LONG_SECONDS, RATE_HZ, REQUEST_SECONDS, SEED, SETTLED, speech
-from sewd_runtime.bench.machine import describe_machine, describe_versions
 from sewd_runtime.bundle.folder import find_bundle, open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
+from sewd_runtime.system.machine import describe_machine, describe_versions
 
 JOBS = "benchmarks.memory_jobs"
 MAX_GROWTH = 0.05

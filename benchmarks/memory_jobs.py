@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime import read_audio
-from sewd_runtime.bench.machine import peak_memory_bytes
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.system.machine import peak_memory_bytes
 
 RATE_HZ = 16_000
 CLIPS = Path(__file__).parents[1] / "export/sewd_export/speech"

@@ -94,7 +94,7 @@ def main() -> None:
     moments.append(time.perf_counter())
     names = ("import_s", "load_s", "clip_s", "first_s")
     taken = {name: after - before for name, before, after in zip(names, moments, moments[1:], strict=False)}
-    peak = import_module("sewd_runtime.bench.machine").peak_memory_bytes()
+    peak = import_module("sewd_runtime.system.machine").peak_memory_bytes()
     print(json.dumps({**taken, "peak_bytes": peak}), flush=True)
 
 

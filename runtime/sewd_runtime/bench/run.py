@@ -17,11 +17,11 @@ from sewd_runtime.bench.cases import (
     make_cases,
 )
 from sewd_runtime.bench.fresh import FreshRun, Request, run_fresh
-from sewd_runtime.bench.machine import describe_machine, describe_versions
 from sewd_runtime.bench.measure import Timings, idle_share, interleave, timed
 from sewd_runtime.bundle.folder import find_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.loading import load
+from sewd_runtime.system.machine import describe_machine, describe_versions
 
 DOCUMENT_VERSION = 1
 _COLD_PARTS = ("python_s", "import_s", "load_s", "first_s", "total_s")

@@ -17,7 +17,7 @@ from sewd_runtime.inference.providers import PROVIDERS, installed_providers
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.inference.timings import Timing, TimingsFile
 from sewd_runtime.inference.variants import Variant, default_precision, find_variant, find_variants
-from sewd_runtime.system.machine import available_cores, processor_features, processor_name
+from sewd_runtime.system.machine import available_cores, cpu_features, cpu_name
 
 AUTO = "auto"
 
@@ -105,8 +105,8 @@ def _facts(bundle: Bundle, candidates: Mapping[str, Variant], threads: int | Non
     files = {variant.entry.file for variant in candidates.values()}
     return {
         "sewd": sewd_runtime.__version__,
-        "processor": processor_name(),
-        "features": hashlib.sha256(processor_features().encode()).hexdigest()[:16],
+        "processor": cpu_name(),
+        "features": hashlib.sha256(cpu_features().encode()).hexdigest()[:16],
         "cores": available_cores(),
         "threads": threads,
         "libraries": {backend.NAME: backend.installed_version() for backend in backends},

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sewd_runtime.bench.machine import describe_machine, describe_versions
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.errors import ProviderError, SewdError
@@ -13,8 +12,8 @@ from sewd_runtime.inference.golden import compare_golden
 from sewd_runtime.inference.providers import PROVIDERS, Provider, find_provider
 from sewd_runtime.inference.timings import Timing
 from sewd_runtime.inference.variants import default_precision, find_variant
-from sewd_runtime.system.machine import processor_features
-from sewd_runtime.system.packages import explain_install, find_packages, find_rivals
+from sewd_runtime.system.machine import cpu_features, describe_machine, describe_versions
+from sewd_runtime.system.packages import explain_install, find_conflicts, find_packages
 
 _TELLING = (
     *("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
@@ -79,14 +78,14 @@ def diagnose(bundle: Bundle, *, threads: int | None = None, measure: bool = Fals
     measure: what ``auto`` has not measured yet; otherwise only what is kept of earlier measurements is told.
     Raises BundleError where the bundle is to blame.
     """
-    rivals = find_rivals()
-    features = set(processor_features().split())
+    conflicts = find_conflicts()
+    features = set(cpu_features().split())
     return Diagnosis(
         machine=describe_machine(),
         instructions=tuple(name for name in _TELLING if name in features),
         versions={**describe_versions(), **find_packages()},
         devices=_devices(),
-        damage=explain_install(f"{max(rivals)}", package=max(rivals)) if len(rivals) > 1 else "",
+        damage=explain_install(f"{max(conflicts)}", package=max(conflicts)) if len(conflicts) > 1 else "",
         model=bundle.manifest.name,
         precisions=tuple(bundle.manifest.precisions),
         providers=tuple(_try(bundle, name, row, threads) for name, row in PROVIDERS.items()),

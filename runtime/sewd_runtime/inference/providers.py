@@ -9,7 +9,7 @@ from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_b
 from sewd_runtime.inference.backends.onnxruntime import tensorrt_backend as onnxruntime_tensorrt_backend
 from sewd_runtime.inference.backends.openvino import backend as openvino_backend
 from sewd_runtime.inference.backends.tensorrt import backend as tensorrt_backend
-from sewd_runtime.system.packages import explain_install, find_rivals
+from sewd_runtime.system.packages import explain_install, find_conflicts
 
 FALLBACK = "cpu"
 """What runs a model whose provider cannot, where the caller allows that."""
@@ -191,7 +191,7 @@ def find_provider(name: str) -> Provider:
         raise ProviderError(f"provider {name!r} needs {library}: {error}; {provider.remedy}") from error
     if provider.device not in devices:
         # Where the right package is there, the system is the wrong one.
-        is_right = provider.extra is not None and list(find_rivals()) == [provider.package]
+        is_right = provider.extra is not None and list(find_conflicts()) == [provider.package]
         remedy = f"it needs {provider.needs}" if is_right and provider.needs else provider.remedy
         raise ProviderError(
             f"provider {name!r} needs {provider.device}, this {library} has only {', '.join(devices)}; "

@@ -1,14 +1,41 @@
-"""What a timing depends on besides the code; nothing that names the host."""
+"""What a timing depends on besides the code. Nothing here names the host."""
 
 import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from sewd_runtime import __version__
+from sewd_runtime.system.packages import find_packages
 
 
-def processor_name() -> str:
-    """Return what the processor calls itself, as far as the system tells."""
+def describe_machine() -> dict[str, Any]:
+    """Return the facts of this machine as JSON values; None where the system does not report one.
+
+    cores: those this process may use, which a container or taskset can limit to fewer than ``cores_total``.
+    load_before: the load average of the last minute.
+    """
+    return {
+        "processor": cpu_name(),
+        "architecture": platform.machine(),
+        "cores": available_cores(),
+        "cores_total": os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+        "os": _system(),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Return the version of sewd and of each installed package that affects the speed."""
+    return {"sewd": __version__, **find_packages(("numpy", "onnxruntime", "onnxruntime-gpu", "openvino"))}
+
+
+def cpu_name() -> str:
+    """Return the CPU's name as the system reports it."""
     if sys.platform == "darwin":
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
@@ -16,31 +43,62 @@ def processor_name() -> str:
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
-def processor_features() -> str:
-    """Return the instruction sets as Linux lists them; virtual processors of one name differ in these."""
+def cpu_features() -> str:
+    """Return the instruction sets as Linux lists them; virtual CPUs of one name may differ in these."""
     return _cpuinfo("flags") or _cpuinfo("Features")
 
 
 def has_vnni() -> bool:
-    """Tell whether the processor is known to add 8-bit products in 32 bits; without VNNI x86-64 saturates at
-    16. Only Linux tells."""
-    return any("vnni" in feature for feature in processor_features().split())
+    """Return whether the CPU is known to have VNNI, with which int8 matmuls accumulate in 32 bits.
+
+    Without it x86-64 saturates at 16 bits. Only Linux reports it.
+    """
+    return any("vnni" in feature for feature in cpu_features().split())
 
 
 def available_cores() -> int:
-    """Count the cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
+def peak_memory_bytes() -> int | None:
+    """Return the peak resident memory of this process; None where the system does not report it."""
+    # Not ru_maxrss on Linux: a child inherits there what its parent had when it was started.
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def cache_folder() -> Path:
-    """Return where the system keeps what can be computed again; raises RuntimeError without a home."""
+    """Return the user's cache folder for sewd; raises RuntimeError where there is no home folder."""
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"]) / "sewd"
     if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
         return Path(os.environ["LOCALAPPDATA"]) / "sewd" / "Cache"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "sewd"
+
+
+def _system() -> str:
+    kernel = f"{platform.system()} {platform.release().partition('-')[0]}"
+    library = " ".join(platform.libc_ver()).strip()  # its allocator affects memory
+    return f"{kernel}, {library}" if library else kernel
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _cpuinfo(key: str) -> str:

@@ -1,4 +1,4 @@
-"""The packages that bring a library: which are installed, and what to install in their place."""
+"""The packages that bring a library: which are installed, and what to install."""
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -12,51 +12,51 @@ ONNXRUNTIME = (
     "onnxruntime-qnn",
     "onnxruntime-webgpu",
 )
-"""What brings a folder ``onnxruntime``: several at once overwrite each other's files. onnxruntime-qnn does so
-up to 1.x; later ones are plugins with a folder of their own, and go beside."""
+"""Packages that bring a folder ``onnxruntime``; if several are installed, they overwrite each other's files.
+onnxruntime-qnn does so up to 1.x; from 2.x on it is a plugin with a folder of its own."""
 
 _PLUGINS = {"onnxruntime-qnn": 2}
-"""Package → the first major version that goes beside another."""
+"""Package → the first major version that is a plugin."""
 
 
 def find_packages(names: Iterable[str] = ONNXRUNTIME) -> dict[str, str]:
     """Return the versions of those packages that are installed."""
-    found = {}
+    versions = {}
     for name in names:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # noqa: PERF203 - the next may be installed
             continue
-    return found
+    return versions
 
 
-def find_rivals(found: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the installed packages that share the folder ``onnxruntime``; more than one has damaged it."""
-    found = find_packages() if found is None else found
+def find_conflicts(versions: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the installed packages that share the folder ``onnxruntime``; more than one have damaged it."""
+    versions = find_packages() if versions is None else versions
     return {
         name: number
-        for name, number in found.items()
+        for name, number in versions.items()
         if int(number.partition(".")[0]) < _PLUGINS.get(name, 1_000)
     }
 
 
 def explain_install(requirement: str, *, package: str) -> str:
-    """Return the commands that install a requirement of pip where it is to bring ``package``.
+    """Return the commands that install a pip requirement which is to bring ``package``.
 
-    Names the trap where it is one: pip installs onnxruntime and onnxruntime-gpu side by side, the later
-    overwrites files of the earlier, and to uninstall one damages the other.
+    Pip installs onnxruntime and onnxruntime-gpu side by side; the later one overwrites files of the earlier
+    one, and uninstalling either damages the other. Where that is the case here, the commands repair it.
     """
     install = f"pip install {requirement!r}"
-    rivals = find_rivals() if package in ONNXRUNTIME else {}
-    if len(rivals) > 1:
+    conflicts = find_conflicts() if package in ONNXRUNTIME else {}
+    if len(conflicts) > 1:
         return (
-            f"{' and '.join(rivals)} are both installed and overwrite each other's files: "
-            f"pip uninstall -y {' '.join(rivals)}, then {install}"
+            f"{' and '.join(conflicts)} are both installed and overwrite each other's files: "
+            f"pip uninstall -y {' '.join(conflicts)}, then {install}"
         )
-    if list(rivals) == [package]:  # after the other of two was uninstalled, and pip thinks that all is there
+    if list(conflicts) == [package]:  # the other one was uninstalled, and pip believes this one complete
         repair = f"pip install --force-reinstall --no-deps {package}"
         return f"{package} is installed, its files are damaged: {repair}"
-    if rivals and package not in rivals and package not in _PLUGINS:
-        [wrong] = rivals
+    if conflicts and package not in conflicts and package not in _PLUGINS:
+        [wrong] = conflicts
         return f"{wrong} is installed where {package} is needed: pip uninstall -y {wrong}, then {install}"
     return install

@@ -144,7 +144,7 @@ def test_memory_is_that_of_the_process(document: Document) -> None:
     floor = document["bundle"]["model_bytes"]
     assert all(peak["peak_bytes"] is None or peak["peak_bytes"] > floor for peak in document["peak_memory"])
     code = (
-        "from sewd_runtime.bench.machine import peak_memory_bytes as peak\n"
+        "from sewd_runtime.system.machine import peak_memory_bytes as peak\n"
         "before = peak()\n"
         "print(before and peak() - before, before and bytearray(b'1') * 2**26 and peak() - before)"
     )

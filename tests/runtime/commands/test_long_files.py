@@ -88,7 +88,9 @@ def test_a_killed_process_leaves_what_it_did(tiny_bundle: Path, long_file: Path,
     expected = tmp_path / "expected"
     arguments = ["transcribe", "--model", str(tiny_bundle), "--threads", "1", "--format", "json"]
     assert main([*arguments, str(long_file), "--output-dir", str(expected)]) == 0
-    small = "from sewd_runtime import cli; from sewd_runtime.long import steps; steps._GROUP_SAMPLES = 150_000; "
+    small = (
+        "from sewd_runtime import cli; from sewd_runtime.long import steps; steps._GROUP_SAMPLES = 150_000; "
+    )
     broken, journal = tmp_path / "broken", tmp_path / "broken/talk.partial.jsonl"
     command = [*arguments, str(long_file), "--output-dir", str(broken), "--resume"]
     for lines in (2, 4, 7):

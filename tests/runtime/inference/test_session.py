@@ -14,7 +14,7 @@ from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.providers import PROVIDERS, find_provider
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.system import machine
-from sewd_runtime.system.packages import find_rivals
+from sewd_runtime.system.packages import find_conflicts
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_an_unknown_provider_names_the_others() -> None:
 
 def remedy(name: str) -> str:
     extra, package = PROVIDERS[name].extra, PROVIDERS[name].package
-    if extra and list(find_rivals()) == [package]:
+    if extra and list(find_conflicts()) == [package]:
         return f"pip install --force-reinstall --no-deps {package}"
     return rf"pip install 'sewd\[{extra}\]'" if extra else "no package has it; build"
 
@@ -46,7 +46,7 @@ def test_an_absent_library_names_what_to_install(name: str, monkeypatch: pytest.
 def test_an_absent_device_names_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = PROVIDERS[name]
     monkeypatch.setattr(row.backend, "devices", lambda: ["Other"])
-    said = "it needs macOS" if name == "coreml" and "onnxruntime" in find_rivals() else remedy(name)
+    said = "it needs macOS" if name == "coreml" and "onnxruntime" in find_conflicts() else remedy(name)
     with pytest.raises(ProviderError, match=rf"{row.device}.*only Other.*{said}"):
         find_provider(name)
 
@@ -133,5 +133,5 @@ def test_memory_is_given_back_after_a_large_batch_only() -> None:
 def test_8_bit_products_take_the_slower_kernel_only_where_the_fast_one_saturates(
     features: str, safe: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "processor_features", lambda: features)
+    monkeypatch.setattr(machine, "cpu_features", lambda: features)
     assert ("session.x64quantprecision" in session_entries()) == safe

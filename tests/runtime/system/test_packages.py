@@ -1,4 +1,4 @@
-"""Law: whatever is installed, the commands that are named lead to the package that is needed, alone."""
+"""Law: whatever is installed, the commands given leave the needed package installed, and it alone."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from sewd_runtime.system import packages
-from sewd_runtime.system.packages import ONNXRUNTIME, explain_install, find_packages, find_rivals
+from sewd_runtime.system.packages import ONNXRUNTIME, explain_install, find_conflicts, find_packages
 
 Install = Callable[..., None]
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """A function that leaves of all packages only these, as pip leaves them."""
+    """Return a function after which only these packages are installed, as pip records them."""
 
     def write(**installed: str) -> None:
         for name, version in installed.items():
@@ -33,7 +33,7 @@ def test_what_is_installed_is_found(install: Install) -> None:
     assert set(find_packages()) <= set(ONNXRUNTIME)
 
 
-def test_both_at_once_is_the_trap(install: Install) -> None:
+def test_both_at_once_overwrite_each_other(install: Install) -> None:
     install(onnxruntime="1.32.0", onnxruntime_gpu="1.31.1")
     for package in ("onnxruntime", "onnxruntime-gpu"):
         assert explain_install("sewd[gpu]", package=package) == (
@@ -42,7 +42,7 @@ def test_both_at_once_is_the_trap(install: Install) -> None:
         )
 
 
-def test_the_wrong_one_is_taken_out_first(install: Install) -> None:
+def test_the_wrong_package_is_uninstalled_first(install: Install) -> None:
     install(onnxruntime="1.32.0")
     assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == (
         "onnxruntime is installed where onnxruntime-gpu is needed: "
@@ -50,7 +50,7 @@ def test_the_wrong_one_is_taken_out_first(install: Install) -> None:
     )
 
 
-def test_what_the_other_left_behind_is_installed_again(install: Install) -> None:
+def test_a_package_damaged_by_another_is_reinstalled(install: Install) -> None:
     install(onnxruntime_gpu="1.31.1")
     assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == (
         "onnxruntime-gpu is installed, its files are damaged: "
@@ -63,16 +63,16 @@ def test_otherwise_pip_installs_it(install: Install) -> None:
     assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == "pip install 'sewd[gpu]'"
 
 
-def test_another_library_is_nobodys_rival(install: Install) -> None:
+def test_another_library_does_not_conflict(install: Install) -> None:
     install(onnxruntime="1.32.0", openvino="2026.4.1")
     assert explain_install("sewd[openvino]", package="openvino") == "pip install 'sewd[openvino]'"
 
 
-@pytest.mark.parametrize(("version", "rivals"), [("1.24.0", 2), ("2.7.0", 1)])
-def test_a_plugin_goes_beside(install: Install, version: str, rivals: int) -> None:
+@pytest.mark.parametrize(("version", "conflicts"), [("1.24.0", 2), ("2.7.0", 1)])
+def test_a_plugin_is_installed_beside(install: Install, version: str, conflicts: int) -> None:
     install(onnxruntime="1.32.0", onnxruntime_qnn=version)
-    assert len(find_rivals()) == rivals
+    assert len(find_conflicts()) == conflicts
 
 
 def test_what_is_installed_here_is_one_package() -> None:
-    assert len(find_rivals()) <= 1, packages.explain_install("sewd[cpu]", package="onnxruntime")
+    assert len(find_conflicts()) <= 1, packages.explain_install("sewd[cpu]", package="onnxruntime")
