@@ -41,7 +41,7 @@ from sewd_runtime.bundle.sensitivity import Sensitivity
 from sewd_runtime.inference.golden import check_golden
 
 if TYPE_CHECKING:
-    from sewd_export.precisions._static import Ranges
+    from sewd_export.precisions.int8_static.quantize_with_constants import Ranges
 Progress = Callable[[str], None]
 _PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
 

@@ -17,7 +17,7 @@ from transformers.models.sew_d.modeling_sew_d import build_relative_position
 from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.errors import TraceError, UnsupportedConfigError
 from sewd_export.families import build_module, geometry
-from sewd_export.families._attention import bucket_table
+from sewd_export.families.attention import bucket_table
 from sewd_export.families.convolution import SampleNorm
 from sewd_export.parity.reference import Array, Candidate, Oracle, session_candidate
 from sewd_export.passes import PIPELINE, optimize

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sewd_export.families._layers import LayerNorm, Product, activation
-from sewd_export.families._weights import Weights
+from sewd_export.families.layers import LayerNorm, Product, activation
+from sewd_export.families.weights import Weights
 
 _GROUP_NORM_EPS = 1e-5  # torch's default, which the original does not override
 _LAYER_NORM_EPS = 1e-5

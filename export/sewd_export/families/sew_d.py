@@ -17,10 +17,10 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from sewd_export.errors import UnsupportedConfigError
-from sewd_export.families._attention import Attention, Relative, RelativeIndex, position_span
-from sewd_export.families._layers import LayerNorm, MaskedProduct, Product, activation
-from sewd_export.families._weights import Weights
+from sewd_export.families.attention import Attention, Relative, RelativeIndex, position_span
 from sewd_export.families.convolution import FeatureEncoder, SampleNorm, count_frames, receptive_field
+from sewd_export.families.layers import LayerNorm, MaskedProduct, Product, activation
+from sewd_export.families.weights import Weights
 
 _MASKED = -3e4  # added to a score: its probability is exactly 0 in float32, and the number fits float16
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from sewd_export.bundle import staged
 from sewd_export.errors import ExportError
-from sewd_export.layouts import _onnx_asr, _optimum
+from sewd_export.layouts import onnx_asr, optimum
 from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.bundle.manifest import Manifest
 
@@ -32,9 +32,9 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = {
     "onnx-asr": Layout(
-        tool="onnx-asr's wav2vec2-ctc models", adapt=_onnx_asr.adapt, files=_onnx_asr.write_files
+        tool="onnx-asr's wav2vec2-ctc models", adapt=onnx_asr.adapt, files=onnx_asr.write_files
     ),
-    "optimum": Layout(tool="Optimum's ORTModelForCTC", adapt=_optimum.adapt, files=_optimum.write_files),
+    "optimum": Layout(tool="Optimum's ORTModelForCTC", adapt=optimum.adapt, files=optimum.write_files),
 }
 
 

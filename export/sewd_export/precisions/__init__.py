@@ -16,7 +16,7 @@ from sewd_runtime.bundle.manifest import Tolerance
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from sewd_export.precisions._static import Ranges
+    from sewd_export.precisions.int8_static.quantize_with_constants import Ranges
 
 __all__ = ["PRECISIONS", "REFERENCE", "Precision", "check_precisions", "converter", "stricter"]
 
@@ -58,7 +58,7 @@ def _to_int8(model: ir.Model, *, keep: Collection[str] = ()) -> ir.Model:
 
 
 def _row_products(model: ir.Model) -> list[ir.Node]:
-    from sewd_export.precisions._rows import QuantizeRows
+    from sewd_export.precisions.int8.quantize_rows import QuantizeRows
 
     return QuantizeRows().products(model)
 
@@ -70,7 +70,7 @@ def _to_int8_static(model: ir.Model, *, keep: Collection[str] = (), ranges: Rang
 
 
 def _static_products(model: ir.Model) -> list[ir.Node]:
-    from sewd_export.precisions._static import QuantizeWithConstants
+    from sewd_export.precisions.int8_static.quantize_with_constants import QuantizeWithConstants
 
     return QuantizeWithConstants().products(model)
 

@@ -14,7 +14,7 @@ from sewd_export.errors import ExportError
 from sewd_export.parity.signals import read_recordings
 
 if TYPE_CHECKING:
-    from sewd_export.precisions._static import Ranges
+    from sewd_export.precisions.int8_static.quantize_with_constants import Ranges
 
 _LONGEST_S = 30
 _PREFIX = "range of "
@@ -46,7 +46,7 @@ def measure_ranges(model: ir.Model, recordings: Sequence[NDArray[np.float32]]) -
 
     model: float32, left as it is; it runs in onnxruntime, one recording at a time.
     """
-    from sewd_export.precisions._static import calibrated_inputs
+    from sewd_export.precisions.int8_static.quantize_with_constants import calibrated_inputs
 
     watched = model.clone()
     names = [str(value.name) for value in calibrated_inputs(watched)]

@@ -18,9 +18,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from sewd_export.constants import constant
 from sewd_export.errors import TraceError
-from sewd_export.precisions._constants import constant
-from sewd_export.precisions._kinds import (
+from sewd_export.precisions.fp16.scale_scores import ScaleScores
+from sewd_export.precisions.roles import (
     ACTIVATIONS,
     MOVES,
     PRODUCTS,
@@ -29,7 +30,6 @@ from sewd_export.precisions._kinds import (
     output_products,
     unbounded,
 )
-from sewd_export.precisions.scale_scores import ScaleScores
 
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 _LARGEST = 65504.0

@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sewd_export.precisions._kinds import activation_of, output_products, unbounded
-from sewd_export.precisions._nodes import NodeWriter
+from sewd_export.precisions.node_writer import NodeWriter
+from sewd_export.precisions.roles import activation_of, output_products, unbounded
 
 _OPSET = 21  # the first whose QuantizeLinear takes a scale for each block
 LEVELS = 127

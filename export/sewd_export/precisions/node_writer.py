@@ -8,7 +8,7 @@ from typing import Any
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sewd_export.precisions._constants import constant
+from sewd_export.constants import constant
 
 
 class NodeWriter:

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from sewd_export.precisions import int8
-from sewd_export.precisions._scores import QuantizeScores, ScaleLater
+from sewd_export.precisions.int8.quantize_scores import QuantizeScores, ScaleLater
 
 HEADS, TOKENS, HEAD = 2, 7, 32
 ROWS = 2 * TOKENS - 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from sewd_export.precisions._constants import constant
+from sewd_export.constants import constant
 
 _SHARE = 1 / 64  # scores of up to 4 million fit; a query of 0.004 still has all of its bits
 _MOVES = frozenset({"GatherElements", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})

@@ -10,7 +10,7 @@ import json
 
 import onnx_ir as ir
 
-from sewd_export.layouts._interface import derive_lengths, drop_lengths
+from sewd_export.layouts.interface import derive_lengths, drop_lengths
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import VOCAB_NAME, Manifest
 

@@ -15,9 +15,12 @@ import soundfile
 from sewd_export.errors import ExportError
 from sewd_export.passes import optimize
 from sewd_export.precisions import PRECISIONS
-from sewd_export.precisions._kinds import exposed_products
-from sewd_export.precisions._static import QuantizeWithConstants, calibrated_inputs
 from sewd_export.precisions.int8_static import convert
+from sewd_export.precisions.int8_static.quantize_with_constants import (
+    QuantizeWithConstants,
+    calibrated_inputs,
+)
+from sewd_export.precisions.roles import exposed_products
 from sewd_export.search.calibration import measure_ranges, read_calibration
 from sewd_runtime.inference.session import pad
 

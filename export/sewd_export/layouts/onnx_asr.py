@@ -11,7 +11,7 @@ import json
 import onnx_ir as ir
 
 from sewd_export.errors import ExportError
-from sewd_export.layouts._interface import drop_lengths, give_log_probs
+from sewd_export.layouts.interface import drop_lengths, give_log_probs
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import VOCAB_NAME, Manifest
 

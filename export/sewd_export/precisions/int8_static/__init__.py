@@ -7,7 +7,7 @@ from collections.abc import Collection
 import onnx_ir as ir
 from onnx_ir.passes import Sequential, common
 
-from sewd_export.precisions._static import QuantizeWithConstants, Ranges
+from sewd_export.precisions.int8_static.quantize_with_constants import QuantizeWithConstants, Ranges
 
 
 def convert(model: ir.Model, *, keep: Collection[str] = (), ranges: Ranges | None = None) -> ir.Model:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sewd_export.families._layers import Product
-from sewd_export.families._weights import Weights
+from sewd_export.families.layers import Product
+from sewd_export.families.weights import Weights
 
 _FARTHEST = 1 << 17  # distances looked at when a table is made: tokens of well over an hour
 

@@ -15,7 +15,7 @@ from sewd_export.errors import TraceError
 from sewd_export.passes import optimize
 from sewd_export.precisions import PRECISIONS
 from sewd_export.precisions.fp16 import ConvertToFloat16, convert
-from sewd_export.precisions.scale_scores import ScaleScores
+from sewd_export.precisions.fp16.scale_scores import ScaleScores
 from sewd_runtime.inference.session import pad
 
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from sewd_export.precisions._nodes import NodeWriter
+from sewd_export.precisions.node_writer import NodeWriter
 
 _PRODUCT = "MatMulIntegerToFloat"
 

@@ -13,7 +13,7 @@ import pytest
 
 import sewd_runtime
 from sewd_export.precisions import int8
-from sewd_export.precisions._moves import TransposeRowsLater
+from sewd_export.precisions.int8.transpose_rows_later import TransposeRowsLater
 
 DIGITS = Path(sewd_runtime.__file__).parent / "models/digits"
 SHAPE = (2, 5, 3, 32)

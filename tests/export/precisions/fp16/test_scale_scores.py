@@ -7,7 +7,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from sewd_export.precisions.scale_scores import ScaleScores
+from sewd_export.precisions.fp16.scale_scores import ScaleScores
 
 FLOAT = ir.TensorType(ir.DataType.FLOAT)
 

@@ -7,9 +7,9 @@ from collections.abc import Collection
 import onnx_ir as ir
 from onnx_ir.passes import Sequential, common
 
-from sewd_export.precisions._moves import TransposeRowsLater
-from sewd_export.precisions._rows import QuantizeRows
-from sewd_export.precisions._scores import QuantizeScores, ScaleLater
+from sewd_export.precisions.int8.quantize_rows import QuantizeRows
+from sewd_export.precisions.int8.quantize_scores import QuantizeScores, ScaleLater
+from sewd_export.precisions.int8.transpose_rows_later import TransposeRowsLater
 
 
 def convert(model: ir.Model, *, keep: Collection[str] = ()) -> ir.Model:

@@ -9,9 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sewd_export.precisions._kinds import activation_of, exposed_products, unbounded
-from sewd_export.precisions._nodes import NodeWriter
-from sewd_export.precisions._rows import (
+from sewd_export.precisions.int8.quantize_rows import (
     LEVELS,
     SMALLEST,
     content_of,
@@ -19,6 +17,8 @@ from sewd_export.precisions._rows import (
     quantize_columns,
     source_of,
 )
+from sewd_export.precisions.node_writer import NodeWriter
+from sewd_export.precisions.roles import activation_of, exposed_products, unbounded
 
 _BELOW = 19  # levels below zero of an input that hardly goes there: Gelu reaches down to -0.17
 _ABOVE = 2 * (LEVELS - _BELOW)  # levels above zero, which is a level itself

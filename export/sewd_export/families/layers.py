@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from sewd_export.families._weights import Weights
+from sewd_export.families.weights import Weights
 
 _EXACT_GELU = frozenset({"gelu", "gelu_python"})
 _TANH_GELU = frozenset({"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from sewd_export.precisions._nodes import NodeWriter
+from sewd_export.precisions.node_writer import NodeWriter
 
 
 class TransposeRowsLater(ir.passes.InPlacePass):
