@@ -269,6 +269,22 @@ def test_inspect(tiny_bundle: Path, capsys: Capture) -> None:
         assert "  ok" in golden
 
 
+def test_inspect_as_json(tiny_bundle: Path, broken_bundle: Path, capsys: Capture) -> None:
+    """Holds what the text says: the manifest, the errors here, and what failed."""
+    assert main(["inspect", str(tiny_bundle), "--precision", "fp32", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["passed"]
+    assert shown["manifest"]["name"] == load(tiny_bundle).manifest.name
+    [check] = shown["checks"]
+    assert check["precision"] == "fp32"
+    assert 0 <= check["max_abs"] <= check["allowed"]
+    (broken_bundle / "config.json").write_text("{}")
+    assert main(["inspect", str(broken_bundle), "--precision", "fp32", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert not shown["passed"]
+    assert "config.json" in shown["bad_files"]["files"]
+
+
 def test_inspect_shows_word_error_rates(broken_bundle: Path, capsys: Capture) -> None:
     manifest = json.loads((broken_bundle / "bundle.json").read_text())
     manifest["precisions"]["fp16"]["parity"].update(words=300, wer=0.05, original_wer=0.04)
