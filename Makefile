@@ -34,7 +34,6 @@ check: $(VENV)/.installed
 bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed
 	@printf 'about two hours on two quiet cores: 30 minutes of exports the first time, then 90 of measuring\n'
 	$(BIN)/python -m benchmarks.peers $(BENCH)
-	.venv-openvino/bin/python -m benchmarks.peers.plots
 	$(BIN)/python -m benchmarks.peers.report --write
 
 # docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.

@@ -7,22 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")
-from matplotlib import pyplot
-
-from benchmarks.peers import svg
+from benchmarks.plots import add_legend, open_panels, save
 
 NAME = "accuracy_speed.svg"
 _MARKERS = "osD^vP*"
 
 
 def draw(figures: Mapping[str, Any]) -> Any:
-    """Draw words wrong, with 95 % intervals, against speed: a panel for each set of `precisions`."""
+    """Draw the word error rate with its 95 % interval against speed: a panel for each set of `precisions`."""
     sets = {f"{model}: {name}": found for model, parts in figures.items() for name, found in parts.items()}
-    figure, panels = pyplot.subplots(1, len(sets), figsize=(3.2 * len(sets) + 1.8, 3.6), squeeze=False)
-    for panel, (title, found) in zip(panels[0], sets.items(), strict=True):
+    figure, panels = open_panels(len(sets), width=3.2, height=3.6, legend=1.8)
+    for panel, (title, found) in zip(panels, sets.items(), strict=True):
         for number, (name, row) in enumerate(found["variants"].items()):
             low, high = row["interval"]
             panel.errorbar(
@@ -37,8 +32,7 @@ def draw(figures: Mapping[str, Any]) -> Any:
             )
         panel.set(xlabel="seconds of speech a second", ylabel="words wrong, %")
         panel.set_title(title, fontsize=9)
-        panel.grid(alpha=0.3)
-    panels[0][-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
+    add_legend(panels[-1])
     figure.tight_layout()
     return figure
 
@@ -46,6 +40,5 @@ def draw(figures: Mapping[str, Any]) -> Any:
 def write(results: Path) -> None:
     """Write the plot beside the results, where `precisions` was measured."""
     path = results / "accuracy_precisions.json"
-    if not path.is_file():
-        return
-    svg.save(draw(json.loads(path.read_text(encoding="utf-8"))["figures"]), results / NAME)
+    if path.is_file():
+        save(draw(json.loads(path.read_text(encoding="utf-8"))["figures"]), results / NAME)

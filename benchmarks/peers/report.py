@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.peers import results
 from benchmarks.peers.models import COMPARISONS
 from benchmarks.peers.prepare import ROOT
 
-BEGIN, END = "<!-- peers: written by `make bench` -->\n", "<!-- peers: end -->"
 SPEED, ACCURACY, CLAIM, LARGER = "tiny", "digits", "wav2vec2", "mid"
-"""The comparisons that the README shows: speed of one, transcripts of the other, the paper's claim; and the
-one that docs/peers.md shows."""
+"""The comparisons in the documents: speed, transcripts, the paper's claim, a larger model."""
 CLIP_S = 10.0
 TIMES = "\N{MULTIPLICATION SIGN}"
 MIN_TRANSCRIPTS_EQUAL = 0.97
@@ -31,7 +31,7 @@ def row_of(content: Results, variant: str) -> Mapping[str, Any]:
 
 
 def is_accurate(accuracy: Results, variant: str) -> bool:
-    """Tell whether a variant's transcripts on the trained model are as good as float32's."""
+    """Return whether a variant's transcripts on the trained model are as good as float32's."""
     errors = row_of(accuracy, variant).get("errors")
     if not errors or "wer" not in errors:
         return False
@@ -40,18 +40,48 @@ def is_accurate(accuracy: Results, variant: str) -> bool:
     )
 
 
-def _time(content: Results, variant: str, against: str, threads: int, clip_s: float) -> str:
-    found = results.find(content["times"], variant=variant, threads=threads, clip_s=clip_s)
-    if found is None:
+def fastest(speed: Results, accuracy: Results, rows: Rows, *, threads: Sequence[int]) -> str | None:
+    """Return the accurate variant with the least geometric mean of its times for CLIP_S, over `threads`."""
+
+    def total(name: str) -> float:
+        times = [
+            results.find(speed["times"], variant=name, threads=count, clip_s=CLIP_S) for count in threads
+        ]
+        return float(sum(np.log(time["median_s"]) if time else np.inf for time in times))
+
+    names = [row["name"] for row in rows if "failed" not in row and is_accurate(accuracy, row["name"])]
+    return min(names, key=total, default=None)
+
+
+def _read(folder: Path, comparison: str) -> Results:
+    content = results.read(folder, comparison)
+    if content is None:
+        raise FileNotFoundError(f"{folder}: the documents need the results of {comparison}: make bench")
+    return content
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
+
+
+def _time(
+    content: Results, variant: str, against: str, threads: int, clip_s: float, *, spread: bool = True
+) -> str:
+    time = results.find(content["times"], variant=variant, threads=threads, clip_s=clip_s)
+    if time is None:
         return ""
-    ratio = _ratio(content, variant, against, threads, clip_s)
-    return f"{found['median_s'] * 1000:.0f} ms" + f", {ratio}" * bool(ratio)
+    ratio = _ratio(content, variant, against, threads, clip_s, spread=spread)
+    return f"{time['median_s'] * 1000:.0f} ms" + f", {ratio}" * bool(ratio)
 
 
-def _ratio(content: Results, variant: str, against: str, threads: int, clip_s: float) -> str:
+def _ratio(
+    content: Results, variant: str, against: str, threads: int, clip_s: float, *, spread: bool = True
+) -> str:
     wanted = {"variant": variant, "against": against, "threads": threads, "clip_s": clip_s}
-    found = results.find(content["ratios"], **wanted)
-    return "" if found is None else _shown(found)
+    ratio = results.find(content["ratios"], **wanted)
+    if ratio is None:
+        return ""
+    return _shown(ratio) if spread else f"{ratio['median']:.2f}{TIMES}"
 
 
 def _shown(ratio: Mapping[str, Any]) -> str:
@@ -59,28 +89,33 @@ def _shown(ratio: Mapping[str, Any]) -> str:
 
 
 def _errors(content: Results, variant: str) -> list[str]:
-    """Return the cells of a trained model: share of equal transcripts, word error rate."""
+    """Return the cells of a trained model: word error rate, share of equal transcripts."""
     errors = row_of(content, variant).get("errors") or {}
     if "wer" not in errors:
         return ["", ""]
-    return [f"{errors['transcripts_equal']:.1%}", f"{errors['wer']:.2%}"]
+    return [f"{errors['wer']:.2%}", f"{errors['transcripts_equal']:.1%}"]
+
+
+def _made(row: Mapping[str, Any]) -> str:
+    return f"**{row['made']}**" if row["ours"] else str(row["made"])
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _head(cells: Sequence[str]) -> list[str]:
+    return [_line(cells), _line(["---"] * len(cells))]
+
+
 def speed_table(speed: Results, accuracy: Results | None, *, clip_s: float, against: str) -> Iterator[str]:
     """Yield the lines of a table: a variant's times and ratios for one clip, and its errors."""
     threads = speed["settings"]["threads"]
-    head = ["made by", "run by", "products in", *(f"{n} thread{'s' * (n > 1)}" for n in threads)]
-    head += ["MB", "error of the logits"]
-    head += ["texts equal", "WER"] if accuracy is not None else []
-    yield _line(head)
-    yield _line(["---"] * len(head))
+    head = ["exported by", "runs in", "precision", *map(_threads, threads), "MB", "relative error of logits"]
+    head += ["WER", "same transcripts"] if accuracy is not None else []
+    yield from _head(head)
     for row in speed["variants"]:
-        made = f"**{row['made']}**" if row["ours"] else row["made"]
-        cells = [made, row["runs"], row["precision"]]
+        cells = [_made(row), row["runs"], row["precision"]]
         if "failed" in row:
             cells += [f"does not run: {row['failed']}"]
         else:
@@ -99,13 +134,12 @@ def clip_tables(speed: Results, accuracy: Results | None) -> Iterator[str]:
 
 
 def claim_lines(claim: Results) -> Iterator[str]:
-    """Yield how many times as fast as wav2vec 2.0 base each SEW-D is, on the same engine."""
-    head = ["", "engine", *(f"{c:g} s" for c in claim["settings"]["clips_s"])]
+    """Yield the speed-up of each SEW-D over wav2vec 2.0 base, both run by the same library."""
+    head = ["", "runs in", *(f"{c:g} s" for c in claim["settings"]["clips_s"])]
     for threads in claim["settings"]["threads"]:
-        yield f"{threads} thread{'s' * (threads > 1)}:"
+        yield f"{_threads(threads)}:"
         yield ""
-        yield _line(head)
-        yield _line(["---"] * len(head))
+        yield from _head(head)
         for row in claim["variants"]:
             against = f"wav2vec2-base {row['variant']}"
             if row["name"] == against or "failed" in row:
@@ -134,82 +168,98 @@ def setting_line(content: Results) -> str:
 
 def bars(speed: Results, accuracy: Results, *, clip_s: float = CLIP_S) -> Iterator[str]:
     """Yield the comparisons that the project holds itself to: ours against the peer it has to beat."""
-    ours = [row["name"] for row in speed["variants"] if row["ours"] and "failed" not in row]
-    peers = [row["name"] for row in speed["variants"] if not row["ours"] and "failed" not in row]
+    pairs = [("sewd-fp32", "optimum"), ("sewd-int8", "optimum"), ("sewd-int8", "transformers")]
+    rows = speed["variants"]
     for threads in speed["settings"]["threads"]:
-
-        def median(name: str, threads: int = threads) -> float:
-            found = results.find(speed["times"], variant=name, threads=threads, clip_s=clip_s)
-            return float("inf") if found is None else float(found["median_s"])
-
-        def ratio(name: str, against: str, threads: int = threads) -> str:
-            series = [
-                results.find(speed["times"], variant=one, threads=threads, clip_s=clip_s)
-                for one in (against, name)
-            ]
-            if None in series:
-                return "not measured"
-            return _shown(results.ratios_of(*(one["seconds"] for one in series if one)))
-
-        yield f"{clip_s:g} s, {threads} thread{'s' * (threads > 1)}:"
-        for name, against in (
-            ("sewd-fp32", "optimum"),
-            ("sewd-int8", "optimum"),
-            ("sewd-int8", "transformers"),
-        ):
-            if name in ours and against in peers:
-                yield f"  {name} against {against}: {ratio(name, against)}"
-        best = [
-            min((name for name in names if is_accurate(accuracy, name)), key=median, default=None)
-            for names in (ours, peers)
-        ]
-        if best[0] and best[1]:
-            yield f"  best accurate {best[0]} against {best[1]}: {ratio(best[0], best[1])}"
+        ours, peer = (
+            fastest(speed, accuracy, [row for row in rows if row["ours"] is own], threads=[threads])
+            for own in (True, False)
+        )
+        yield f"{clip_s:g} s, {_threads(threads)}:"
+        for label, name, against in [*(("", *pair) for pair in pairs), ("best accurate ", ours, peer)]:
+            place = {"threads": threads, "clip_s": clip_s}
+            baseline, time = (results.find(speed["times"], variant=one, **place) for one in (against, name))
+            if baseline and time:
+                ratio = results.ratios_of(baseline["seconds"], time["seconds"])
+                yield f"  {label}{name} against {against}: {_shown(ratio)}"
 
 
 def readme_section(folder: Path) -> str:
-    """Return what stands between the README's markers."""
-    speed, accuracy = results.read(folder, SPEED), results.read(folder, ACCURACY)
-    if speed is None or accuracy is None:
-        raise FileNotFoundError(f"{folder}: the README needs the results of {SPEED} and {ACCURACY}")
+    """Return the README's table: six rows of the comparison."""
+    speed, accuracy = _read(folder, SPEED), _read(folder, ACCURACY)
+    threads, rows = speed["settings"]["threads"], speed["variants"]
+    openvino = [row for row in rows if not row["ours"] and row["engine"] == "openvino"]
+    ours = [row for row in rows if row["ours"]]
+    best_peer, best = (fastest(speed, accuracy, some, threads=threads) for some in (openvino, ours))
+    names = ("transformers", "optimum", best_peer, "sewd-fp32", "sewd-int8", best)
+    lines = _head(["exported by", "runs in", "precision", *map(_threads, threads), "WER", "same transcripts"])
+    for row in (row_of(speed, name) for name in dict.fromkeys(names) if name):
+        cells = [_made(row), row["runs"], row["precision"]]
+        cells += [_time(speed, row["name"], "transformers", n, CLIP_S, spread=False) for n in threads]
+        lines.append(_line([*cells, *_errors(accuracy, row["name"])]))
+    machine, speech = speed["machine"], accuracy["settings"]["speech"]
+    lines += [
+        "",
+        f"Median time for {CLIP_S:g} s of speech and speed-up over transformers: {speed['title']}, on "
+        f"{machine['processor']}, {machine['cores']} cores. Word error rate",
+        f"and share of transcripts equal to float32's: the same variant of {accuracy['title']}, "
+        f"{speech['minutes']} minutes of speech. The third row is the fastest peer",
+        f"in OpenVINO, the last one the fastest of ours, with at least {MIN_TRANSCRIPTS_EQUAL:.0%} equal "
+        f"transcripts and a WER at most {100 * MAX_WER_INCREASE:g} points above float32's.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def peers_section(folder: Path) -> str:
+    """Return the tables of docs/peers.md: all variants of SEW-D tiny and mid, and the paper's claim."""
+    speed, accuracy, larger = (_read(folder, name) for name in (SPEED, ACCURACY, LARGER))
     speech = accuracy["settings"]["speech"]
     lines = [
-        f"Times for {CLIP_S:g} s of speech, and how many times as fast as transformers: {speed['title']}.",
-        f"Texts equal to float32's, and word error rate: the same variant of {accuracy['title']}, on "
+        f"### {speed['title']}",
+        "",
+        f"Median time for {CLIP_S:g} s of speech and speed-up over transformers, quartiles in brackets. Word "
+        f"error rate and share of transcripts equal to float32's: the same variant of {accuracy['title']} on "
         f"{speech['minutes']} minutes ({speech['source']}).",
         "",
         *speed_table(speed, accuracy, clip_s=CLIP_S, against="transformers"),
         "",
         setting_line(speed),
+        "",
+        "### wav2vec 2.0 base",
+        "",
+        "Speed-up of SEW-D over wav2vec 2.0 base, both run the same way. The paper reports 1.9 times, with a "
+        "13.5 % lower word error rate.",
+        "",
+        *claim_lines(_read(folder, CLAIM)),
+        f"### {larger['title']}",
+        "",
+        "Median time and speed-up over transformers.",
+        "",
+        *clip_tables(larger, None),
+        setting_line(larger),
     ]
-    claim = results.read(folder, CLAIM)
-    if claim is not None:
-        lines += [
-            "",
-            "How many times as fast as wav2vec 2.0 base SEW-D is, both run the same way (its paper says 1.9 "
-            "times, with a 13.5 % lower WER):",
-            "",
-            *claim_lines(claim),
-        ]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def larger_section(folder: Path) -> str:
-    """Return what stands between the markers of docs/peers.md."""
-    content = results.read(folder, LARGER)
-    if content is None:
-        raise FileNotFoundError(f"{folder}: docs/peers.md needs the results of {LARGER}")
-    lines = [f"Times, and how many times as fast as transformers: {content['title']}.", ""]
-    return "\n".join([*lines, *clip_tables(content, None), setting_line(content)]) + "\n"
+def write_plots(folder: Path) -> None:
+    """Draw both plots beside the results; needs matplotlib."""
+    from benchmarks.peers.plots import draw_latency, draw_trade
+    from benchmarks.plots import save
+
+    speed, accuracy = _read(folder, SPEED), _read(folder, ACCURACY)
+    latency = draw_latency(speed, accuracy, clip_s=CLIP_S, max_wer_increase=MAX_WER_INCREASE)
+    save(latency, folder / "peers_latency.svg")
+    save(draw_trade(accuracy, clip_s=CLIP_S), folder / "peers_error.svg")
 
 
-def replace_section(text: str, section: str) -> str:
-    """Return a document with the section between its markers replaced."""
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
+def replace_section(text: str, name: str, section: str) -> str:
+    """Return a document with the section between the markers of this name replaced."""
+    begin, end = f"<!-- {name}: written by `make bench` -->\n", f"<!-- {name}: end -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise ValueError(f"the document has no {BEGIN.strip()} ... {END}")
-    return f"{before}{BEGIN}\n{section}\n{END}{after}"
+        raise ValueError(f"the document has no {begin.strip()} ... {end}")
+    return f"{before}{begin}\n{section}\n{end}{after}"
 
 
 def everything(folder: Path) -> Iterator[str]:
@@ -232,28 +282,27 @@ def everything(folder: Path) -> Iterator[str]:
         yield ""
 
 
-DOCUMENTS: Mapping[str, Callable[[Path], str]] = {
-    "README.md": readme_section,
-    "docs/peers.md": larger_section,
+DOCUMENTS: Mapping[str, tuple[str, Callable[[Path], str]]] = {
+    "README.md": ("results", readme_section),
+    "docs/peers.md": ("peers", peers_section),
 }
-"""Document → what its generated section says."""
+"""Document → the name in its markers, and the text between them."""
 
 
 def main() -> None:
     """Print the tables, or write those of the documents."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.peers.report", description="Tables from the results."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
-    parser.add_argument("--write", action="store_true", help="write README.md and docs/peers.md")
+    parser.add_argument("--write", action="store_true", help=f"write {', '.join(DOCUMENTS)} and the plots")
     arguments = parser.parse_args()
     if not arguments.write:
         print("\n".join(everything(arguments.results)))
         return
-    for name, section_of in DOCUMENTS.items():
-        text = (ROOT / name).read_text(encoding="utf-8")
-        replaced = replace_section(text, section_of(arguments.results))
-        (ROOT / name).write_text(replaced, encoding="utf-8")
+    for document, (name, section_of) in DOCUMENTS.items():
+        path = ROOT / document
+        text = replace_section(path.read_text(encoding="utf-8"), name, section_of(arguments.results))
+        path.write_text(text, encoding="utf-8")
+    write_plots(arguments.results)
 
 
 if __name__ == "__main__":

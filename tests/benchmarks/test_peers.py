@@ -217,12 +217,12 @@ def test_accurate_is_a_law_of_two_numbers() -> None:
 
 
 def test_the_section_is_replaced_and_nothing_else() -> None:
-    text = f"before\n{report.BEGIN}old\n{report.END}\nafter\n"
-    once = report.replace_section(text, "new\n")
-    assert once == f"before\n{report.BEGIN}\nnew\n\n{report.END}\nafter\n"
-    assert report.replace_section(once, "new\n") == once
-    with pytest.raises(ValueError, match="peers"):
-        report.replace_section("no markers", "new\n")
+    begin, end = "<!-- peers: written by `make bench` -->\n", "<!-- peers: end -->"
+    once = report.replace_section(f"before\n{begin}old\n{end}\nafter\n", "peers", "new\n")
+    assert once == f"before\n{begin}\nnew\n\n{end}\nafter\n"
+    assert report.replace_section(once, "peers", "new\n") == once
+    with pytest.raises(ValueError, match="results"):
+        report.replace_section(once, "results", "new\n")
 
 
 def test_greedy_transcript() -> None:
@@ -292,7 +292,27 @@ measured = pytest.mark.skipif(
 @pytest.mark.parametrize("name", report.DOCUMENTS)
 def test_the_documents_are_what_the_results_say(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert report.replace_section(text, report.DOCUMENTS[name](RESULTS)) == text
+    markers, section_of = report.DOCUMENTS[name]
+    assert report.replace_section(text, markers, section_of(RESULTS)) == text
+
+
+@measured
+def test_the_readme_shows_the_fastest_of_the_accurate_variants() -> None:
+    speed, accurate = results.read(RESULTS, report.SPEED), results.read(RESULTS, report.ACCURACY)
+    assert speed is not None
+    assert accurate is not None
+    for threads in ([1], [2], [1, 2]):
+        best = report.fastest(speed, accurate, speed["variants"], threads=threads)
+        assert best is not None
+        assert report.is_accurate(accurate, best)
+
+        def product(name: str, threads: list[int] = threads) -> float:
+            rows = [row for row in speed["times"] if row["variant"] == name and row["threads"] in threads]
+            return float(np.prod([row["median_s"] for row in rows if row["clip_s"] == report.CLIP_S]))
+
+        others = [row["name"] for row in speed["variants"] if report.is_accurate(accurate, row["name"])]
+        assert product(best) == min(map(product, others))
+    assert report.fastest(speed, accurate, [], threads=[1]) is None
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.name)
