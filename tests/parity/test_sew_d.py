@@ -117,7 +117,7 @@ def assert_graph_parity(checkpoint: Checkpoint, folder: Path, rounded: Rounded) 
     for graph in (model, half):
         ir.save(graph, folder / "model.onnx")
         onnx.checker.check_model(folder / "model.onnx", full_check=True)
-        session = Session.open(folder / "model.onnx", task=checkpoint.task, threads=1)
+        session = Session.open(folder / "model.onnx", task=checkpoint.task)
         if graph is model:
             assert_parity(checkpoint, session_candidate(session))
     assert_parity(checkpoint, rounded(half), tolerance=HALF_TOLERANCE)
@@ -182,7 +182,7 @@ def test_an_offset_comes_out_with_the_mean(tmp_path: Path) -> None:
     """onnxruntime adds up an axis one by one: the mean of 48,000 samples around 0.5 lost three digits."""
     model = optimize(trace(NormalisedSamples().eval(), receptive_field=40))
     ir.save(model, tmp_path / "model.onnx")
-    session = Session.open(tmp_path / "model.onnx", task="encoding", threads=1)
+    session = Session.open(tmp_path / "model.onnx", task="encoding")
     random = np.random.default_rng(5)
     recordings = [
         (offset + 0.01 * random.standard_normal(length)).astype(np.float32)

@@ -66,6 +66,14 @@ class Tolerance:
         """
         return max(self.max_abs * max(1.0, peak / 10), 4 * movement)
 
+    def __add__(self, other: "Tolerance") -> "Tolerance":
+        """Return the tolerance for two errors at once."""
+        return Tolerance(
+            max_abs=self.max_abs + other.max_abs,
+            relative=self.relative + other.relative,
+            batch_error=self.batch_error + other.batch_error,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:

@@ -110,7 +110,7 @@ def _try(bundle: Bundle, name: str, row: Provider, threads: int | None) -> Findi
         find_provider(name)
     except SewdError as error:
         return Finding(provider=name, present=False, usable=False, precision=None, detail=str(error))
-    if row.engines and not bundle.manifest.engines:
+    if row.choose_engine and not bundle.manifest.engines:
         said = "the bundle has no engine: sewd-export --tensorrt builds them"
         return Finding(provider=name, present=False, usable=False, precision=None, detail=said)
     try:

@@ -1,10 +1,11 @@
-"""Execution providers by name: which library runs a model, on what, and in which precisions."""
+"""Execution providers by name: which library runs a model, on which device, and in which precisions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sewd_runtime.bundle.engines import EngineEntry
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.inference.backends import Backend
+from sewd_runtime.inference.backends import Backend, Options
 from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
 from sewd_runtime.inference.backends.onnxruntime import tensorrt_backend as onnxruntime_tensorrt_backend
 from sewd_runtime.inference.backends.openvino import backend as openvino_backend
@@ -12,22 +13,22 @@ from sewd_runtime.inference.backends.tensorrt import backend as tensorrt_backend
 from sewd_runtime.system.packages import explain_install, find_conflicts
 
 FALLBACK = "cpu"
-"""What runs a model whose provider cannot, where the caller allows that."""
+"""Runs a model that its provider cannot, where the caller allows that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """One way to run models.
 
-    device: the library's own name for it; extra: of ours, what installs the library; None: no package does.
-    package: what has to bring the library for it to have this device. needs: what else, for people.
-    precisions: the only ones it runs; None: any that has a file, and none that is derived from another's.
-    preferred: the precisions that are taken where none is named, the first that the bundle has.
-    cpu_share: of the nodes, how many it may leave to the processor; products it may not.
-    remarks: precision → what whoever loads it should know.
-    engines: whether it runs the bundle's engines in place of its models.
-    is_proven: whether the export's evidence holds for it; where not, the golden utterance runs at each load.
-    run_on: where this was really run; None: nowhere.
+    device: the library's name for it. extra: of sewd, what installs the library; None: no package has it.
+    package: the one whose build of the library has this device. needs: further requirements, in words.
+    precisions: the only ones it runs; None: every one with a file, and none that is derived.
+    preferred: the default precision is the first of these that the bundle has.
+    cpu_share: the share of nodes that it may leave to the CPU; matmuls it may not.
+    remarks: precision → a warning when it is loaded.
+    choose_engine: picks one of a bundle's TensorRT engines, which runs in place of the model.
+    is_proven: whether the export's evidence holds here; if not, the golden utterance runs at each load.
+    run_on: where it has run so far; None: nowhere.
     """
 
     backend: Backend
@@ -40,40 +41,56 @@ class Provider:
     preferred: tuple[str, ...] = ("fp32",)
     cpu_share: float = 0.5
     remarks: Mapping[str, str] = field(default_factory=dict)
-    engines: bool = False
+    choose_engine: Callable[[Sequence[EngineEntry]], EngineEntry] | None = None
     is_proven: bool = True
     run_on: str | None = None
 
+    def options(
+        self,
+        *,
+        threads: int | None = None,
+        allow_fallback: bool = False,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> Options:
+        """Return how a model runs on this provider.
+
+        allow_fallback: the CPU may run any part of it. provider_options: override ``settings``.
+        """
+        return Options(
+            device=self.device,
+            settings={**self.settings, **(provider_options or {})},
+            threads=threads,
+            cpu_share=1.0 if allow_fallback else self.cpu_share,
+        )
+
     @property
     def remedy(self) -> str:
-        """What to do where the library or its device is absent."""
+        """What to do if the library or its device is absent."""
         if self.extra is None:
             return f"no package has it; {self.needs}"
         return explain_install(f"sewd[{self.extra}]", package=self.package)
 
 
-# Settings are onnxruntime 1.32's: docs/execution-providers, <provider>_execution_provider_info.cc.
+# Settings as in onnxruntime 1.32: docs/execution-providers, <provider>_execution_provider_info.cc.
 PROVIDERS: Mapping[str, Provider] = {
     "cpu": Provider(
         backend=onnxruntime_backend,
         device="CPUExecutionProvider",
         extra="cpu",
-        remarks={
-            "fp16": "it computes in float32 and converts in between, no faster than fp32; fp16 is for GPUs"
-        },
-        run_on="x86-64: every test",
+        remarks={"fp16": "onnxruntime computes it in float32 on CPUs, no faster than fp32; fp16 is for GPUs"},
+        run_on="x86-64: all tests",
     ),
     "openvino": Provider(
         backend=openvino_backend,
         device="CPU",
         extra="openvino",
         package="openvino",
-        # int8 is missing: its dynamic scales are onnxruntime's operators, which OpenVINO does not fuse.
+        # Not int8: its dynamic scales are operators of onnxruntime that OpenVINO does not fuse.
         precisions=(
             *("fp32", "bf16", "fp16"),
             *("int8-dynamic", "int8-dynamic+bf16", "int8-static", "int8-static+bf16"),
         ),
-        run_on="x86-64: every test of it",
+        run_on="x86-64: all its tests",
     ),
     "cuda": Provider(
         backend=onnxruntime_backend,
@@ -81,11 +98,11 @@ PROVIDERS: Mapping[str, Provider] = {
         extra="gpu",
         package="onnxruntime-gpu",
         needs="an NVIDIA driver, CUDA and cuDNN (pip install 'onnxruntime-gpu[cuda,cudnn]')",
-        run_on="no GPU; the errors of onnxruntime-gpu 1.31.1 without CUDA",
+        run_on="no GPU; only the errors of onnxruntime-gpu 1.31.1 without CUDA",
         settings={
-            "use_tf32": "0",  # 10 bits of mantissa, and parity was proven with 23
-            "cudnn_conv_algo_search": "HEURISTIC",  # EXHAUSTIVE tries all for each new length
-            "arena_extend_strategy": "kSameAsRequested",  # doubling keeps twice the longest recording
+            "use_tf32": "0",  # TF32 has 10 bits of mantissa; parity was proven with 23
+            "cudnn_conv_algo_search": "HEURISTIC",  # EXHAUSTIVE tries every algorithm for each new length
+            "arena_extend_strategy": "kSameAsRequested",  # doubling would keep twice the longest recording
         },
         precisions=("fp32", "fp16"),
         preferred=("fp16", "fp32"),
@@ -113,7 +130,7 @@ PROVIDERS: Mapping[str, Provider] = {
         device="CoreMLExecutionProvider",
         extra="cpu",
         needs="macOS 12 or newer",
-        # NeuralNetwork, the default, knows fewer operators; ALL would compute in float16 where it likes.
+        # NeuralNetwork, the default, has fewer operators; ALL may compute in float16.
         settings={"ModelFormat": "MLProgram", "MLComputeUnits": "CPUAndGPU"},
         precisions=("fp32", "fp16"),
     ),
@@ -123,7 +140,7 @@ PROVIDERS: Mapping[str, Provider] = {
         extra="webgpu",
         package="onnxruntime-webgpu",
         needs="a GPU with a Vulkan, Metal or Direct3D 12 driver",
-        run_on="no GPU; the errors of onnxruntime-webgpu 1.27 without one",
+        run_on="no GPU; only the errors of onnxruntime-webgpu 1.27 without one",
         precisions=("fp32", "fp16"),
     ),
     "qnn": Provider(
@@ -131,10 +148,10 @@ PROVIDERS: Mapping[str, Provider] = {
         device="QNNExecutionProvider",
         extra="qnn",
         package="onnxruntime-qnn",
-        needs="a Qualcomm processor, or on x86-64 the simulator that the package has for Linux",
+        needs="a Qualcomm chip, or the package's simulator on x86-64 Linux",
         run_on=(
-            "x86-64, the simulator of onnxruntime-qnn 2.7: takes 48 of 367 nodes, so is refused; "
-            "with a fall-back within the tolerances"
+            "the simulator of onnxruntime-qnn 2.7 on x86-64: refused, as it takes only 48 of 367 nodes; "
+            "with fall-back allowed, within tolerance"
         ),
         settings={"backend_type": "htp", "htp_performance_mode": "burst"},
         precisions=("int8-static", "fp16", "fp32"),
@@ -146,7 +163,7 @@ PROVIDERS: Mapping[str, Provider] = {
         extra=None,
         needs="build onnxruntime with --use_xnnpack",
         precisions=("fp32",),
-        cpu_share=0.9,  # it is a processor's library too, of products alone
+        cpu_share=0.9,  # it runs on the CPU too, and has kernels for matmuls alone
     ),
     "tensorrt": Provider(
         backend=onnxruntime_tensorrt_backend,
@@ -164,7 +181,7 @@ PROVIDERS: Mapping[str, Provider] = {
         package="tensorrt-rtx-cu13",
         needs="an NVIDIA GPU and its driver",
         precisions=("fp32", "fp16", "int8-static"),
-        engines=True,
+        choose_engine=tensorrt_backend.choose_engine_here,
         is_proven=False,
     ),
 }
@@ -179,20 +196,19 @@ def look_up(name: str) -> Provider:
 
 
 def find_provider(name: str) -> Provider:
-    """Look up a provider that can be used here.
+    """Return the row of a provider that can be used here.
 
-    Raises ProviderError for an unknown name, a library that is not installed, a device that it lacks.
+    Raises ProviderError for an unknown name, a library that is not installed, or a device that it lacks.
     """
     provider = look_up(name)
     library = provider.backend.NAME
     try:
         devices = provider.backend.devices()
-    except (ImportError, AttributeError) as error:  # of two packages in one folder, a name can be missing
+    except (ImportError, AttributeError) as error:  # names are missing where two packages share a folder
         raise ProviderError(f"provider {name!r} needs {library}: {error}; {provider.remedy}") from error
     if provider.device not in devices:
-        # Where the right package is there, the system is the wrong one.
-        is_right = provider.extra is not None and list(find_conflicts()) == [provider.package]
-        remedy = f"it needs {provider.needs}" if is_right and provider.needs else provider.remedy
+        is_right_package = provider.extra is not None and list(find_conflicts()) == [provider.package]
+        remedy = f"it needs {provider.needs}" if is_right_package and provider.needs else provider.remedy
         raise ProviderError(
             f"provider {name!r} needs {provider.device}, this {library} has only {', '.join(devices)}; "
             f"{remedy}"
@@ -202,14 +218,13 @@ def find_provider(name: str) -> Provider:
 
 def installed_providers() -> list[str]:
     """Return the providers whose library is installed and has their device."""
-    found = []
-    for name, row in PROVIDERS.items():
-        if row.backend.installed_version() is None:
-            continue
-        try:
-            devices = row.backend.devices()
-        except (ImportError, AttributeError, ProviderError):
-            continue
-        if row.device in devices:
-            found.append(name)
-    return found
+    return [name for name, row in PROVIDERS.items() if _is_installed(row)]
+
+
+def _is_installed(row: Provider) -> bool:
+    if row.backend.installed_version() is None:
+        return False
+    try:
+        return row.device in row.backend.devices()
+    except (ImportError, AttributeError, ProviderError):
+        return False

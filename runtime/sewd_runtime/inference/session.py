@@ -1,18 +1,16 @@
-"""One model in an inference library: a padded batch in, its output and its lengths out."""
+"""One opened model file: runs a padded batch and returns the output and its lengths."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Lengths, Output, Samples
-from sewd_runtime.bundle.engines import Profile
 from sewd_runtime.errors import InferenceError, ModelError, ProviderError, SewdError
-from sewd_runtime.inference.backends import Model, Options, Tensor
+from sewd_runtime.inference.backends import CompiledModel, Options, Tensor
 from sewd_runtime.inference.providers import find_provider
 
 _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
@@ -22,58 +20,33 @@ _OUTPUTS = {
     "encoding": {"hidden_states": ("float32", 3), "output_lengths": ("int64", 1)},
 }
 
-_NONE: Mapping[str, str] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A loaded model; ``run`` may be called from several threads at once.
 
-    library: the name and the version of what runs it.
+    library: the inference library's name and version.
     """
 
     provider: str
     library: str
     output_names: tuple[str, ...]
-    _model: Model
+    _model: CompiledModel
 
     @classmethod
     def open(
-        cls,
-        path: Path,
-        *,
-        task: str,
-        provider: str = "cpu",
-        compute: str = "f32",
-        weights: str = "f32",
-        threads: int | None = None,
-        precision: str = "fp32",
-        profiles: tuple[Profile, ...] = (),
-        allow_fallback: bool = False,
-        provider_options: Mapping[str, str] = _NONE,
+        cls, path: Path, *, task: str, provider: str = "cpu", options: Options | None = None
     ) -> "Session":
         """Load a model file.
 
-        compute, weights, precision, profiles: as in ``Options``; threads: for one run, None leaves it to the
-        library: one for each core. allow_fallback: the device may leave any part to the processor.
-        provider_options: the library's own, over those of the provider's row.
-        Raises ProviderError (unknown, absent, not used), PrecisionError (not computed here), ModelError (not
-        loadable, other interface).
+        options: None takes the provider's defaults. Raises ProviderError (unknown, absent, or not used),
+        PrecisionError (not available on this CPU) or ModelError (does not load, or is of another interface).
         """
-        if threads is not None and threads < 1:
-            raise ProviderError(f"threads must be at least 1, got {threads}")
         row = find_provider(provider)
+        options = options or row.options()
+        if options.threads is not None and options.threads < 1:
+            raise ProviderError(f"threads must be at least 1, got {options.threads}")
         library = f"{row.backend.NAME} {row.backend.installed_version()}"
-        options = Options(
-            device=row.device,
-            settings={**row.settings, **provider_options},
-            compute=compute,
-            weights=weights,
-            threads=threads,
-            cpu_share=1.0 if allow_fallback else row.cpu_share,
-            precision=precision,
-            profiles=profiles,
-        )
         try:
             model = row.backend.open_model(path, options)
         except ProviderError as error:
@@ -81,7 +54,7 @@ class Session:
             raise ProviderError(f"{error}{needs}") from error
         except SewdError:
             raise
-        except Exception as error:  # the libraries' own errors share no base but this
+        except Exception as error:  # the libraries' errors share no other base
             raise ModelError(f"{path}: {library} refuses it: {error}") from error
         _check_interface(path, "inputs", model.inputs, _INPUTS)
         _check_interface(path, "outputs", model.outputs, _OUTPUTS[task])
@@ -89,7 +62,7 @@ class Session:
 
     @property
     def num_outputs(self) -> int | None:
-        """The last axis of the output, where the graph states it."""
+        """The size of the output's last axis, None where the graph leaves it free."""
         [axis] = [tensor.shape[-1] for tensor in self._model.outputs if tensor.name == self.output_names[0]]
         return axis
 
@@ -98,19 +71,19 @@ class Session:
 
         input_values: (batch, samples) float32, zero-padded; input_lengths: (batch,) int64 samples.
         Returns the output, (batch, frames, vocab), (batch, classes) or (batch, frames, hidden) float32, and
-        the frames of each item, (batch,) int64. Raises InferenceError.
+        the number of frames of each item, (batch,) int64. Raises InferenceError.
         """
         feed: dict[str, NDArray[Any]] = {"input_values": input_values, "input_lengths": input_lengths}
         try:
             output, output_lengths = self._model.run(self.output_names, feed)
-        except Exception as error:  # as above
+        except Exception as error:  # as in ``open``
             shape = "x".join(map(str, input_values.shape))
             raise InferenceError(f"{self.library} failed on a batch of {shape} samples: {error}") from error
         return output, output_lengths
 
 
 def pad(recordings: Sequence[Samples]) -> tuple[NDArray[np.float32], Lengths]:
-    """Put recordings, each (samples,), into one zero-padded (batch, samples); also return their lengths."""
+    """Zero-pad recordings, each (samples,), to one (batch, samples) array; also return their lengths."""
     lengths = np.array([len(samples) for samples in recordings], dtype=np.int64)
     values = np.zeros((len(recordings), int(lengths.max(initial=0))), dtype=np.float32)
     for row, samples in zip(values, recordings, strict=True):

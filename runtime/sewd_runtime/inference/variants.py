@@ -1,13 +1,12 @@
-"""What a bundle can be run as: the precisions of its files, and those derived from them when they run."""
+"""The precisions of a bundle that a provider runs: from their own files, or derived from another's."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sewd_runtime.bundle.engines import BatchShape, EngineEntry, Profile
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import Manifest, Parity, PrecisionEntry, Tolerance
 from sewd_runtime.errors import ModelError, PrecisionError
-from sewd_runtime.inference.backends.tensorrt.backend import choose_engine_here
 from sewd_runtime.inference.providers import PROVIDERS, look_up
 from sewd_runtime.inference.session import Session
 
@@ -16,16 +15,16 @@ from sewd_runtime.inference.session import Session
 class Variant:
     """One way to run a bundle: a precision on a provider.
 
-    entry: of the file it reads; compute: the type of the float operations, f32 or narrower.
-    weights: f32 as in the file, or i8, rounded when it is loaded.
-    parity: what the exporter measured; None where it is not the file that runs, or not in its types.
-    engines: of which one is run in place of the file.
+    entry: of the file it reads. compute: type of the float operations, f32 or narrower.
+    weights: f32 as in the file, or i8, quantized at load.
+    parity: what the exporter measured; None where that was not of this file in these types.
+    engines: the bundle's TensorRT engines of this precision, where the provider runs those.
     """
 
     provider: str
     precision: str
     entry: PrecisionEntry
-    compute: str
+    compute: str = "f32"
     weights: str = "f32"
     tolerance: Tolerance
     parity: Parity | None
@@ -44,32 +43,32 @@ class Variant:
         provider_options: Mapping[str, str] | None = None,
     ) -> Session:
         """Check the model's hash and load it; raises BundleError, ProviderError, PrecisionError."""
-        engine = choose_engine_here(self.engines) if self.engines else None
-        path = bundle.path_of(self.entry.file if engine is None else engine.file)
-        session = Session.open(
-            path,
-            task=bundle.manifest.task,
-            provider=self.provider,
+        row, manifest = look_up(self.provider), bundle.manifest
+        file, profiles = self.entry.file, default_profiles(manifest)
+        if row.choose_engine is not None:
+            engine = row.choose_engine(self.engines)
+            file, profiles = engine.file, engine.profiles
+        options = replace(
+            row.options(threads=threads, allow_fallback=allow_fallback, provider_options=provider_options),
             compute=self.compute,
             weights=self.weights,
-            threads=threads,
-            allow_fallback=allow_fallback,
-            provider_options=provider_options or {},
             precision=self.precision,
-            profiles=(whole_profile(bundle.manifest),) if engine is None else engine.profiles,
+            profiles=profiles,
         )
-        if session.num_outputs not in (None, bundle.manifest.num_outputs):
+        path = bundle.path_of(file)
+        session = Session.open(path, task=manifest.task, provider=self.provider, options=options)
+        if session.num_outputs not in (None, manifest.num_outputs):
             raise ModelError(
-                f"{path}: has {session.num_outputs} outputs, the manifest says {bundle.manifest.num_outputs}"
+                f"{path}: has {session.num_outputs} outputs, the manifest says {manifest.num_outputs}"
             )
         return session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """A precision without a file of its own: another's, computed in narrower types.
+    """A precision without a file of its own: another's file, computed in narrower types.
 
-    added: how far that may lead from the original, beyond what the file's own tolerance allows.
+    added: the error that may come on top of the file's own tolerance.
     """
 
     of: str
@@ -79,11 +78,11 @@ class Derived:
 
 
 _BF16 = Tolerance(max_abs=2.0, relative=5e-2, batch_error=5e-2)
-"""8 bits of mantissa. Measured: 0.2 % of a trained model's output, 1 to 2 % of a random one's; where a sound
+"""8 bits of mantissa. Measured: 0.2 % of a trained model's output, 1 to 2 % of a random one's. Where a sound
 ends a frame earlier or later, that frame's logits differ by up to 1.6 of 43."""
 
 _INT8 = Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2)
-"""8 bits of weights and activations. Measured: 0.25 % of a trained model's output, 5 % of a random one's."""
+"""8-bit weights and activations. Measured: 0.25 % of a trained model's output, 5 % of a random one's."""
 
 DERIVED: Mapping[str, Derived] = {
     "bf16": Derived(of="fp32", compute="bf16", added=_BF16),
@@ -94,46 +93,42 @@ DERIVED: Mapping[str, Derived] = {
 
 
 def find_variants(manifest: Manifest, provider: str) -> dict[str, Variant]:
-    """Return what a provider runs of a bundle, by precision; a file goes before what is derived.
+    """Return what a provider runs of a bundle, by precision; a precision's own file wins over a derived one.
 
     Raises ProviderError for an unknown provider.
     """
     row = look_up(provider)
-    runs = row.precisions
-    engines = (
-        {name: tuple(_engines_of(manifest, name)) for name in manifest.precisions} if row.engines else {}
-    )
-    variants = {
-        name: Variant(
+    variants: dict[str, Variant] = {}
+    for name, entry in manifest.precisions.items():
+        engines = tuple(engine for engine in manifest.engines.values() if engine.precision == name)
+        if row.precisions is not None and name not in row.precisions:
+            continue
+        if row.choose_engine is not None and not engines:
+            continue
+        variants[name] = Variant(
             provider=provider,
             precision=name,
             entry=entry,
-            compute="f32",
             tolerance=entry.tolerance,
             parity=entry.parity if row.is_proven else None,
-            engines=engines.get(name, ()),
+            engines=engines if row.choose_engine is not None else (),
         )
-        for name, entry in manifest.precisions.items()
-        if (runs is None or name in runs) and (engines.get(name) or not row.engines)
-    }
-    derived = {
-        name: Variant(
-            provider=provider,
-            precision=name,
-            entry=variants[row.of].entry,
-            compute=row.compute,
-            weights=row.weights,
-            tolerance=_sum(variants[row.of].tolerance, row.added),
-            parity=None,
-        )
-        for name, row in DERIVED.items()
-        if runs is not None and name in runs and row.of in variants
-    }
-    return variants | {name: variant for name, variant in derived.items() if name not in variants}
+    for name, derived in DERIVED.items():
+        if name in (row.precisions or ()) and name not in variants and derived.of in variants:
+            base = variants[derived.of]
+            variants[name] = replace(
+                base,
+                precision=name,
+                compute=derived.compute,
+                weights=derived.weights,
+                tolerance=base.tolerance + derived.added,
+                parity=None,
+            )
+    return variants
 
 
 def find_variant(manifest: Manifest, provider: str, precision: str) -> Variant:
-    """Return one of ``find_variants``; raises PrecisionError that says what there is instead."""
+    """Return one of ``find_variants``; raises PrecisionError that lists what there is instead."""
     variants = find_variants(manifest, provider)
     if precision in variants:
         return variants[precision]
@@ -154,23 +149,13 @@ def default_precision(manifest: Manifest, provider: str = "cpu") -> str:
     return next((name for name in preferred if name in manifest.precisions), min(manifest.precisions))
 
 
-def _engines_of(manifest: Manifest, precision: str) -> Iterator[EngineEntry]:
-    return (engine for engine in manifest.engines.values() if engine.precision == precision)
-
-
-def whole_profile(manifest: Manifest) -> Profile:
-    """Return one range of shapes for all that is run: up to eight recordings of up to 60 s."""
-    rate_hz = manifest.sample_rate_hz
-    return Profile(
-        min=BatchShape(batch=1, samples=manifest.min_samples),
-        opt=BatchShape(batch=1, samples=max(manifest.min_samples, 10 * rate_hz)),
-        max=BatchShape(batch=8, samples=max(manifest.min_samples, 60 * rate_hz)),
-    )
-
-
-def _sum(one: Tolerance, other: Tolerance) -> Tolerance:
-    return Tolerance(
-        max_abs=one.max_abs + other.max_abs,
-        relative=one.relative + other.relative,
-        batch_error=one.batch_error + other.batch_error,
+def default_profiles(manifest: Manifest) -> tuple[Profile, ...]:
+    """Return one range of shapes for everything: up to eight recordings of up to 60 s."""
+    rate_hz, shortest = manifest.sample_rate_hz, manifest.min_samples
+    return (
+        Profile(
+            min=BatchShape(batch=1, samples=shortest),
+            opt=BatchShape(batch=1, samples=max(shortest, 10 * rate_hz)),
+            max=BatchShape(batch=8, samples=max(shortest, 60 * rate_hz)),
+        ),
     )

@@ -67,7 +67,7 @@ def test_an_unknown_provider_is_refused_when_loading(model: Path) -> None:
 @pytest.mark.parametrize("threads", [0, -1])
 def test_threads_are_counted_from_one(model: Path, threads: int) -> None:
     with pytest.raises(ProviderError, match="at least 1"):
-        Session.open(model, task="ctc", threads=threads)
+        Session.open(model, task="ctc", options=PROVIDERS["cpu"].options(threads=threads))
 
 
 def test_not_a_model(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_pad() -> None:
 
 
 def test_threads_share_a_session(model: Path, recordings: list[np.ndarray]) -> None:
-    session = Session.open(model, task="ctc", threads=1)
+    session = Session.open(model, task="ctc", options=PROVIDERS["cpu"].options(threads=1))
     batches = [pad([samples]) for samples in recordings if len(samples) >= 400]
     alone = [session.run(*batch)[0] for batch in batches]
     with ThreadPoolExecutor(4) as pool:

@@ -1,4 +1,7 @@
-"""What opens a model file: one module for each inference library, all of them alike."""
+"""The interface of an inference library: it opens model files and runs batches.
+
+A folder for each library; what has the shape of ``Backend`` in it is a module, `backend.py`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ from sewd_runtime.bundle.engines import Profile
 class Tensor:
     """An input or an output of a model, as its file declares it.
 
-    dtype: as numpy names it; shape: None where an axis is free.
+    dtype: numpy's name of it; shape: None where an axis is free.
     """
 
     name: str
@@ -26,11 +29,11 @@ class Tensor:
 class Options:
     """How a model is to run.
 
-    device: the library's own name for it; settings: the library's own, from the provider's row.
-    compute: the type of the float operations, f32 or bf16; weights: f32 as in the file, or i8 for products
-    with 8-bit weights and activations. threads: for one run, None leaves it to the library.
-    cpu_share: of a model's nodes, how many another device may leave to the processor; 1: all of them.
-    precision: its name in the bundle; profiles: the shapes that it is to take, where a library asks for them.
+    device: the library's name of it; settings: the library's own options.
+    compute: type of the float operations, f32 or bf16; weights: f32 as in the file, or i8 for int8 matmuls.
+    threads: for one run; None leaves it to the library, which takes one for each core.
+    cpu_share: the share of nodes that the device may leave to the CPU, matmuls excluded; 1 allows it all.
+    precision: its name in the bundle; profiles: the input shapes, for libraries that compile for shapes.
     """
 
     device: str
@@ -43,31 +46,31 @@ class Options:
     profiles: tuple[Profile, ...] = ()
 
 
-class Model(Protocol):
+class CompiledModel(Protocol):
     """A model that a library has loaded; ``run`` may be called from several threads at once."""
 
     @property
     def inputs(self) -> Sequence[Tensor]:
-        """What it takes."""
+        """Its inputs."""
 
     @property
     def outputs(self) -> Sequence[Tensor]:
-        """What it gives."""
+        """Its outputs."""
 
     def run(self, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
-        """Return the named outputs for a batch, as arrays that nothing else holds."""
+        """Return the named outputs of one batch, as arrays that share no memory with the library."""
 
 
 class Backend(Protocol):
-    """An inference library. The module of this shape imports the library only inside its functions."""
+    """An inference library: a module that imports the library only inside its functions."""
 
     NAME: str
 
     def installed_version(self) -> str | None:
-        """Return the version that is installed, None if there is none, without importing it."""
+        """Return the installed version, None if there is none, without importing the library."""
 
     def devices(self) -> Sequence[str]:
-        """Return the library's names of what it can run on here; raises ImportError."""
+        """Return the library's names of the devices it can use here; raises ImportError."""
 
-    def open_model(self, path: Path, options: Options) -> Model:
+    def open_model(self, path: Path, options: Options) -> CompiledModel:
         """Load a model file; raises ProviderError, PrecisionError, or whatever the library raises."""

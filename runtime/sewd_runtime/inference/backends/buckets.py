@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime.bundle.engines import BatchShape, Profile
-from sewd_runtime.inference.backends import Model, Tensor
-from sewd_runtime.inference.backends.openvino.backend import padded_length
+from sewd_runtime.inference.backends import CompiledModel, Tensor
 
 Feed = Mapping[str, NDArray[Any]]
+
+_UNIT_SAMPLES = 1_000
+"""The smallest step between padded lengths, a sixteenth of a second at 16 kHz."""
+
+_STEPS_PER_OCTAVE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,17 @@ class Bucket:
 
     profile: int
     shape: BatchShape
+
+
+def padded_length(num_samples: int, *, shortest: int = 0) -> int:
+    """Return the length that a batch of ``num_samples`` is padded to.
+
+    From half a second on it is at most an eighth longer; 1, 2, 5, 10 and 30 s at 16 kHz stay as they are.
+    """
+    units = -(-max(num_samples, shortest) // _UNIT_SAMPLES)
+    octave = 1 << max(0, units - 1).bit_length()  # the next power of two
+    step = max(1, octave // 2 // _STEPS_PER_OCTAVE)
+    return -(-units // step) * step * _UNIT_SAMPLES
 
 
 def choose_bucket(batch: int, num_samples: int, profiles: Sequence[Profile]) -> Bucket:
@@ -88,10 +103,10 @@ class BucketedModel:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     profiles: tuple[Profile, ...]
-    _model: Model
+    _model: CompiledModel
 
     @classmethod
-    def of(cls, model: Model, profiles: tuple[Profile, ...]) -> "BucketedModel":
+    def of(cls, model: CompiledModel, profiles: tuple[Profile, ...]) -> "BucketedModel":
         """Wrap a model that takes the profiles' shapes."""
         return cls(inputs=tuple(model.inputs), outputs=tuple(model.outputs), profiles=profiles, _model=model)
 

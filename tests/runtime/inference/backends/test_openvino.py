@@ -17,8 +17,8 @@ from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError
 from sewd_runtime.inference.backends import Options
+from sewd_runtime.inference.backends.buckets import padded_length
 from sewd_runtime.inference.backends.openvino import backend as openvino_backend
-from sewd_runtime.inference.backends.openvino.backend import padded_length
 from sewd_runtime.inference.golden import check_golden
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.session import Session, pad
@@ -166,21 +166,21 @@ def test_a_processor_without_bf16_is_told_so(bundle: Bundle, monkeypatch: pytest
 def test_another_type_is_not_put_in_its_place(bundle: Bundle) -> None:
     path = bundle.path_of("model.fp32.onnx")
     with pytest.raises(PrecisionError, match="f16"):
-        Session.open(path, task="ctc", provider="openvino", compute="f16", threads=1)
+        Session.open(path, task="ctc", provider="openvino", options=Options(device="CPU", compute="f16"))
 
 
-@pytest.mark.parametrize("compute", ["f32", "bf16"])
-def test_lengths_are_padded_to_few(compute: str) -> None:
+@pytest.mark.parametrize("shortest", [0, 16_000])
+def test_lengths_are_padded_to_few(shortest: int) -> None:
     lengths = range(1, 960_001, 37)  # a minute
-    padded = [padded_length(length, compute=compute) for length in lengths]
+    padded = [padded_length(length, shortest=shortest) for length in lengths]
     assert padded == sorted(padded)
     assert len(set(padded)) < 70
     for length, longer in zip(lengths, padded, strict=True):
         assert longer >= length
-        assert padded_length(longer, compute=compute) == longer
+        assert padded_length(longer, shortest=shortest) == longer
         assert length < 16_000 or longer <= 1.125 * length
     for seconds in (1, 2, 5, 10, 30):
-        assert padded_length(16_000 * seconds, compute=compute) == 16_000 * seconds
+        assert padded_length(16_000 * seconds, shortest=shortest) == 16_000 * seconds
     assert padded_length(8_001) == 9_000
     assert padded_length(0) == 0
 
@@ -219,7 +219,7 @@ def test_an_unknown_operator(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_a_model_for_another_task(bundle: Bundle) -> None:
     with pytest.raises(ModelError, match="outputs are"):
-        Session.open(bundle.path_of("model.fp32.onnx"), task="encoding", provider="openvino", threads=1)
+        Session.open(bundle.path_of("model.fp32.onnx"), task="encoding", provider="openvino")
 
 
 def test_a_failing_run_is_our_error(network: Network) -> None:

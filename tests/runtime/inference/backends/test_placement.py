@@ -167,7 +167,8 @@ def test_an_older_onnxruntime_takes_no_plugin() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, row in PROVIDERS.items() if name not in ("cpu", "openvino") and not row.engines]
+    "name",
+    [name for name, row in PROVIDERS.items() if name not in ("cpu", "openvino") and not row.choose_engine],
 )
 def test_what_is_absent_is_an_error_unless_the_processor_may_run_it(tiny_bundle: Path, name: str) -> None:
     import onnxruntime

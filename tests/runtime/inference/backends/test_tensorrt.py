@@ -38,7 +38,7 @@ from sewd_runtime.inference.backends.tensorrt import backend as tensorrt_backend
 from sewd_runtime.inference.backends.tensorrt.backend import choose_engine
 from sewd_runtime.inference.backends.tensorrt.cuda import call
 from sewd_runtime.inference.session import pad
-from sewd_runtime.inference.variants import find_variants, whole_profile
+from sewd_runtime.inference.variants import default_profiles, find_variants
 
 
 def profile(*shapes: tuple[int, int]) -> Profile:
@@ -159,7 +159,7 @@ def test_the_provider_is_told_the_manifests_shapes_and_types(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path, shapes = bundle.path_of("model.fp16.onnx"), (whole_profile(bundle.manifest),)
+    path, shapes = bundle.path_of("model.fp16.onnx"), default_profiles(bundle.manifest)
     options = provider_options(path, "fp16", shapes)
     least = bundle.manifest.min_samples
     assert options["trt_profile_min_shapes"] == f"input_values:1x{least},input_lengths:1"
@@ -174,7 +174,7 @@ def test_the_provider_is_told_the_manifests_shapes_and_types(
 
 
 def test_another_model_has_another_folder_of_engines(bundle: Bundle) -> None:
-    shapes = (whole_profile(bundle.manifest),)
+    shapes = default_profiles(bundle.manifest)
     folders = {
         provider_options(bundle.path_of(f"model.{name}.onnx"), name, shapes)["trt_engine_cache_path"]
         for name in ("fp32", "fp16", "int8-static")

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.inference.backends import Model, Options, Tensor
+from sewd_runtime.inference.backends import CompiledModel, Options, Tensor
 from sewd_runtime.inference.backends.installed import find_version
 from sewd_runtime.inference.backends.onnxruntime.cuda_graphs import SETTING, GraphModel
 from sewd_runtime.inference.backends.onnxruntime.placement import check_placement, missing_library
@@ -58,7 +58,7 @@ def devices() -> Sequence[str]:
     return names
 
 
-def open_model(path: Path, options: Options) -> Model:
+def open_model(path: Path, options: Options) -> CompiledModel:
     """Load a model file; raises ProviderError when the device does not start or leaves too much to others."""
     import onnxruntime
 

@@ -11,17 +11,13 @@ from numpy.typing import NDArray
 
 from sewd_runtime.errors import PrecisionError, ProviderError
 from sewd_runtime.inference.backends import Options, Tensor
+from sewd_runtime.inference.backends.buckets import padded_length
 from sewd_runtime.inference.backends.installed import find_version
 from sewd_runtime.inference.backends.openvino.rewrites import GROUP, gather_flat, round_weights
 
 NAME = "openvino"
 
 _DTYPES = {"f32": "float32", "i64": "int64"}
-
-_UNIT_SAMPLES = 1_000
-"""The finest step of the lengths that recordings are padded to, a sixteenth of a second at 16 kHz."""
-
-_STEPS_PER_OCTAVE = 8
 
 _SHORTEST_SAMPLES = {"bf16": 16_000}
 """OpenVINO 2026.4 computes a convolution of up to 16 channels a group wrongly in bf16, by half of its value,
@@ -52,7 +48,8 @@ class OpenVinoModel:
         values, lengths = feed["input_values"], feed["input_lengths"]
         if lengths.shape != values.shape[:1]:  # OpenVINO would stretch the one to fit the other
             raise ValueError(f"{values.shape} samples with {lengths.shape} lengths")
-        padding = padded_length(values.shape[1], compute=self.compute) - values.shape[1]
+        shortest = _SHORTEST_SAMPLES.get(self.compute, 0)
+        padding = padded_length(values.shape[1], shortest=shortest) - values.shape[1]
         padded = {**feed, "input_values": np.pad(values, ((0, 0), (0, padding)))}
         try:
             request = self._idle.pop()  # a request serves one run at a time
@@ -63,17 +60,6 @@ class OpenVinoModel:
         num_frames = int(results["output_lengths"].max(initial=0))
         found = [results[name] for name in names]
         return [output[:, :num_frames] if output.ndim == 3 else output for output in found]
-
-
-def padded_length(num_samples: int, *, compute: str = "f32") -> int:
-    """Return the length that a batch of ``num_samples`` is padded to.
-
-    From half a second on it is at most an eighth more; 1, 2, 5, 10 and 30 s at 16 kHz stay as they are.
-    """
-    units = -(-max(num_samples, _SHORTEST_SAMPLES.get(compute, 0)) // _UNIT_SAMPLES)
-    octave = 1 << max(0, units - 1).bit_length()  # the power of two that is not below
-    step = max(1, octave // 2 // _STEPS_PER_OCTAVE)
-    return -(-units // step) * step * _UNIT_SAMPLES
 
 
 def installed_version() -> str | None:
