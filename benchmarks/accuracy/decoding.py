@@ -20,8 +20,8 @@ from benchmarks.reference.digits import WORDS, read_fsdd, read_kokoro
 from benchmarks.reference.evaluate_digits import Utterances, singles, strings
 from sewd_runtime import BeamSearch, Greedy, KenlmModel
 from sewd_runtime.decode import Decoder, log_softmax
-from sewd_runtime.decode.ngrams.arpa import write_arpa
-from sewd_runtime.decode.ngrams.kneser_ney import estimate
+from sewd_runtime.decode.lm.arpa import write_arpa
+from sewd_runtime.decode.lm.kneser_ney import estimate
 
 WIDTHS = (8, 32, 100)
 ALPHAS, BETAS, UNKNOWN = (0.25, 0.5, 1.0), (0.0, 1.0, 2.0), (-10.0, -20.0)

@@ -21,9 +21,9 @@ from benchmarks.reference.evaluate_digits import Utterances
 from sewd_export import export
 from sewd_runtime import BeamSearch, Greedy, KenlmModel, Recognizer, Streaming
 from sewd_runtime.decode import Decoder
-from sewd_runtime.decode.ngrams.arpa import write_arpa
-from sewd_runtime.decode.ngrams.kneser_ney import estimate
-from sewd_runtime.decode.ngrams.text import sentences
+from sewd_runtime.decode.lm.arpa import write_arpa
+from sewd_runtime.decode.lm.kneser_ney import estimate
+from sewd_runtime.decode.lm.normalisation import sentences
 from sewd_runtime.long.segmentation import Segmentation
 
 CHECKPOINT = ROOT / "benchmarks/reference/models/english"

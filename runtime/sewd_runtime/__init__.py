@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sewd_runtime.bundle.manifest import Manifest
     from sewd_runtime.classifier import Classifier
     from sewd_runtime.decode import BeamSearch, Greedy
-    from sewd_runtime.decode.language_model import KenlmModel
+    from sewd_runtime.decode.lm.model import KenlmModel
     from sewd_runtime.encoder import Encoder
     from sewd_runtime.loading import load
     from sewd_runtime.recognizer import Recognizer
@@ -51,7 +51,7 @@ _HOMES = {
     "Classifier": "classifier",
     "Encoder": "encoder",
     "Greedy": "decode",
-    "KenlmModel": "decode.language_model",
+    "KenlmModel": "decode.lm.model",
     "Manifest": "bundle.manifest",
     "Partial": "streaming.stream",
     "Recognizer": "recognizer",

@@ -90,7 +90,7 @@ def decoder_of(options: argparse.Namespace) -> Decoder:
     fields: dict[str, Any] = {_OF_BEAM[name]: value for name, value in given.items()}
     level = fields.pop("lm_level", "word")
     if options.lm is not None:
-        from sewd_runtime.decode.language_model import KenlmModel
+        from sewd_runtime.decode.lm.model import KenlmModel
 
         fields["lm"] = KenlmModel(options.lm, level=level)
     if options.lexicon is not None:

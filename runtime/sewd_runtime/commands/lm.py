@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
 from sewd_runtime.commands._shared import DONE, EXIT_CODES, WHICH_MODEL, parse_count
-from sewd_runtime.decode.ngrams.arpa import write_arpa
-from sewd_runtime.decode.ngrams.kneser_ney import UNKNOWN, estimate
-from sewd_runtime.decode.ngrams.text import sentences
+from sewd_runtime.decode.lm.arpa import write_arpa
+from sewd_runtime.decode.lm.kneser_ney import UNKNOWN, estimate
+from sewd_runtime.decode.lm.normalisation import sentences
 from sewd_runtime.errors import LanguageModelError, TaskError
 from sewd_runtime.loading import read_vocabulary
 from sewd_runtime.text.vocabulary import Vocabulary

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sewd_runtime.decode._types import Alternative, Decoder, DecoderState, Hypothesis
 from sewd_runtime.decode.alignment import align_tokens
 from sewd_runtime.decode.beam import BeamSearch
+from sewd_runtime.decode.decoder import Alternative, Decoder, DecoderState, Hypothesis
 from sewd_runtime.decode.greedy import Greedy, greedy
 from sewd_runtime.decode.softmax import log_softmax
 

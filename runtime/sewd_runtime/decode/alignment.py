@@ -8,7 +8,7 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.decode._types import Hypothesis
+from sewd_runtime.decode.decoder import Hypothesis
 from sewd_runtime.decode.greedy import span_means
 from sewd_runtime.errors import AlignmentError
 

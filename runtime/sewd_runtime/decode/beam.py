@@ -11,13 +11,13 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.decode._search import IMPOSSIBLE, Beams, PrefixSearch
-from sewd_runtime.decode._types import Alternative, Hypothesis
 from sewd_runtime.decode.alignment import align_tokens
 from sewd_runtime.decode.automata import Automaton
+from sewd_runtime.decode.decoder import Alternative, Hypothesis
 from sewd_runtime.decode.fusion import Compiled, build_automata, compile_tables
-from sewd_runtime.decode.language_model import LanguageModel
-from sewd_runtime.decode.language_scores import Weights
+from sewd_runtime.decode.lm.model import LanguageModel
+from sewd_runtime.decode.lm.scores import Weights
+from sewd_runtime.decode.prefix_search import IMPOSSIBLE, Beams, PrefixSearch
 from sewd_runtime.errors import DecodingError
 from sewd_runtime.text.vocabulary import Vocabulary
 

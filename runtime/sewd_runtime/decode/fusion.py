@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from sewd_runtime.decode.automata import Automaton, Table
 from sewd_runtime.decode.hotwords import compile_hotwords
-from sewd_runtime.decode.language_model import LanguageModel, choose_case
-from sewd_runtime.decode.language_scores import CharacterScores, Weights, WordScores
 from sewd_runtime.decode.lexicon import compile_lexicon
+from sewd_runtime.decode.lm.model import LanguageModel, choose_case
+from sewd_runtime.decode.lm.scores import CharacterScores, Weights, WordScores
 from sewd_runtime.errors import DecodingError, HotwordError, LexiconError, TextError
 from sewd_runtime.text.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.decode._types import Hypothesis
+from sewd_runtime.decode.decoder import Hypothesis
 from sewd_runtime.text.vocabulary import Vocabulary
 
 

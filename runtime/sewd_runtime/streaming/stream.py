@@ -14,8 +14,8 @@ from sewd_runtime.audio.reading import Resampler, check_block
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
 from sewd_runtime.inference.network import Network
+from sewd_runtime.streaming.chunking import Streaming, Window, Windows
 from sewd_runtime.streaming.committing import Committer
-from sewd_runtime.streaming.windows import Streaming, Window, Windows
 from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.transcript import Word
 from sewd_runtime.text.vocabulary import Vocabulary

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TextIO
 
-from sewd_runtime.decode.ngrams.kneser_ney import BEGIN, Gram, Ngrams
+from sewd_runtime.decode.lm.kneser_ney import BEGIN, Gram, Ngrams
 
 _NEVER = -99.0
 """What stands for the logarithm of 0."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.decode.language_model import DELIMITER_SYMBOL, LanguageModel
+from sewd_runtime.decode.lm.model import DELIMITER_SYMBOL, LanguageModel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sewd_runtime.cli import main
-from sewd_runtime.decode.ngrams.arpa import write_arpa
-from sewd_runtime.decode.ngrams.kneser_ney import BEGIN, END, UNKNOWN, Ngrams, estimate, find_discounts
-from sewd_runtime.decode.ngrams.text import normalise, sentences
+from sewd_runtime.decode.lm.arpa import write_arpa
+from sewd_runtime.decode.lm.kneser_ney import BEGIN, END, UNKNOWN, Ngrams, estimate, find_discounts
+from sewd_runtime.decode.lm.normalisation import normalise, sentences
 from sewd_runtime.text.vocabulary import Vocabulary
 
 LETTERS = Vocabulary(
@@ -109,7 +109,7 @@ def test_discounts() -> None:
 @pytest.mark.parametrize("order", [2, 3, 5])
 def test_kenlm_reads_it_and_gives_the_same_scores(order: int, tmp_path: Path) -> None:
     pytest.importorskip("kenlm", reason="needs sewd[lm]")
-    from sewd_runtime.decode.language_model import KenlmModel
+    from sewd_runtime.decode.lm.model import KenlmModel
 
     text = draw(order)
     ngrams = estimate(text, order=order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from sewd_runtime.decode.ngrams.kneser_ney import UNKNOWN
+from sewd_runtime.decode.lm.kneser_ney import UNKNOWN
 from sewd_runtime.errors import TextError
 from sewd_runtime.text.vocabulary import Vocabulary
 

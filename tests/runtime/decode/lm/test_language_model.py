@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sewd_runtime.decode import BeamSearch, log_softmax
-from sewd_runtime.decode.language_model import KenlmModel, choose_case
-from sewd_runtime.decode.ngrams.arpa import write_arpa
-from sewd_runtime.decode.ngrams.kneser_ney import estimate
+from sewd_runtime.decode.lm.arpa import write_arpa
+from sewd_runtime.decode.lm.kneser_ney import estimate
+from sewd_runtime.decode.lm.model import KenlmModel, choose_case
 from sewd_runtime.errors import LanguageModelError, MissingPackageError
 from sewd_runtime.text.vocabulary import Vocabulary
 

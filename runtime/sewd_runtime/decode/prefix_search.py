@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.decode._trie import ROOT, Trie
 from sewd_runtime.decode.automata import Automaton
+from sewd_runtime.decode.prefix_trie import ROOT, Trie
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
