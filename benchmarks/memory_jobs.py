@@ -93,10 +93,9 @@ def do_long(job: dict[str, Any]) -> int:
 def open_model(job: dict[str, Any]) -> Callable[[NDArray[np.float32]], object]:
     """Return what runs one request: the recognizer, or onnxruntime itself with a variant's settings."""
     if "variant" not in job:
-        from sewd_runtime import Recognizer, load
+        from sewd_runtime import Recognizer
 
-        recognizer = load(job["model"], precision=job["precision"], threads=1)
-        assert isinstance(recognizer, Recognizer), "this benchmark needs a model for ctc"
+        recognizer = Recognizer.load(job["model"], precision=job["precision"], threads=1)
         return recognizer.transcribe
     import onnxruntime
 

@@ -14,7 +14,7 @@ from benchmarks.accuracy.times import matched, with_noise
 from benchmarks.reference.augmentation import Samples
 from benchmarks.reference.digits import read_fsdd
 from benchmarks.reference.evaluate_digits import Utterances, final_sets, strings
-from sewd_runtime import Recognizer, Word, load
+from sewd_runtime import Recognizer, Word
 
 EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 Array = NDArray[np.float64]
@@ -40,8 +40,7 @@ CHOICES: Mapping[str, Callable[[Array], float]] = {
 
 def measure(speech: Path) -> Mapping[str, Any]:
     """Choose on the dev recordings, clean and in noise; tell how reliable it is on the test strings."""
-    recognizer = load(threads=1)
-    assert isinstance(recognizer, Recognizer)
+    recognizer = Recognizer.load(threads=1)
     held = final_sets(speech, None)
     dev = strings([one for one in read_fsdd(speech / "digits_fsdd") if one.split == "dev"], seed=3, rounds=6)
     rng = np.random.default_rng(0)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reference.evaluate_digits import Utterances
-from sewd_runtime import load
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.recognizer import Recognizer
 
@@ -25,8 +24,7 @@ class Listener:
     """A model's emissions of sets of utterances, and what decoders make of them; None is the embedded one."""
 
     def __init__(self, bundle: Path | None = None) -> None:
-        model = load(bundle, threads=1)
-        assert isinstance(model, Recognizer)
+        model = Recognizer.load(bundle, threads=1)
         self.model = model
 
     def hear(self, utterances: Utterances) -> Heard:

@@ -103,8 +103,7 @@ def run(recognizer: sewd.Recognizer, joined: Joined, how: Segmentation) -> dict[
 
 def measure(speech: Path) -> Mapping[str, Any]:
     """Measure everything with the embedded model on one thread."""
-    recognizer = sewd.load(threads=1)
-    assert isinstance(recognizer, sewd.Recognizer)
+    recognizer = sewd.Recognizer.load(threads=1)
     utterances = read_utterances(speech)
     alone = [recognizer.transcribe(samples).text for samples, _ in utterances]
     talk = join(utterances, pause_s=(0.0, 0.05))

@@ -20,7 +20,7 @@ from benchmarks.accuracy.precisions_report import lines
 from benchmarks.accuracy.sections import Section
 from benchmarks.reference.evaluate_digits import Utterances, final_sets
 from sewd_export import export
-from sewd_runtime import Recognizer, load
+from sewd_runtime import Recognizer
 
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "fp32": {},
@@ -88,9 +88,7 @@ def _measure_model(model: Model, speech: Path) -> dict[str, Any]:
 
 
 def _load(bundle: Path, options: Mapping[str, str]) -> Recognizer:
-    recognizer = load(bundle, threads=1, **options)  # type: ignore[arg-type]
-    assert isinstance(recognizer, Recognizer)
-    return recognizer
+    return Recognizer.load(bundle, threads=1, **options)  # type: ignore[arg-type]
 
 
 def _transcribe(recognizer: Recognizer, utterances: Utterances) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.accuracy.sections import Section
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, resample
 from benchmarks.reference.digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
-from sewd_runtime import Partial, Recognizer, Streaming, Word, feed_streams, finish_streams, load
+from sewd_runtime import Partial, Recognizer, Streaming, Word, feed_streams, finish_streams
 from sewd_runtime.long.segmentation import Segmentation
 
 RIGHT_CONTEXTS_S = (0.5, 1.0, 2.0)
@@ -212,8 +212,7 @@ def measure(speech: Path) -> dict[str, Any]:
     talks = make_talks(speech, split="test")
     rows, pooled = [], {}
     for precision in ("fp32", "int8"):
-        recognizer = load(precision=precision, threads=1)
-        assert isinstance(recognizer, Recognizer)
+        recognizer = Recognizer.load(precision=precision, threads=1)
         rows.append({"precision": precision, "right_context_s": None, **run_offline(recognizer, talks)})
         for right_context_s in RIGHT_CONTEXTS_S:
             streaming = Streaming(right_context_s=right_context_s)

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.accuracy.sections import Section
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, coloured_noise, resample
 from benchmarks.reference.digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
-from sewd_runtime import Recognizer, Transcript, Word, load
+from sewd_runtime import Recognizer, Transcript, Word
 from sewd_runtime.decode import Hypothesis, align_tokens, greedy, log_softmax
 from sewd_runtime.text.frames import FrameClock
 
@@ -126,8 +126,7 @@ def matched(words: Sequence[Word], truth: Sequence[str]) -> Iterator[tuple[Word,
 
 def measure(speech: Path) -> Mapping[str, Any]:
     """Measure every method on strings of the test split: with pauses, with none, and in noise."""
-    recognizer = load(threads=1)
-    assert isinstance(recognizer, Recognizer)
+    recognizer = Recognizer.load(threads=1)
     recordings = [one for one in read_fsdd(speech / "digits_fsdd") if one.split == "test"]
     rng = np.random.default_rng(0)
     sets = {"pauses of 50 to 250 ms": list(strings(recordings, PAUSES_S))}

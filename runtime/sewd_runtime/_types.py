@@ -15,5 +15,5 @@ Output: TypeAlias = NDArray[np.float32]
 Lengths: TypeAlias = NDArray[np.int64]
 """``(batch,)`` int64, in samples or frames."""
 
-AudioSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]"
+AudioSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]
 """A path, the bytes of an audio file, an open binary file, or an array of samples."""

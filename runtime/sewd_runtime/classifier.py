@@ -2,28 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.bundle.manifest import Manifest
+from sewd_runtime.bundle.manifest import LABELS_NAME
 from sewd_runtime.decode import log_softmax
-from sewd_runtime.errors import AudioTooShortError
+from sewd_runtime.errors import AudioTooShortError, VocabularyError
 from sewd_runtime.inference.network import Network
+from sewd_runtime.model import Model, read_json
 from sewd_runtime.text.transcript import Classification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Classifier:
+class Classifier(Model):
     """A model that gives one label to a whole recording."""
 
+    task: ClassVar[str] = "classification"
     network: Network
     labels: tuple[str, ...]
 
-    @property
-    def manifest(self) -> Manifest:
-        """The bundle's manifest."""
-        return self.network.manifest
+    @classmethod
+    def from_network(cls, network: Network) -> "Classifier":
+        """Add the labels that the bundle names. Raises VocabularyError."""
+        bundle = network.bundle
+        labels: tuple[str, ...] = read_json(bundle, LABELS_NAME, tuple[str, ...])
+        if len(labels) != bundle.manifest.num_outputs:
+            raise VocabularyError(
+                f"{bundle.path / LABELS_NAME}: {len(labels)} labels for {bundle.manifest.num_outputs} classes"
+            )
+        return cls(network=network, labels=labels)
 
     def classify(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Classification:
         """Classify one recording, a path, bytes, binary file or array as in ``read_audio``.

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.inference.network import Network
+from sewd_runtime.model import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoder:
+class Encoder(Model):
     """A model without a head: speech to hidden states."""
 
+    task: ClassVar[str] = "encoding"
     network: Network
 
-    @property
-    def manifest(self) -> Manifest:
-        """The bundle's manifest."""
-        return self.network.manifest
+    @classmethod
+    def from_network(cls, network: Network) -> "Encoder":
+        """Take the network as it is."""
+        return cls(network=network)
 
     def encode(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Output:
         """Encode one recording, a path, bytes, binary file or array as in ``read_audio``.

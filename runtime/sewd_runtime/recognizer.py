@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sewd_runtime._types import AudioSource, Output, Samples
-from sewd_runtime.bundle.manifest import Manifest
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.manifest import VOCAB_NAME
 from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_softmax
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long.emission import emission_of
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.long.steps import Step, joined, transcribe_long
+from sewd_runtime.model import Model, read_json
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.times import find_quiet, fit_transcript
@@ -21,16 +24,17 @@ _STREAMING = Streaming()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recognizer:
+class Recognizer(Model):
     """A CTC model: speech to text."""
 
+    task: ClassVar[str] = "ctc"
     network: Network
     vocabulary: Vocabulary
 
-    @property
-    def manifest(self) -> Manifest:
-        """The bundle's manifest."""
-        return self.network.manifest
+    @classmethod
+    def from_network(cls, network: Network) -> "Recognizer":
+        """Add the vocabulary of the bundle. Raises VocabularyError."""
+        return cls(network=network, vocabulary=read_vocabulary(network.bundle))
 
     def transcribe(
         self,
@@ -209,3 +213,11 @@ class Recognizer:
         recordings: each (samples,) float32 at the model's rate.
         """
         return self.network.run_frames(recordings)
+
+
+def read_vocabulary(bundle: Bundle) -> Vocabulary:
+    """Read the vocabulary of a bundle whose task is ctc. Raises VocabularyError."""
+    manifest = bundle.manifest
+    assert manifest.ctc is not None  # the manifest was checked
+    tokens: dict[str, int] = read_json(bundle, VOCAB_NAME, dict[str, int])
+    return Vocabulary.from_manifest(tokens, manifest.ctc, manifest.num_outputs)

@@ -92,8 +92,7 @@ def test_an_export_leaves_the_checkpoint_alone(
 
 
 def test_the_runtime_gives_what_the_original_gives(exported: Exported, tiny: Path) -> None:
-    recognizer = sewd_runtime.load(exported.path)
-    assert isinstance(recognizer, sewd_runtime.Recognizer)
+    recognizer = sewd_runtime.Recognizer.load(exported.path)
     oracle = Oracle(load_checkpoint(tiny))
     found = recognizer.logits(recordings(16_000))
     for samples, logits in zip(recordings(16_000), found, strict=True):
@@ -115,8 +114,7 @@ def test_float16_comes_with_float32_and_evidence_of_its_own(
     assert half.parity.label_agreement > 0.99
     assert exported_half.report.count(" against the original\n") == 3
     with pytest.warns(PrecisionWarning):
-        recognizer = sewd_runtime.load(exported_half.path, precision="fp16")
-    assert isinstance(recognizer, sewd_runtime.Recognizer)
+        recognizer = sewd_runtime.Recognizer.load(exported_half.path, precision="fp16")
     assert all(np.isfinite(logits).all() for logits in recognizer.logits(recordings(16_000)))
 
 
@@ -147,8 +145,7 @@ def test_a_classifier_makes_the_round_trip(exported_classifier: Exported) -> Non
     assert "vocab.json" not in manifest.files
     evidence = manifest.precisions["fp32"].parity
     assert (evidence.label_agreement, evidence.transcript_agreement) == (1.0, None)
-    classifier = sewd_runtime.load(exported_classifier.path)
-    assert isinstance(classifier, sewd_runtime.Classifier)
+    classifier = sewd_runtime.Classifier.load(exported_classifier.path)
     checkpoint = load_checkpoint(exported_classifier.path.with_name("my.model"))
     oracle = Oracle(checkpoint)
     assert isinstance(oracle.model, SEWDForSequenceClassification)
@@ -167,8 +164,7 @@ def test_an_encoder_makes_the_round_trip(exported_encoder: Exported, encoder: Pa
     assert sorted(manifest.files) == ["config.json", "golden.npz", "model.fp32.onnx"]
     evidence = manifest.precisions["fp32"].parity
     assert (evidence.label_agreement, evidence.transcript_agreement) == (None, None)
-    model = sewd_runtime.load(exported_encoder.path)
-    assert isinstance(model, sewd_runtime.Encoder)
+    model = sewd_runtime.Encoder.load(exported_encoder.path)
     oracle = Oracle(load_checkpoint(encoder))
     assert isinstance(oracle.model, SEWDModel)
     for samples, found in zip(recordings(16_000), model.hidden_states(recordings(16_000)), strict=True):

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import sewd_runtime
 from sewd_runtime import errors
+from sewd_runtime.bundle import manifest
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
@@ -39,29 +45,25 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def test_public_names() -> None:
-    assert sewd_runtime.__all__ == [
-        "BeamSearch",
-        "Classification",
-        "Classifier",
-        "Encoder",
-        "Greedy",
-        "KenlmModel",
-        "Manifest",
-        "Partial",
-        "Recognizer",
-        "Segment",
-        "SewdError",
-        "Stream",
-        "Streaming",
-        "Transcript",
-        "Word",
-        "__version__",
-        "feed_streams",
-        "finish_streams",
-        "load",
-        "read_audio",
+def test_type_checkers_see_the_public_names_and_their_modules() -> None:
+    [block] = [
+        node
+        for node in ast.parse(Path(sewd_runtime.__file__).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     ]
+    seen = [
+        (alias.name, alias.asname, str(statement.module))
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    ]
+    public = [name for name in sewd_runtime.__all__ if name != "__version__"]
+    assert sorted(seen) == [(name, name, module_of(name)) for name in public]
+
+
+def module_of(name: str) -> str:
+    """The module that the package itself takes a public name from."""
+    return f"sewd_runtime.{sewd_runtime._MODULE_OF[name]}"
 
 
 def test_every_public_name_is_there() -> None:
@@ -70,6 +72,34 @@ def test_every_public_name_is_there() -> None:
         assert name in dir(sewd_runtime)
     with pytest.raises(AttributeError, match="Recogniser"):
         sewd_runtime.Recogniser  # noqa: B018
+
+
+def named_types(hint: Any) -> Iterator[type]:
+    """The classes of the runtime that a type names."""
+    if isinstance(hint, type) and hint.__module__.startswith("sewd_runtime."):
+        yield hint
+    for part in typing.get_args(hint):
+        yield from named_types(part)
+
+
+def signatures(public: Any) -> Iterator[Any]:
+    """The types in the fields, methods, properties and functions that a user sees."""
+    if inspect.isfunction(public):
+        yield from typing.get_type_hints(public).values()
+    elif inspect.isclass(public) and not issubclass(public, Exception):
+        yield from (hint for name, hint in typing.get_type_hints(public).items() if not name.startswith("_"))
+        for name, member in inspect.getmembers(public):
+            function = getattr(member, "__func__", getattr(member, "fget", member))
+            if inspect.isfunction(function) and not name.startswith("_"):
+                yield from typing.get_type_hints(function, localns=vars(manifest)).values()
+
+
+def test_every_type_in_a_public_signature_is_public() -> None:
+    public = [getattr(sewd_runtime, name) for name in sewd_runtime.__all__]
+    named = {kind.__name__ for each in public for hint in signatures(each) for kind in named_types(hint)}
+    of_the_manifest = {"CtcEntry", "EngineEntry", "FileEntry", "PrecisionEntry", "Provenance"}
+    made_inside = {"Network", "FrameClock", "BeamState", "GreedyState"}
+    assert named - set(sewd_runtime.__all__) == of_the_manifest | made_inside
 
 
 def test_import_loads_nothing_heavy_and_opens_no_file() -> None:
@@ -104,6 +134,12 @@ def test_transcribing_never_loads_torch_or_onnx(tiny_bundle: Path) -> None:
         "print(*[name for name in ('torch', 'transformers', 'onnx') if name in sys.modules])"
     )
     assert run(code).split() == []
+
+
+def test_python_dash_m_is_the_command() -> None:
+    command = [sys.executable, "-m", "sewd_runtime", "--version"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == f"sewd {sewd_runtime.__version__}\n"
 
 
 def test_version_is_the_projects() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +22,11 @@ from sewd_runtime.errors import (
     ModelError,
     PrecisionError,
     PrecisionWarning,
+    TaskError,
     VocabularyError,
 )
 from sewd_runtime.inference.network import Network
+from sewd_runtime.model import CLASS_OF
 from sewd_runtime.text.frames import num_frames
 
 MakeNetwork = Callable[[str], Network]
@@ -32,9 +35,7 @@ RunAlone = Callable[[Network, np.ndarray], np.ndarray]
 
 @pytest.fixture(scope="module")
 def recognizer(tiny_bundle: Path) -> Recognizer:
-    model = load(tiny_bundle)
-    assert isinstance(model, Recognizer)
-    return model
+    return Recognizer.load(tiny_bundle)
 
 
 def test_logits_are_those_of_each_recording_alone(
@@ -107,14 +108,24 @@ def test_what_a_provider_is_not_for_warns_and_gives_the_same(
     recognizer: Recognizer, tiny_bundle: Path, recordings: list[np.ndarray]
 ) -> None:
     with pytest.warns(PrecisionWarning, match="fp16 on cpu: .* no faster than fp32") as caught:
-        half = load(tiny_bundle, precision="fp16", threads=1)
+        half = Recognizer.load(tiny_bundle, precision="fp16", threads=1)
     assert [warning.filename for warning in caught] == [__file__]  # where the caller can do something
-    assert isinstance(half, Recognizer)
     tolerance = half.manifest.precisions["fp16"].tolerance
     sizes = [half.manifest.files[f"model.{name}.onnx"].size_bytes for name in ("fp16", "fp32")]
     assert sizes[0] < sizes[1]
     for one, other in zip(half.logits(recordings), recognizer.logits(recordings), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance.max_abs)
+
+
+def test_each_class_loads_its_own_task(tiny_bundle: Path) -> None:
+    bundles = {Recognizer: tiny_bundle, Classifier: tiny_bundle.with_name("tiny-classifier")}
+    for kind, bundle in bundles.items():
+        assert type(load(bundle)) is type(kind.load(bundle)) is kind
+        assert CLASS_OF[kind.task] == kind.__name__
+        for other in {Recognizer, Classifier, Encoder} - {kind}:
+            needs = f"{bundle}: its task is {kind.task}, {other.__name__} needs {other.task}; "
+            with pytest.raises(TaskError, match=re.escape(f"{needs}use {kind.__name__}.load")):
+                other.load(bundle)
 
 
 def test_load_refuses_a_changed_model(broken_bundle: Path) -> None:
@@ -220,10 +231,9 @@ def test_classification_reads_best_first() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_embedded_model_reads_digits(speech: Path, precision: str) -> None:
     try:
-        model = load(precision=precision)
+        model = Recognizer.load(precision=precision)
     except BundleNotFoundError:
         pytest.skip("this installation has no embedded model")
-    assert isinstance(model, Recognizer)
     words = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
     speakers = ("george", "jackson", "lucas", "nicolas")
     held_out = [(word, f"{digit}_{name}_0.wav") for digit, word in enumerate(words) for name in speakers]

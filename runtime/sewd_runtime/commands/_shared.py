@@ -9,12 +9,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sewd_runtime.classifier import Classifier
-from sewd_runtime.encoder import Encoder
-from sewd_runtime.errors import FallbackWarning, PrecisionWarning, TaskError
+from sewd_runtime.errors import FallbackWarning, PrecisionWarning
 from sewd_runtime.inference.providers import PROVIDERS
-from sewd_runtime.loading import load
-from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.model import Kind
 
 DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
@@ -79,12 +76,15 @@ def parse_option(text: str) -> tuple[str, str]:
     return key, value
 
 
-def load_model(options: argparse.Namespace) -> Recognizer | Classifier | Encoder:
-    """Load the model, on standard error what ``auto`` chose and what the choice is warned of, a line each."""
+def load_model(options: argparse.Namespace, kind: type[Kind]) -> Kind:
+    """Load the model as a class of models; raises TaskError for one of another task.
+
+    Writes to standard error, a line each, what ``auto`` chose and what the choice is warned of.
+    """
     with _logged(), warnings.catch_warnings(record=True) as caught:
-        for kind in (PrecisionWarning, FallbackWarning):
-            warnings.simplefilter("always", kind)  # not only once a place
-        model = load(
+        for category in (PrecisionWarning, FallbackWarning):
+            warnings.simplefilter("always", category)  # not only once a place
+        model = kind.load(
             options.model,
             precision=options.precision,
             provider=options.provider,
@@ -94,14 +94,6 @@ def load_model(options: argparse.Namespace) -> Recognizer | Classifier | Encoder
         )
     for warning in caught:
         print(f"sewd: {' '.join(str(warning.message).split())}", file=sys.stderr, flush=True)
-    return model
-
-
-def load_recognizer(options: argparse.Namespace, command: str) -> Recognizer:
-    """As ``load_model``; raises TaskError for a model that ``command`` cannot use."""
-    model = load_model(options)
-    if not isinstance(model, Recognizer):
-        raise TaskError(f"{model.network.bundle.path}: is for {model.manifest.task}, {command} needs ctc")
     return model
 
 

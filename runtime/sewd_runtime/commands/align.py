@@ -15,9 +15,10 @@ from sewd_runtime.commands._shared import (
     USAGE,
     add_model,
     complain,
-    load_recognizer,
+    load_model,
 )
 from sewd_runtime.commands._transcripts import OUTPUT, add_output, choose_writer, find_misuse
+from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.text.formats import FORMATS
 from sewd_runtime.text.transcript import Transcript
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         complain(error, str(options.text_file))
         return SOME_FAILED
-    model = load_recognizer(options, "align")
+    model = load_model(options, Recognizer)
 
     def align(audios: Sequence[AudioSource]) -> list[Transcript]:
         return [model.align(audio, text, characters=options.characters) for audio in audios]

@@ -11,7 +11,6 @@ from typing import Any
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._files import OUTPUT, add_files, printer, read_short, run_files
 from sewd_runtime.commands._shared import EXIT_CODES, add_model, load_model
-from sewd_runtime.errors import TaskError
 from sewd_runtime.text.transcript import Classification
 
 HELP = "Write the label of recordings."
@@ -26,11 +25,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Classify the files and return the exit code."""
-    model = load_model(options)
-    if not isinstance(model, Classifier):
-        raise TaskError(
-            f"{model.network.bundle.path}: is for {model.manifest.task}, classify needs classification"
-        )
+    model = load_model(options, Classifier)
     read = partial(read_short, network=model.network, longest=sys.maxsize)
     return run_files(options, read, model.classify_batch, printer(options, _as_text, _as_json))
 

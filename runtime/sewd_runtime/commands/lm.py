@@ -13,7 +13,7 @@ from sewd_runtime.decode.lm.arpa import write_arpa
 from sewd_runtime.decode.lm.kneser_ney import UNKNOWN, estimate
 from sewd_runtime.decode.lm.normalisation import sentences
 from sewd_runtime.errors import LanguageModelError, TaskError
-from sewd_runtime.loading import read_vocabulary
+from sewd_runtime.recognizer import read_vocabulary
 from sewd_runtime.text.vocabulary import Vocabulary
 
 HELP = "Make a language model from text."

@@ -26,10 +26,11 @@ from sewd_runtime.commands._shared import (
     USAGE,
     add_model,
     complain,
-    load_recognizer,
+    load_model,
     parse_count,
 )
 from sewd_runtime.errors import AudioError, AudioValueError
+from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.streaming.stream import Stream, Streaming
 
 Blocks: TypeAlias = "Generator[NDArray[Any], None, None]"
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         complain(error)
         return USAGE
     decoder = decoder_of(options)
-    model = load_recognizer(options, "stream")
+    model = load_model(options, Recognizer)
     rate_hz, blocks = _open(options, model.manifest.sample_rate_hz)
     stream = model.stream(sample_rate_hz=rate_hz, decoder=decoder, streaming=streaming)
     with closing(blocks), _shown(options.format) as show, _noted_interrupt() as is_interrupted:

@@ -23,8 +23,9 @@ from sewd_runtime.commands._long_files import (
     chosen_segmentation,
     find_long_misuse,
 )
-from sewd_runtime.commands._shared import EXIT_CODES, USAGE, add_model, complain, load_recognizer
+from sewd_runtime.commands._shared import EXIT_CODES, USAGE, add_model, complain, load_model
 from sewd_runtime.commands._transcripts import OUTPUT, add_output, choose_writer, find_misuse
+from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.text.formats import FORMATS
 from sewd_runtime.text.transcript import Transcript
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         complain(ValueError(misuse))
         return USAGE
     decoder = decoder_of(options)
-    model = load_recognizer(options, "transcribe")
+    model = load_model(options, Recognizer)
     if options.output_dir is not None:
         options.output_dir.mkdir(parents=True, exist_ok=True)
     long_files = LongFiles(

@@ -53,7 +53,7 @@ class Network:
         except ProviderError as error:
             if not allow_fallback or provider == FALLBACK:
                 raise
-            warnings.warn(f"{FALLBACK} in place of {provider}: {error}", FallbackWarning, stacklevel=3)
+            warnings.warn(f"{FALLBACK} in place of {provider}: {error}", FallbackWarning, stacklevel=4)
             return cls.open(bundle, precision=precision, provider=FALLBACK, threads=threads)
         if variant.parity is None:
             require_golden(bundle, variant, session)

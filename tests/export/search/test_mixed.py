@@ -41,8 +41,7 @@ def noise(count: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
     """Six recordings of noise, and as transcripts what float32 reads in them: 8 bits can only be worse."""
-    recognizer = sewd_runtime.load(TINY)
-    assert isinstance(recognizer, sewd_runtime.Recognizer)
+    recognizer = sewd_runtime.Recognizer.load(TINY)
     unsaid = Evaluation(
         recordings=tuple(Signal(name=str(i), samples=samples) for i, samples in enumerate(noise(6))),
         max_increase=0,

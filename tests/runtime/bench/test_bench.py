@@ -254,8 +254,7 @@ def test_a_fresh_process_that_fails_says_why(tmp_path: Path) -> None:
 
 
 def test_an_idle_recognizer_burns_no_processor(tiny_bundle: Path) -> None:
-    model = load(tiny_bundle, threads=2)
-    assert isinstance(model, Recognizer)
+    model = Recognizer.load(tiny_bundle, threads=2)
     shares = []
     for _ in range(3):  # another thread of the tests may wake once
         model.transcribe(np.zeros(16_000, np.float32))

@@ -15,7 +15,7 @@ import soundfile
 from sewd_runtime import load
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.cli import main
-from sewd_runtime.commands import _files, _shared
+from sewd_runtime.commands import _files
 from sewd_runtime.errors import InferenceError
 from sewd_runtime.inference.network import Network
 from sewd_runtime.recognizer import Recognizer
@@ -53,8 +53,7 @@ def test_one_file_gives_its_text_alone(tiny_bundle: Path, noises: list[str], cap
 
 
 def text_of(bundle: Path, path: str) -> str:
-    model = load(bundle)
-    assert isinstance(model, Recognizer)
+    model = Recognizer.load(bundle)
     return model.transcribe(path).text
 
 
@@ -180,7 +179,7 @@ def test_classify(
 ) -> None:
     network = numpy_network("classification")
     classifier = Classifier(network=network, labels=tuple(f"L{index}" for index in range(32)))
-    monkeypatch.setattr(_shared, "load", lambda *_, **__: classifier)
+    monkeypatch.setattr(Classifier, "load", lambda *_, **__: classifier)
     soundfile.write(tmp_path / "click.wav", np.zeros(100), 16_000)
     assert main(["classify", "--format", "json", *noises, str(tmp_path / "click.wav")]) == 1
     captured = capsys.readouterr()

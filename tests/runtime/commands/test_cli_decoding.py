@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime import BeamSearch, Greedy, load
+from sewd_runtime import BeamSearch, Greedy
 from sewd_runtime.cli import main
 from sewd_runtime.commands._decoding import add_decoding, decoder_of, find_decoding_misuse
 from sewd_runtime.errors import HotwordError
@@ -105,8 +105,7 @@ def test_the_readings_stand_in_the_json(tiny_bundle: Path, tmp_path: Path, capsy
 
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="not a checkout")
 def test_hotwords_and_batches_through_the_recognizer() -> None:
-    model = load(threads=1)
-    assert isinstance(model, Recognizer)
+    model = Recognizer.load(threads=1)
     clips = sorted(str(path) for path in CLIPS.glob("*.flac"))
     for decoder in (
         BeamSearch(),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_runtime import Recognizer, load
+from sewd_runtime import Recognizer
 from sewd_runtime.cli import main
 from sewd_runtime.commands._transcripts import write_whole
 from sewd_runtime.text.formats import FORMATS
@@ -22,9 +22,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def recognizer(tiny_bundle: Path) -> Recognizer:
-    model = load(tiny_bundle, threads=1)
-    assert isinstance(model, Recognizer)
-    return model
+    return Recognizer.load(tiny_bundle, threads=1)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_runtime import load
 from sewd_runtime.cli import main
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps
@@ -110,8 +109,7 @@ def lines_of(path: Path) -> int:
 def test_an_interrupt_prints_what_was_heard(
     tiny_bundle: Path, long_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    model = load(tiny_bundle, threads=1)
-    assert isinstance(model, Recognizer)
+    model = Recognizer.load(tiny_bundle, threads=1)
     whole = model.transcribe(long_file)
     interrupt_after(monkeypatch, 3)
     assert transcribe(tiny_bundle, long_file, "--format", "json") == 130
@@ -152,8 +150,7 @@ def test_several_files_each_get_their_own(tiny_bundle: Path, long_file: Path, tm
     short = tmp_path / "short.wav"
     soundfile.write(short, np.random.default_rng(1).normal(0, 0.1, 20_000), RATE_HZ)
     assert transcribe(tiny_bundle, short, long_file, "--output-dir", tmp_path / "out") == 0
-    model = load(tiny_bundle, threads=1)
-    assert isinstance(model, Recognizer)
+    model = Recognizer.load(tiny_bundle, threads=1)
     for name, path in (("short.txt", short), ("talk.txt", long_file)):
         assert (tmp_path / "out" / name).read_text() == model.transcribe(path).text + "\n"
 

@@ -199,7 +199,7 @@ def test_a_file_that_is_no_audio(tmp_path: Path, capsys: Capture) -> None:
 def test_a_model_for_another_task(capsys: Capture) -> None:
     bundle = Path(__file__).parents[2] / "data/tiny-classifier"
     assert stream("--model", str(bundle), "x.wav") == 3
-    assert "stream needs ctc" in capsys.readouterr().err
+    assert "Recognizer needs ctc" in capsys.readouterr().err
 
 
 class PortAudioError(Exception):

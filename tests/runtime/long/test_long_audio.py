@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime import Recognizer, load, read_audio
+from sewd_runtime import Recognizer, read_audio
 from sewd_runtime.long import steps
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 
@@ -17,9 +17,7 @@ EDGE = RATE_HZ // 2
 
 @pytest.fixture(scope="module")
 def digits() -> Recognizer:
-    model = load(threads=1)
-    assert isinstance(model, Recognizer)
-    return model
+    return Recognizer.load(threads=1)
 
 
 @pytest.fixture(scope="module")

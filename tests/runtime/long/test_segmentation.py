@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sewd_runtime import Recognizer, load
+from sewd_runtime import Recognizer
 from sewd_runtime.audio import reading
 from sewd_runtime.audio.reading import read_audio, stream_audio
 from sewd_runtime.errors import AudioValueError
@@ -168,9 +168,7 @@ def test_audio_in_blocks_is_the_audio(rate_hz: int, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="module")
 def digits() -> Recognizer:
-    model = load(threads=1)
-    assert isinstance(model, Recognizer)
-    return model
+    return Recognizer.load(threads=1)
 
 
 @pytest.fixture(scope="module")

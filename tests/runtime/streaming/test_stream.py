@@ -22,7 +22,6 @@ from sewd_runtime import (
     Word,
     feed_streams,
     finish_streams,
-    load,
 )
 from sewd_runtime.audio.reading import read_audio
 from sewd_runtime.bundle.manifest import Manifest
@@ -58,9 +57,7 @@ streamings = st.builds(
 
 @pytest.fixture(scope="module")
 def digits() -> Recognizer:
-    model = load(threads=1)
-    assert isinstance(model, Recognizer)
-    return model
+    return Recognizer.load(threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,45 @@
+"""A bundle as a loaded model: provider and precision as asked for, or the fastest of several."""
+
+import warnings
+from collections.abc import Mapping
+
+from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.errors import PrecisionWarning, ProviderError
+from sewd_runtime.inference.auto import AUTO, open_fastest
+from sewd_runtime.inference.network import Network
+from sewd_runtime.inference.providers import PROVIDERS
+
+
+def open_network(
+    bundle: Bundle,
+    *,
+    precision: str | None,
+    provider: str,
+    threads: int | None,
+    allow_fallback: bool,
+    provider_options: Mapping[str, str] | None,
+) -> Network:
+    """Load the model of a bundle; arguments, errors and warnings are those of ``sewd_runtime.load``.
+
+    Warnings name the line that called the function which called this one.
+    """
+    if AUTO in (provider, precision):
+        if allow_fallback or provider_options:
+            raise ProviderError(
+                "auto takes what works here: name a provider to set its options or a fall-back"
+            )
+        network = open_fastest(bundle, precision=precision, provider=provider, threads=threads)
+    else:
+        network = Network.open(
+            bundle,
+            precision=precision,
+            provider=provider,
+            threads=threads,
+            allow_fallback=allow_fallback,
+            provider_options=provider_options,
+        )
+    remark = PROVIDERS[network.session.provider].remarks.get(network.precision)
+    if remark is not None:
+        message = f"{network.precision} on {network.session.provider}: {remark}"
+        warnings.warn(message, PrecisionWarning, stacklevel=3)
+    return network
