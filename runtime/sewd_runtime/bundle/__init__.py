@@ -1,1 +1,1 @@
-"""The bundle on disk: its manifest and its files."""
+"""A bundle on disk: its manifest and its files."""

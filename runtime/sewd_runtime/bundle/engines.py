@@ -1,4 +1,4 @@
-"""What the manifest says of an engine that TensorRT built ahead of time (docs/bundle.md is normative)."""
+"""TensorRT engines in the manifest (docs/bundle.md is normative)."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _Capability: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchShape:
-    """So many recordings of so many samples each."""
+    """A batch of recordings that are padded to the same number of samples."""
 
     batch: _Positive
     samples: _Positive
@@ -30,7 +30,7 @@ class BatchShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The shapes that an engine is built for: the smallest, the one it is fastest at, the largest."""
+    """The shapes that an engine takes: the smallest, the one it is optimised for, the largest."""
 
     min: BatchShape
     opt: BatchShape
@@ -38,7 +38,7 @@ class Profile:
 
     @property
     def is_ordered(self) -> bool:
-        """Tell whether no side shrinks from the smallest to the largest."""
+        """Whether batch and samples never shrink from the smallest shape to the largest."""
         shapes = (self.min, self.opt, self.max)
         sides = ([shape.batch for shape in shapes], [shape.samples for shape in shapes])
         return all(side == sorted(side) for side in sides)
@@ -48,8 +48,8 @@ class Profile:
 class EngineEntry:
     """One engine of the bundle.
 
-    precision: whose model it was built from; compute_capability: of the GPUs that run it, e.g. `8.9`.
-    key: of all that decides what it is, as `engine_key` says.
+    precision: of the model it was built from. compute_capability: of the GPUs that run it, e.g. `8.9`.
+    key: as `engine_key` makes it.
     """
 
     file: str
@@ -79,7 +79,7 @@ def engine_file(name: str) -> str:
 def engine_key(
     model_sha256: str, *, builder: str, version: str, compute_capability: str, profiles: tuple[Profile, ...]
 ) -> str:
-    """Return the sha256 of everything that decides what a builder makes, as JSON with sorted keys."""
+    """Return the sha256 of everything that an engine is built from, as JSON with sorted keys."""
     facts = {
         "model": model_sha256,
         "builder": builder,

@@ -1,4 +1,4 @@
-"""The bundle on disk: a manifest, and files that are checked before they are used."""
+"""A bundle on disk: a manifest, and files that are checked before they are used."""
 
 import hashlib
 import os
@@ -15,12 +15,12 @@ from sewd_runtime.errors import (
     ManifestTypeError,
 )
 
-_MAX_MANIFEST_BYTES = 4 << 20  # a manifest has a few kilobytes; more is a mistake or an attack
+_MAX_MANIFEST_BYTES = 4 << 20  # a manifest has a few kilobytes; a larger file is a mistake or an attack
 _MODELS = Path(__file__).parents[1] / "models"
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal, read a megabyte at a time."""
+    """Return the sha256 of a file in hexadecimal; reads a megabyte at a time."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -30,15 +30,15 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A bundle's folder and its manifest; files are checked when they are asked for."""
+    """A bundle's folder and its manifest; files are checked when they are used."""
 
     path: Path
     manifest: Manifest
 
     def path_of(self, name: str) -> Path:
-        """Return the path of a file of the bundle, after its size and sha256 were found right.
+        """Return the path of a file of the bundle, after checking its size and sha256.
 
-        Raises BundleFileMissingError, BundlePathError for a link that leaves the folder, BundleHashError.
+        Raises BundleFileMissingError, BundlePathError for a link out of the folder, BundleHashError.
         """
         entry = self._entry(name)
         path = self._inside(name)
@@ -67,7 +67,7 @@ class Bundle:
             raise BundleError(f"{self.path / name}: not UTF-8: {error}") from error
 
     def verify(self) -> None:
-        """Check every file of the manifest; raises the failure, or one BundleError that lists all of them."""
+        """Check every file of the manifest; raises the failure, or a BundleError that lists all."""
         failures: list[BundleError] = []
         for name in sorted(self.manifest.files):
             try:
@@ -91,7 +91,7 @@ class Bundle:
                 f"{path}: missing, though the manifest names it; copy the whole folder"
             )
         if path.resolve().parent != self.path.resolve():
-            raise BundlePathError(f"{path}: a link that leaves the bundle; put the file itself there")
+            raise BundlePathError(f"{path}: a link out of the bundle; copy the file itself there")
         return path
 
 
@@ -104,7 +104,7 @@ def _check_digest(path: Path, digest: str, entry: FileEntry) -> None:
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """Open a bundle: read its manifest strictly; files are checked later, when used.
+    """Open a bundle: read its manifest strictly. Files are checked when they are used.
 
     Raises BundleNotFoundError, or what ``Manifest.from_json`` raises.
     """
@@ -127,7 +127,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
 def find_bundle(path: str | os.PathLike[str] | None) -> Path:
     """Return a bundle's folder: a path, an embedded model's name, or None for the default embedded model.
 
-    Raises BundleNotFoundError that names the embedded models.
+    Raises BundleNotFoundError, which lists the embedded models.
     """
     embedded = sorted(folder.parent.name for folder in _MODELS.glob(f"*/{MANIFEST_NAME}"))
     if path is None:
@@ -140,5 +140,5 @@ def find_bundle(path: str | os.PathLike[str] | None) -> Path:
         return _MODELS / os.fspath(path)
     names = ", ".join(embedded) or "none"
     raise BundleNotFoundError(
-        f"{os.fspath(path)}: no such folder, nor an embedded model (there are: {names})"
+        f"{os.fspath(path)}: not a folder and not an embedded model; embedded are: {names}"
     )

@@ -1,8 +1,8 @@
-"""What ``bundle.json`` says: dataclasses whose fields are its keys (docs/bundle.md is normative)."""
+"""The manifest, ``bundle.json``: dataclasses whose fields are its keys (docs/bundle.md is normative)."""
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias, cast
 
@@ -12,7 +12,7 @@ from sewd_runtime.errors import BundlePathError, FormatVersionError, ManifestKey
 
 FORMAT_VERSION = 2
 ENGINES_VERSION = 3
-"""Format 2 and the key `engines`; a bundle without engines stays format 2, which older readers know."""
+"""Format 2 plus the key `engines`. A bundle without engines stays format 2, so that older readers open it."""
 MANIFEST_NAME = "bundle.json"
 GOLDEN_NAME = "golden.npz"
 VOCAB_NAME = "vocab.json"
@@ -24,26 +24,45 @@ def model_file(precision: str) -> str:
     return f"model.{precision}.onnx"
 
 
-def is_bare_name(name: str) -> bool:
-    """Tell whether a file name stays in its folder: no separator, no drive, not special, printable."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What the bundles of one task hold.
+
+    output: the graph's output, rank: its number of axes. file: the names of the labels; None: it has none.
+    """
+
+    output: str
+    rank: int
+    file: str | None = None
+    has_text: bool = False
+
+
+TASKS: Mapping[str, Task] = {
+    "ctc": Task(output="logits", rank=3, file=VOCAB_NAME, has_text=True),
+    "classification": Task(output="class_logits", rank=2, file=LABELS_NAME),
+    "encoding": Task(output="hidden_states", rank=3),
+}
+
+
+def _is_bare_name(name: str) -> bool:
+    """Return whether a file name stays in its folder and prints on one line."""
     return name not in ("", ".", "..") and name.isprintable() and not any(letter in "/\\:" for letter in name)
 
 
-_TASKS = ("ctc", "classification", "encoding")
 _Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
 _Count: TypeAlias = Annotated[int, Rule(must=">= 0", holds=lambda value: value >= 0)]
 _Error: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: value >= 0)]
 _Bound: TypeAlias = Annotated[float, Rule(must="> 0", holds=lambda value: value > 0)]
 _Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 0 <= value <= 1)]
 _FileName: TypeAlias = Annotated[
-    str, Rule(must="a bare file name, without folder or drive", holds=is_bare_name, error=BundlePathError)
+    str, Rule(must="a bare file name, without folder or drive", holds=_is_bare_name, error=BundlePathError)
 ]
 _Sha256: TypeAlias = Annotated[
     str,
     Rule(must="64 hexadecimal digits", holds=lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None),
 ]
 _TaskName: TypeAlias = Annotated[
-    str, Rule(must=f"one of {', '.join(_TASKS)}", holds=lambda value: value in _TASKS)
+    str, Rule(must=f"one of {', '.join(TASKS)}", holds=lambda value: value in TASKS)
 ]
 
 
@@ -51,8 +70,7 @@ _TaskName: TypeAlias = Annotated[
 class Tolerance:
     """How far a precision may be from the original in float32.
 
-    max_abs: for outputs of up to 10; beyond, in proportion to their largest magnitude. An output that the
-    original itself does not determine so closely is held to what it does.
+    max_abs: for outputs of up to 10; beyond that, in proportion to their largest magnitude.
     """
 
     max_abs: _Bound
@@ -62,7 +80,7 @@ class Tolerance:
     def max_abs_at(self, peak: float, *, movement: float = 0.0) -> float:
         """Return the largest absolute error allowed in an output whose largest magnitude is ``peak``.
 
-        movement: how far the original's output itself moves when its input is rounded otherwise.
+        movement: of the original's output when its input is rounded differently; four times that is allowed.
         """
         return max(self.max_abs * max(1.0, peak / 10), 4 * movement)
 
@@ -103,7 +121,7 @@ class PrecisionEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CtcEntry:
-    """What turns token ids into text."""
+    """How token ids become text."""
 
     blank_id: _Count
     unknown_token: str | None
@@ -122,7 +140,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where the weights came from and what exported them."""
+    """The checkpoint and the versions that made the bundle."""
 
     checkpoint: str
     checkpoint_sha256: str
@@ -133,7 +151,7 @@ class Provenance:
 class Manifest:
     """The content of ``bundle.json``; field names are its keys.
 
-    engines: TensorRT's, by name; a manifest has the key where it has some, and is then of format 3.
+    engines: TensorRT's, by name. The file has the key only if there are any, and is then format 3.
     """
 
     format_version: _Positive = FORMAT_VERSION
@@ -153,10 +171,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, *, where: str = MANIFEST_NAME) -> "Manifest":
-        """Read a manifest strictly; every message begins with ``where`` and the key's path.
+        """Read a manifest strictly.
 
-        Raises FormatVersionError before anything else is looked at, then ManifestKeyError, ManifestTypeError
-        or BundlePathError.
+        Raises FormatVersionError before it looks at anything else, then ManifestKeyError, ManifestTypeError
+        or BundlePathError; every message begins with ``where`` and the key's path.
         """
         content = parse_json(text, where=where)
         if _check_version(content, where) == FORMAT_VERSION:
@@ -168,14 +186,14 @@ class Manifest:
         return manifest
 
     def with_engines(self, engines: Iterable[EngineEntry]) -> "Manifest":
-        """Return the manifest with these engines, of the format that has them; itself if there are none."""
-        found = {engine.name: engine for engine in engines}
-        return replace(self, format_version=ENGINES_VERSION, engines=found) if found else self
+        """Return the manifest with these engines, in the format that has them; itself if there are none."""
+        by_name = {engine.name: engine for engine in engines}
+        return replace(self, format_version=ENGINES_VERSION, engines=by_name) if by_name else self
 
     def to_json(self) -> str:
-        """Write the manifest: indented by two, keys in the order of the format, maps sorted, a final newline.
+        """Return the file's text: indented by two, keys in the format's order, maps sorted, final newline.
 
-        Raises what ``from_json`` would raise, so that no manifest is written that cannot be read.
+        Raises what ``from_json`` would raise, so that no unreadable manifest is written.
         """
         content = to_plain(self)
         if not self.engines:
@@ -196,55 +214,60 @@ def _check_version(content: Any, where: str) -> int:
     if version not in (FORMAT_VERSION, ENGINES_VERSION):
         raise FormatVersionError(
             f"{where}: format_version is {version}, this sewd reads {FORMAT_VERSION} and {ENGINES_VERSION}; "
-            f"install a sewd that fits, or export the checkpoint again"
+            f"install a sewd that reads it, or export the checkpoint again"
         )
     return version
 
 
 def _check_consistency(manifest: Manifest, where: str) -> None:
-    """Check what one key demands of another."""
+    """Check what one key requires of another."""
 
     def demand(holds: bool, message: str) -> None:
         if not holds:
             raise ManifestTypeError(f"{where}: {message}")
 
-    ctc, task = manifest.ctc, manifest.task
+    ctc, task, row = manifest.ctc, manifest.task, TASKS[manifest.task]
     demand(manifest.min_samples >= manifest.receptive_field, "min_samples must be at least receptive_field")
     demand(
-        (ctc is None) == (task != "ctc"),
-        f"ctc must be {'an object' if ctc is None else 'null'} for task {task}",
+        (ctc is not None) == row.has_text,
+        f"ctc must be {'an object' if row.has_text else 'null'} for task {task}",
     )
     demand(ctc is None or ctc.blank_id < manifest.num_outputs, "ctc.blank_id must be below num_outputs")
     demand(bool(manifest.precisions), "precisions must have at least one entry")
-    wanted = {GOLDEN_NAME, *{"ctc": {VOCAB_NAME}, "classification": {LABELS_NAME}}.get(task, set())}
+    files = {GOLDEN_NAME} | ({row.file} if row.file else set())
     for name, entry in manifest.precisions.items():
         path = f"precisions.{name}"
         demand(entry.file == model_file(name), f"{path}.file must be {model_file(name)}")
-        for key, has in (("label_agreement", task != "encoding"), ("transcript_agreement", task == "ctc")):
-            given = getattr(entry.parity, key) is not None
-            demand(
-                given == has, f"{path}.parity.{key} must be {'a number' if has else 'null'} for task {task}"
-            )
-        _check_wer(entry.parity, f"{path}.parity", task, demand)
-        wanted.add(entry.file)
+        _check_parity(entry.parity, f"{path}.parity", task, demand)
+        files.add(entry.file)
     _check_engines(manifest, demand)
-    wanted |= {entry.file for entry in manifest.engines.values()}
-    for name in sorted(wanted):
+    files |= {entry.file for entry in manifest.engines.values()}
+    for name in sorted(files):
         if name not in manifest.files:
             raise ManifestKeyError(f"{where}: files.{name} is missing")
     demand(MANIFEST_NAME not in manifest.files, f"files.{MANIFEST_NAME}: a manifest cannot hold its own hash")
     _check_engine_keys(manifest, demand)
 
 
-def _check_wer(parity: Parity, path: str, task: str, demand: Callable[[bool, str], None]) -> None:
-    demand(parity.words == 0 or task == "ctc", f"{path}.words must be 0 for task {task}")
-    for key in ("wer", "original_wer"):
-        given, has = getattr(parity, key) is not None, parity.words > 0
-        demand(given == has, f"{path}.{key} must be {'a number' if has else 'null'} for {parity.words} words")
+def _check_parity(parity: Parity, path: str, task: str, demand: Callable[[bool, str], None]) -> None:
+    """Check that exactly those measures have a number which the task and its transcripts allow."""
+    row, words = TASKS[task], parity.words
+    demand(words == 0 or row.has_text, f"{path}.words must be 0 for task {task}")
+    for key, has_number, why in (
+        ("label_agreement", row.file is not None, f"task {task}"),
+        ("transcript_agreement", row.has_text, f"task {task}"),
+        ("wer", words > 0, f"{words} words"),
+        ("original_wer", words > 0, f"{words} words"),
+    ):
+        is_number = getattr(parity, key) is not None
+        demand(
+            is_number == has_number,
+            f"{path}.{key} must be {'a number' if has_number else 'null'} for {why}",
+        )
 
 
 def _check_engines(manifest: Manifest, demand: Callable[[bool, str], None]) -> None:
-    """Check that each engine is named by what it is."""
+    """Check that each engine has the name and the file that its fields say."""
     demand(
         bool(manifest.engines) == (manifest.format_version == ENGINES_VERSION),
         f"engines must have entries in format {ENGINES_VERSION}, and only there",

@@ -1,4 +1,4 @@
-"""Strict JSON into frozen dataclasses: no unknown key, no missing key, nothing converted."""
+"""Strict JSON to frozen dataclasses: no unknown key, no missing key, no conversion."""
 
 import json
 import math
@@ -22,7 +22,7 @@ _NAMES: Mapping[Any, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a value must satisfy beyond its type; stands in ``Annotated``."""
+    """A condition on a value beyond its type, for use in ``Annotated``."""
 
     must: str
     holds: Callable[[Any], bool]
@@ -30,18 +30,18 @@ class Rule:
 
 
 def parse_json(text: str, *, where: str) -> Any:
-    """Parse JSON without NaN, infinities and repeated keys; raises ManifestTypeError or ManifestKeyError."""
+    """Parse JSON; refuses NaN, infinities and repeated keys. Raises ManifestTypeError or ManifestKeyError."""
 
     def refuse_constant(name: str) -> NoReturn:
         raise ManifestTypeError(f"{where}: {name} is not JSON")
 
     def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        content = dict(pairs)
+        if len(content) < len(pairs):
             keys = [key for key, _ in pairs]
             repeated = next(key for key in keys if keys.count(key) > 1)
-            raise ManifestKeyError(f"{where}: the key {repeated!r} stands twice in one object")
-        return found
+            raise ManifestKeyError(f"{where}: the key {repeated!r} appears twice in one object")
+        return content
 
     try:
         return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=refuse_repeats)
@@ -52,9 +52,9 @@ def parse_json(text: str, *, where: str) -> Any:
 
 
 def build(kind: Any, value: Any, *, where: str, path: str = "") -> Any:
-    """Make a ``kind`` (dataclass, dict, tuple, union with None, plain type, or Annotated) of parsed JSON.
+    """Build a ``kind`` (dataclass, dict, tuple, union with None, plain type, or Annotated) from parsed JSON.
 
-    Raises ManifestKeyError, ManifestTypeError or a Rule's own error; it names the file and the path.
+    Raises ManifestKeyError, ManifestTypeError or a Rule's own error, which names the file and the path.
     """
     if is_dataclass(kind):
         return _build_dataclass(kind, value, where, path)
@@ -82,21 +82,21 @@ def build(kind: Any, value: Any, *, where: str, path: str = "") -> Any:
 
 
 def _build_dataclass(kind: Any, value: Any, where: str, path: str) -> Any:
-    found = _expect(dict, value, where, path)
+    content = _expect(dict, value, where, path)
     hints = get_type_hints(kind, include_extras=True)
-    for key in found:
+    for key in content:
         if key not in hints:
             raise ManifestKeyError(f"{where}: {_join(path, key)} is not a key of this format")
     for key in hints:
-        if key not in found:
+        if key not in content:
             raise ManifestKeyError(f"{where}: {_join(path, key)} is missing")
     return kind(
-        **{key: build(hint, found[key], where=where, path=_join(path, key)) for key, hint in hints.items()}
+        **{key: build(hint, content[key], where=where, path=_join(path, key)) for key, hint in hints.items()}
     )
 
 
 def _expect(kind: type, value: Any, where: str, path: str) -> Any:
-    # `type(value) is` and not isinstance: True is an int to Python, not to JSON.
+    # `type(value) is`, not isinstance: True is an int in Python, not in JSON.
     fits = type(value) is kind or (kind is float and type(value) is int)
     if not fits or (kind is float and not math.isfinite(value)):
         raise ManifestTypeError(f"{where}: {path or 'the top'} must be {_NAMES[kind]}, got {_show(value)}")
@@ -104,7 +104,7 @@ def _expect(kind: type, value: Any, where: str, path: str) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """Turn dataclasses, dicts and tuples into what json writes, dicts in sorted order."""
+    """Turn dataclasses, dicts and tuples into what json writes; dicts are sorted by key."""
     if is_dataclass(value):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a precision keeps in float32 and why: `sensitivity.<precision>.json` (docs/bundle.md is normative)."""
+"""Which matmuls a precision keeps in float32 and why (docs/bundle.md is normative)."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias, cast
 
 from sewd_runtime.bundle.schema import Rule, build, parse_json, to_plain
 
-MEASURES = {"wer": "word error rate", "disagreement": "share of transcripts unlike float32's"}
+MEASURES = {"wer": "word error rate", "disagreement": "share of transcripts that differ from float32's"}
 
 _Measure: TypeAlias = Annotated[
     str, Rule(must=f"one of {', '.join(MEASURES)}", holds=lambda value: value in MEASURES)
@@ -19,17 +19,17 @@ _Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 
 
 
 def sensitivity_file(precision: str) -> str:
-    """Return the name of the file that says what a precision keeps."""
+    """Return the name of a precision's file: `sensitivity.int8.json`."""
     return f"sensitivity.{precision}.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Products that read one input, and so are converted or kept together.
+    """Matmuls that read the same input, and so are converted or kept together.
 
-    moved: share of a frame's probability that goes to other labels with this group alone converted, the mean
-        over frames (total variation distance).
-    multiplications: its share of those of all groups.
+    products: the names of their nodes. moved: share of a frame's probability that moves to other labels when
+        this group alone is converted, averaged over frames (total variation distance).
+    multiplications: its share of all groups' multiplications.
     """
 
     products: tuple[str, ...]
@@ -40,7 +40,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One model that was tried: how many groups it kept, and the increase that was measured."""
+    """One model that was tried: the number of groups it kept, and the increase that was measured."""
 
     kept: _Count
     increase: float
@@ -48,10 +48,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity:
-    """The search for the fewest groups to keep, in percentage points above float32.
+    """The search for the fewest groups to keep; increases are percentage points above float32.
 
-    words: of the transcripts; 0 where there are none. groups: in the order in which they are kept; empty
-    where nothing had to be, for then none was measured.
+    words: in the transcripts, 0 without transcripts. groups: in the order in which they are kept; empty if
+    none had to be kept, because then no group was measured.
     """
 
     measure: _Measure
@@ -64,33 +64,33 @@ class Sensitivity:
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> "Sensitivity":
-        """Read the file strictly; raises ManifestKeyError or ManifestTypeError."""
+        """Read the file's text strictly; raises ManifestKeyError or ManifestTypeError."""
         return cast(Sensitivity, build(cls, parse_json(text, where=where), where=where))
 
     def to_json(self, *, where: str) -> str:
-        """Write the file; raises what `from_json` would raise."""
+        """Return the file's text; raises what `from_json` would raise."""
         text = json.dumps(to_plain(self), indent=2, ensure_ascii=False) + "\n"
         self.from_json(text, where=where)
         return text
 
     @property
     def kept(self) -> tuple[Group, ...]:
-        """The groups that stay in float32."""
+        """The groups that are kept in float32."""
         return tuple(group for group in self.groups if group.kept)
 
     def describe(self, precision: str) -> Iterator[str]:
-        """Yield what is kept and why, a line for each group."""
+        """Yield lines of text: what is kept and why, one line for each group."""
         on = f"{self.recordings} recordings" + (f", {self.words} words" if self.words else "")
         yield (
             f"{precision}: {MEASURES[self.measure]} {self.increase:+.2f} percentage points against float32, "
             f"at most {self.max_increase:+g} allowed ({on})"
         )
         if not self.kept:
-            yield "kept in float32: nothing, the bound holds without"
+            yield "kept in float32: nothing, the bound holds as it is"
             return
         share = sum(group.multiplications for group in self.kept)
-        count = f"{len(self.kept)} of {len(self.groups)} groups of products"
+        count = f"{len(self.kept)} of {len(self.groups)} groups of matmuls"
         yield f"kept in float32: {count}, {share:.1%} of their multiplications"
         for group in self.kept:
             yield f"  {group.moved:.1e}  {group.multiplications:>6.1%}  {', '.join(group.products)}"
-        yield "  (probability that moves with that group alone converted; share of multiplications; products)"
+        yield "  (probability that moves with that group alone converted; share of multiplications; matmuls)"

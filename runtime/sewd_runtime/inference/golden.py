@@ -1,4 +1,4 @@
-"""The bundle's own proof: one utterance, and what the original model made of it."""
+"""The golden utterance: a recording in the bundle, with the original model's output for it."""
 
 import io
 import zipfile
@@ -16,7 +16,7 @@ from sewd_runtime.inference.variants import Variant, find_variant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenResult:
-    """How far one precision is from the original on this machine, and how far it may be.
+    """The error of one precision against the original on this machine, and the tolerance.
 
     peak: the largest magnitude of the original's output.
     """
@@ -29,7 +29,7 @@ class GoldenResult:
 
     @property
     def passed(self) -> bool:
-        """Whether both errors are within the tolerance; NaN is not."""
+        """Whether both errors are within the tolerance; NaN never is."""
         allowed = self.tolerance.max_abs_at(self.peak)
         return self.max_abs <= allowed and self.relative <= self.tolerance.relative
 
@@ -37,24 +37,25 @@ class GoldenResult:
 def check_golden(
     bundle: Bundle, precision: str, *, provider: str = "cpu", threads: int | None = None
 ) -> GoldenResult:
-    """Run the golden utterance through one precision and compare with the original's output.
+    """Run the golden utterance in one precision and compare with the original's output.
 
-    Raises BundleError when the golden file is unfit, and what loading the model raises.
+    Raises BundleError for a bad golden file, and what loading the model raises.
     """
     variant = find_variant(bundle.manifest, provider, precision)
     return compare_golden(bundle, variant, variant.open(bundle, threads=threads))
 
 
 def compare_golden(bundle: Bundle, variant: Variant, session: Session) -> GoldenResult:
-    """As ``check_golden``, in a session that is open."""
+    """As ``check_golden``, in an open session."""
     samples, expected = read_golden(bundle)
     output, lengths = session.run(*pad([samples]))
-    found = output[0] if bundle.manifest.task == "classification" else output[0, : lengths[0]]
-    if found.shape != expected.shape:
+    actual = output[0] if output.ndim == 2 else output[0, : lengths[0]]
+    if actual.shape != expected.shape:
         raise BundleError(
-            f"{bundle.path}: {variant} gives {found.shape} for the golden utterance, not {expected.shape}"
+            f"{bundle.path}: {variant} gives {actual.shape} for the golden utterance, not {expected.shape}; "
+            f"export it again"
         )
-    difference = found.astype(np.float64) - expected
+    difference = actual.astype(np.float64) - expected
     return GoldenResult(
         precision=variant.precision,
         max_abs=float(np.abs(difference).max()),
@@ -65,12 +66,12 @@ def compare_golden(bundle: Bundle, variant: Variant, session: Session) -> Golden
 
 
 def require_golden(bundle: Bundle, variant: Variant, session: Session) -> None:
-    """Raise PrecisionError when a variant misses its tolerance on this machine."""
+    """Raise PrecisionError if a variant misses its tolerance on this machine."""
     result = compare_golden(bundle, variant, session)
     if not result.passed:
         raise PrecisionError(
             f"{bundle.path}: on this machine {variant} is off by {result.max_abs:.1e} "
-            f"({result.relative:.1e} relative) for the golden utterance, more than is allowed; choose another"
+            f"({result.relative:.1e} relative) for the golden utterance, more than allowed; choose another"
         )
 
 
@@ -82,7 +83,7 @@ def read_golden(bundle: Bundle) -> tuple[Samples, Output]:
         with np.load(content, allow_pickle=False) as arrays:
             samples, expected = arrays["samples"], arrays["expected"]
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{where}: must hold the arrays samples and expected: {error}") from error
+        raise BundleError(f"{where}: must have the arrays samples and expected: {error}") from error
     if samples.dtype != np.float32 or expected.dtype != np.float32 or samples.ndim != 1 or not expected.size:
         raise BundleError(f"{where}: samples must be (samples,) float32, expected float32 and not empty")
     return samples, expected

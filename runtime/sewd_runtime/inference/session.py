@@ -9,16 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Lengths, Output, Samples
+from sewd_runtime.bundle.manifest import TASKS
 from sewd_runtime.errors import InferenceError, ModelError, ProviderError, SewdError
 from sewd_runtime.inference.backends import CompiledModel, Options, Tensor
 from sewd_runtime.inference.providers import find_provider
 
 _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
-_OUTPUTS = {
-    "ctc": {"logits": ("float32", 3), "output_lengths": ("int64", 1)},
-    "classification": {"class_logits": ("float32", 2), "output_lengths": ("int64", 1)},
-    "encoding": {"hidden_states": ("float32", 3), "output_lengths": ("int64", 1)},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +53,9 @@ class Session:
         except Exception as error:  # the libraries' errors share no other base
             raise ModelError(f"{path}: {library} refuses it: {error}") from error
         _check_interface(path, "inputs", model.inputs, _INPUTS)
-        _check_interface(path, "outputs", model.outputs, _OUTPUTS[task])
-        return cls(provider=provider, library=library, output_names=tuple(_OUTPUTS[task]), _model=model)
+        outputs = {TASKS[task].output: ("float32", TASKS[task].rank), "output_lengths": ("int64", 1)}
+        _check_interface(path, "outputs", model.outputs, outputs)
+        return cls(provider=provider, library=library, output_names=tuple(outputs), _model=model)
 
     @property
     def num_outputs(self) -> int | None:
@@ -92,8 +89,9 @@ def pad(recordings: Sequence[Samples]) -> tuple[NDArray[np.float32], Lengths]:
 
 
 def _check_interface(
-    path: Path, side: str, found: Sequence[Tensor], wanted: Mapping[str, tuple[str, int]]
+    path: Path, side: str, tensors: Sequence[Tensor], expected: Mapping[str, tuple[str, int]]
 ) -> None:
-    have = {tensor.name: (tensor.dtype, len(tensor.shape)) for tensor in found}
-    if have != wanted:
-        raise ModelError(f"{path}: its {side} are {have}, a bundle's are {wanted}; export it again")
+    """Compare names, types and ranks."""
+    actual = {tensor.name: (tensor.dtype, len(tensor.shape)) for tensor in tensors}
+    if actual != expected:
+        raise ModelError(f"{path}: its {side} are {actual}, a bundle's are {expected}; export it again")

@@ -110,7 +110,7 @@ def test_a_bound_that_holds_keeps_nothing_and_measures_no_group(keep: Keep, tmp_
     found = keep(100)
     assert (found.groups, [trial.kept for trial in found.trials]) == ((), [0])
     assert (tmp_path / "model.int8.onnx").read_bytes() == (TINY / "model.int8.onnx").read_bytes()
-    assert list(found.describe("int8"))[-1] == "kept in float32: nothing, the bound holds without"
+    assert list(found.describe("int8"))[-1] == "kept in float32: nothing, the bound holds as it is"
 
 
 def test_what_no_mix_can_hold_is_an_error(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_inspect_shows_what_is_kept_and_why(
     assert main(["inspect", str(broken_bundle), "--precision", "fp32"]) == 0
     shown = capsys.readouterr().out
     assert "int8: word error rate -0.25 percentage points against float32, at most +0.1 allowed" in shown
-    assert "kept in float32: 1 of 2 groups of products, 12.5% of their multiplications" in shown
+    assert "kept in float32: 1 of 2 groups of matmuls, 12.5% of their multiplications" in shown
     assert "2.0e-02   12.5%  query/MatMul, key/MatMul" in shown
     assert "convolution" not in shown
 
