@@ -98,7 +98,7 @@ def test_nothing_installed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> N
     assert not found.devices
     assert all(not choice.candidates for choice in found.choices)
     assert all("pip install" in row.detail or "build" in row.detail for row in found.providers)
-    reasons = ("No module", "import of", "no tensorrt")
+    reasons = ("No module", "import of", "neither tensorrt_rtx")
     assert all(any(reason in row.detail for reason in reasons) for row in found.providers)
 
 

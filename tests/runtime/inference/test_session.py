@@ -112,7 +112,7 @@ def test_precision_defaults_to_fp32(tiny_bundle: Path) -> None:
         Network.open(bundle, precision="fp7")
 
 
-def test_memory_is_given_back_after_a_large_batch_only() -> None:
+def test_memory_is_freed_after_a_large_batch_only() -> None:
     import onnxruntime
 
     from sewd_runtime.inference.backends.onnxruntime.backend import _run_options
@@ -130,7 +130,7 @@ def test_memory_is_given_back_after_a_large_batch_only() -> None:
     ("features", "safe"),
     [("fma avx2 avx512_vnni", False), ("fma avx2 avx_vnni", False), ("fma avx2 avx512bw", True), ("", True)],
 )
-def test_8_bit_products_take_the_slower_kernel_only_where_the_fast_one_saturates(
+def test_int8_matmuls_take_the_slower_kernel_only_if_the_fast_one_saturates(
     features: str, safe: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "cpu_features", lambda: features)

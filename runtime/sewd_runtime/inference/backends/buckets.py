@@ -20,7 +20,7 @@ _STEPS_PER_OCTAVE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """A shape that a batch is padded to, and the place of the profile that takes it."""
+    """A shape that batches are padded to, and the index of the profile that takes it."""
 
     profile: int
     shape: BatchShape
@@ -38,29 +38,29 @@ def padded_length(num_samples: int, *, shortest: int = 0) -> int:
 
 
 def choose_bucket(batch: int, num_samples: int, profiles: Sequence[Profile]) -> Bucket:
-    """Return the bucket of the first profile that takes recordings so long; of its largest batch at most.
+    """Return the bucket of the first profile that takes recordings of this length.
 
-    Batches are padded to powers of two, samples as ``padded_length`` says, both to no less than the profile's
-    smallest and no more than its largest. Raises ValueError where no profile is long enough.
+    Batches are padded to powers of two and samples by ``padded_length``, both within the profile's limits; a
+    larger batch gets the profile's largest. Raises ValueError if no profile is long enough.
     """
-    for place, profile in enumerate(profiles):
+    for index, profile in enumerate(profiles):
         if num_samples <= profile.max.samples:
             samples = min(max(padded_length(num_samples), profile.min.samples), profile.max.samples)
             items = min(max(1 << (batch - 1).bit_length(), profile.min.batch), profile.max.batch)
-            return Bucket(profile=place, shape=BatchShape(batch=items, samples=samples))
+            return Bucket(profile=index, shape=BatchShape(batch=items, samples=samples))
     longest = max(profile.max.samples for profile in profiles)
     raise ValueError(
-        f"{num_samples} samples are more than the {longest} that it was built for; cut the recording, or "
-        f"export with a longer --profile"
+        f"{num_samples} samples are more than the {longest} that the engine was built for; split the "
+        f"recording, or export with a longer --profile"
     )
 
 
 def run_in_buckets(
     run: Callable[[Bucket, Feed], Sequence[NDArray[Any]]], feed: Feed, profiles: Sequence[Profile]
 ) -> list[NDArray[Any]]:
-    """Run a batch in parts that fit, each padded to its bucket; leave out what the padding gave.
+    """Run a batch in parts that fit, each padded to its bucket; return the results without the padding.
 
-    run: gives the output and the lengths, as arrays that nothing else holds.
+    run: returns the output and the lengths, as arrays that share no memory with the library.
     """
     values, lengths = feed["input_values"], feed["input_lengths"]
     if lengths.shape != values.shape[:1]:
@@ -87,7 +87,7 @@ def _run_part(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     missing = bucket.shape.batch - len(values)
     padding = ((0, missing), (0, bucket.shape.samples - values.shape[1]))
-    # What is added is silence, as long as the first recording.
+    # Added rows are silent recordings as long as the first one.
     padded = {
         "input_values": np.pad(values, padding),
         "input_lengths": np.append(lengths, np.repeat(lengths[:1], missing)),
@@ -98,7 +98,7 @@ def _run_part(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketedModel:
-    """A model that is given only shapes of its buckets."""
+    """A model that runs only in the shapes of its buckets."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -107,9 +107,9 @@ class BucketedModel:
 
     @classmethod
     def of(cls, model: CompiledModel, profiles: tuple[Profile, ...]) -> "BucketedModel":
-        """Wrap a model that takes the profiles' shapes."""
+        """Wrap a model that takes the shapes of the profiles."""
         return cls(inputs=tuple(model.inputs), outputs=tuple(model.outputs), profiles=profiles, _model=model)
 
     def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
-        """Run one batch, in parts where it is larger than any profile takes."""
+        """Run one batch, in parts if it is larger than the profile takes."""
         return run_in_buckets(lambda _, padded: self._model.run(names, padded), feed, self.profiles)

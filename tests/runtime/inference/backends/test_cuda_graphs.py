@@ -1,6 +1,6 @@
 """Laws of CUDA graphs in onnxruntime: buffers by bucket, what is bound, what is refused.
 
-The buffers are real ones of onnxruntime, in the processor's memory, and the processor runs the model anew
+The buffers are real ones of onnxruntime, in host memory, and the CPU runs the model again
 where a GPU would replay a graph. That shows nothing of CUDA.
 """
 
@@ -34,7 +34,7 @@ PROFILE = Profile(
 class Recorder:
     """A session that notes the graph of each run, and from which thread it came.
 
-    is_stale: a graph holds on to the lengths that it was captured with, as where the processor reads them.
+    is_stale: a graph keeps the lengths that it was captured with, as it would if the CPU reads them.
     """
 
     def __init__(self, session: Any, *, is_stale: bool = False) -> None:
@@ -182,15 +182,15 @@ def test_runs_from_several_threads_wait_for_one_another(plain: Any) -> None:
 def test_the_setting_opens_a_model_in_graphs(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    """The way to a session in CUDA, on the processor's."""
+    """Open a session as for CUDA, but on the CPU."""
     path = open_bundle(tiny_bundle).path_of("model.fp32.onnx")
     made = onnxruntime.InferenceSession
 
-    def on_the_processor(*args: Any, providers: Any, **more: Any) -> Any:
+    def on_the_cpu(*args: Any, providers: Any, **more: Any) -> Any:
         assert providers == [("CUDAExecutionProvider", {"enable_cuda_graph": setting, "device_id": "3"})]
         return made(*args, providers=["CPUExecutionProvider"], **more)
 
-    monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_processor)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_cpu)
     monkeypatch.setattr(onnxruntime_backend, "check_device", lambda *_: None)
     monkeypatch.setattr(onnxruntime_backend, "check_placement", lambda *_: None)
     settings = {"enable_cuda_graph": setting, "device_id": "3"}

@@ -139,7 +139,7 @@ def test_fp32_and_bf16_are_computed_as_named(network: Network, bf16: Network) ->
 
 
 @pytest.mark.parametrize("compute", ["f32", "bf16"])
-def test_products_with_constant_scales_run_in_8_bits(
+def test_matmuls_with_constant_scales_run_in_int8(
     compute: str, bundle: Bundle, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue("static" if compute == "f32" else "static_bf16")  # skips where there is no bf16
@@ -149,14 +149,14 @@ def test_products_with_constant_scales_run_in_8_bits(
     executed = [
         {key: str(value.value) for key, value in op.get_rt_info().items()} for op in compiled.get_ops()
     ]
-    products = [op for op in executed if op.get("layerType") in ("FullyConnected", "MatMul")]
-    rounded = [op for op in products if "/product" in op["originalLayersNames"]]
+    matmuls = [op for op in executed if op.get("layerType") in ("FullyConnected", "MatMul")]
+    rounded = [op for op in matmuls if "/product" in op["originalLayersNames"]]
     assert len(rounded) >= 11
     assert {op["runtimePrecision"] for op in rounded} <= {"i8", "u8"}
     assert not [op for op in executed if op.get("layerType") == "FakeQuantize"]
 
 
-def test_a_processor_without_bf16_is_told_so(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_without_bf16_is_an_error(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     core = SimpleNamespace(available_devices=["CPU"], get_property=lambda *_: ["FP32", "INT8"])
     monkeypatch.setattr(openvino_backend, "_import_openvino", lambda: SimpleNamespace(Core=lambda: core))
     with pytest.raises(PrecisionError, match="does not compute in bf16; choose fp32"):
@@ -260,13 +260,13 @@ def test_using_it_reports_nothing_and_leaves_nothing(tiny_bundle: Path, tmp_path
 
 
 def test_outputs_keep_their_names_where_compiling_drops_their_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head without bias adds zeros, and the compiled output answers to the product's name as well."""
+    """A head without bias adds zeros, and the compiled output has the matmul's name as well."""
     ov = openvino_backend._import_openvino()
     ops = ov.opset8
     values = ops.parameter([-1, -1], ov.Type.f32, name="input_values")
-    product = ops.relu(ops.unsqueeze(values, np.array([2])))
-    product.output(0).set_names({"a head"})
-    logits = ops.add(product, np.zeros(1, np.float32))
+    matmul = ops.relu(ops.unsqueeze(values, np.array([2])))
+    matmul.output(0).set_names({"a head"})
+    logits = ops.add(matmul, np.zeros(1, np.float32))
     logits.output(0).set_names({"logits"})
     model = ov.Model([logits], [values])
     monkeypatch.setattr(openvino_backend, "_read_onnx", lambda _: model)

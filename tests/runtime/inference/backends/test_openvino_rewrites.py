@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sewd_runtime.inference.backends.openvino.backend import _import_openvino, _read_onnx
-from sewd_runtime.inference.backends.openvino.rewrites import GROUP, gather_flat, round_weights
+from sewd_runtime.inference.backends.openvino.rewrites import GROUP, gather_flat, quantize_weights
 
 if importlib.util.find_spec("openvino") is None:
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
@@ -110,8 +110,8 @@ def test_tables_cut_alike_share_an_index(alike: bool) -> None:
         for seed, bound in enumerate((stop, stop if alike else np.array([5]))):
             table = np.random.default_rng(seed).normal(size=(1, 4, 5)).astype(np.float32)
             cut = cut_table(table, np.array([0]), bound, np.array([1]), np.array([2]))
-            product = ops.multiply(ops.matmul(query, cut, False, False), np.float32(2))
-            looked_up.append(ops.gather_elements(product, ops.broadcast(index, shape), 2))
+            scores = ops.multiply(ops.matmul(query, cut, False, False), np.float32(2))
+            looked_up.append(ops.gather_elements(scores, ops.broadcast(index, shape), 2))
         return openvino.Model(looked_up, [query, index, stop])
 
     before, after = make(), make()
@@ -137,7 +137,7 @@ def test_the_exported_model_is_rewritten(tiny_bundle: Path) -> None:
         np.testing.assert_array_equal(second(feed)["logits"], first(feed)["logits"])
 
 
-def products(*sizes: int, transposed: bool = False) -> Any:
+def matmuls(*sizes: int, transposed: bool = False) -> Any:
     """Products with constant weights, one after the other, a norm before the last."""
     rng = np.random.default_rng(0)
     samples = ops.parameter([-1, -1, sizes[0]], np.float32)
@@ -153,10 +153,10 @@ def products(*sizes: int, transposed: bool = False) -> Any:
 
 @pytest.mark.parametrize("transposed", [False, True])
 def test_weights_become_bytes(transposed: bool) -> None:
-    before, after = (products(128, 64, 192, 32, transposed=transposed) for _ in range(2))
-    assert round_weights(after) == 1  # 64: one group only; the last makes the output
+    before, after = (matmuls(128, 64, 192, 32, transposed=transposed) for _ in range(2))
+    assert quantize_weights(after) == 1  # 64: one group only; the last makes the output
     assert [node.get_element_type().to_string() for node in after.get_ordered_ops()].count("i8") == 1
-    assert round_weights(after) == 0
+    assert quantize_weights(after) == 0
     rng = np.random.default_rng(0)
     samples = (rng.normal(size=(3, 5, 128)) * rng.uniform(1e-3, 1e3, (3, 5, 1))).astype(np.float32)
     config = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP}
@@ -169,19 +169,19 @@ def test_weights_become_bytes(transposed: bool) -> None:
 
 
 @pytest.mark.parametrize("sizes", [(96, 128, 32), (130, 128, 32), (128, 32, 32), (128, 128)])
-def test_products_that_gain_nothing_stay(sizes: tuple[int, ...]) -> None:
-    model = products(*sizes)
-    assert round_weights(model) == 0
+def test_matmuls_that_gain_nothing_stay(sizes: tuple[int, ...]) -> None:
+    model = matmuls(*sizes)
+    assert quantize_weights(model) == 0
 
 
-def test_products_of_no_constant_matrix_stay() -> None:
+def test_matmuls_without_a_constant_matrix_stay() -> None:
     rng = np.random.default_rng(0)
     one, other = (ops.parameter([-1, 128, 128], np.float32) for _ in range(2))
     made = ops.matmul(
         ops.matmul(one, other, False, False), rng.normal(size=(1, 128, 128)).astype(np.float32), False, False
     )
     assert (
-        round_weights(
+        quantize_weights(
             openvino.Model([ops.matmul(made, np.eye(128, dtype=np.float32), False, False)], [one, other])
         )
         == 0

@@ -1,4 +1,4 @@
-"""Law: what was asked for runs, or an error says why not; the processor takes over where that is allowed."""
+"""Law: the requested provider runs, or an error says why not; the CPU takes over only if allowed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sewd_runtime.inference.variants import default_precision
 from sewd_runtime.recognizer import Recognizer
 
 LEAVES_ALL = "AzureExecutionProvider"
-"""In every build of onnxruntime for processors; it takes nodes of its own operators and nothing else."""
+"""In every CPU build of onnxruntime; it takes nodes of its own operators and nothing else."""
 
 
 class Node(NamedTuple):
@@ -41,7 +41,7 @@ class Subgraph(NamedTuple):
 
 
 class Placed:
-    """A session whose nodes were placed by hand: operators on the device, and those left to the processor."""
+    """A session with nodes placed by hand: operators on the device, and those left to the CPU."""
 
     def __init__(self, on_device: Sequence[str], left: Sequence[str]) -> None:
         self.subgraphs = [Subgraph("Device", [Node(name) for name in on_device])]
@@ -56,13 +56,13 @@ class Placed:
     [
         (["MatMul"] * 4, [], 0.0, None),
         (["MatMul"] * 4, ["Shape"] * 4, 0.5, None),
-        (["MatMul"] * 4, ["Shape"] * 5, 0.5, "leaves 5 of 9 nodes .* 0 products .5 Shape.; allowed are 50%"),
-        (["MatMul"] * 9, ["MatMulInteger"], 0.5, "leaves 1 of 10 nodes .* 1 products .1 MatMulInteger."),
-        (["MatMul"] * 9, ["FusedConv", "Add"], 0.5, "1 products .1 FusedConv, 1 Add"),
+        (["MatMul"] * 4, ["Shape"] * 5, 0.5, "not run 5 of 9 nodes .* 0 matmuls .5 Shape.; at most 50%"),
+        (["MatMul"] * 9, ["MatMulInteger"], 0.5, "not run 1 of 10 nodes .* 1 matmuls .1 MatMulInteger."),
+        (["MatMul"] * 9, ["FusedConv", "Add"], 0.5, "1 matmuls .1 FusedConv, 1 Add"),
         ([], ["Add"], 1.0, None),
     ],
 )
-def test_a_device_leaves_no_product_and_not_too_many_nodes(
+def test_a_device_leaves_no_matmul_and_not_too_many_nodes(
     on_device: Sequence[str], left: Sequence[str], share: float, said: str | None
 ) -> None:
     session, options = Placed(on_device, left), Options(device="Device", cpu_share=share)
@@ -73,19 +73,19 @@ def test_a_device_leaves_no_product_and_not_too_many_nodes(
             check_placement(session, options)
 
 
-def test_a_product_that_may_be_left_is_told() -> None:
-    with pytest.warns(FallbackWarning, match="leaves 1 of 2 nodes .* 1 products .1 MatMul.$"):
+def test_a_matmul_that_may_be_left_is_a_warning() -> None:
+    with pytest.warns(FallbackWarning, match="not run 1 of 2 nodes .* 1 matmuls .1 MatMul.$"):
         check_placement(Placed(["MatMul"], ["MatMul"]), Options(device="Device", cpu_share=1.0))
 
 
-def test_an_older_onnxruntime_does_not_tell() -> None:
+def test_an_older_onnxruntime_does_not_report_placement() -> None:
     assert count_nodes(object()) == {}
     check_placement(object(), Options(device="Device", cpu_share=0.0))
 
 
 @pytest.fixture
 def idle() -> Iterator[str]:
-    """A provider that loads and leaves every node to the processor."""
+    """A provider that loads and leaves every node to the CPU."""
     import onnxruntime
 
     if LEAVES_ALL not in onnxruntime.get_available_providers():
@@ -98,8 +98,8 @@ def idle() -> Iterator[str]:
 
 def test_a_provider_that_leaves_every_node_is_refused(tiny_bundle: Path, idle: str) -> None:
     if not hasattr(_session(tiny_bundle), "get_provider_graph_assignment_info"):
-        pytest.skip("this onnxruntime does not tell where nodes are")
-    with pytest.raises(ProviderError, match=r"leaves (\d+) of \1 nodes.*'idle' needs another machine"):
+        pytest.skip("this onnxruntime does not report placement")
+    with pytest.raises(ProviderError, match=r"not run (\d+) of \1 nodes.*'idle' needs another machine"):
         load(tiny_bundle, provider=idle)
 
 
@@ -109,18 +109,18 @@ def _session(tiny_bundle: Path) -> object:
     return onnxruntime.InferenceSession(tiny_bundle / "model.fp32.onnx", providers=["CPUExecutionProvider"])
 
 
-def test_a_part_may_be_left_where_that_is_allowed(tiny_bundle: Path, idle: str) -> None:
+def test_nodes_may_be_left_if_that_is_allowed(tiny_bundle: Path, idle: str) -> None:
     if not hasattr(_session(tiny_bundle), "get_provider_graph_assignment_info"):
-        pytest.skip("this onnxruntime does not tell where nodes are")
+        pytest.skip("this onnxruntime does not report placement")
     samples = np.random.default_rng(0).normal(0, 0.1, 8_001).astype(np.float32)
-    with pytest.warns(FallbackWarning, match="leaves"):
+    with pytest.warns(FallbackWarning, match="does not run"):
         allowed = Recognizer.load(tiny_bundle, provider=idle, precision="fp32", allow_fallback=True)
     plain = Recognizer.load(tiny_bundle)
     np.testing.assert_array_equal(*(model.logits([samples])[0] for model in (allowed, plain)))
 
 
 class Plugged:
-    """An onnxruntime that learns of execution providers when they are registered."""
+    """An onnxruntime that knows plugins once they are registered."""
 
     def __init__(self, *kinds: str) -> None:
         self.kinds = kinds
@@ -168,7 +168,7 @@ def test_an_older_onnxruntime_takes_no_plugin() -> None:
     "name",
     [name for name, row in PROVIDERS.items() if name not in ("cpu", "openvino") and not row.choose_engine],
 )
-def test_what_is_absent_is_an_error_unless_the_processor_may_run_it(tiny_bundle: Path, name: str) -> None:
+def test_an_absent_provider_is_an_error_unless_the_cpu_may_run_it(tiny_bundle: Path, name: str) -> None:
     import onnxruntime
 
     if PROVIDERS[name].device in onnxruntime.get_available_providers():
@@ -180,9 +180,7 @@ def test_what_is_absent_is_an_error_unless_the_processor_may_run_it(tiny_bundle:
     assert (model.network.session.provider, model.network.precision) == ("cpu", "fp32")
 
 
-def test_a_fall_back_takes_no_precision_that_was_not_asked_for(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fall_back_keeps_the_precision(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)  # importing it fails
     with pytest.warns(FallbackWarning), pytest.raises(PrecisionError, match="'bf16'"):
         load(tiny_bundle, provider="openvino", precision="bf16", allow_fallback=True)

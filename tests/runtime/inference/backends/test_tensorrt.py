@@ -208,8 +208,8 @@ def test_an_engine_is_chosen_by_gpu_and_version(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("capability", "versions", "message"),
     [
-        ("9.0", {"tensorrt-rtx": "1.7.1.116"}, "is for compute capability 8.9, this GPU has 9.0"),
-        ("8.9", {"tensorrt-rtx": "1.8"}, r"built by tensorrt-rtx 1\.7\.1\.116, installed is 1\.8"),
+        ("9.0", {"tensorrt-rtx": "1.7.1.116"}, "is for compute capability 8.9, but this GPU has 9.0"),
+        ("8.9", {"tensorrt-rtx": "1.8"}, r"built by tensorrt-rtx 1\.7\.1\.116, but 1\.8 is installed"),
         ("8.9", {"tensorrt": "11.4"}, "needs tensorrt-rtx, which is not installed"),
     ],
 )

@@ -1,6 +1,6 @@
 """Laws of what surrounds an engine: buffers, graphs by bucket, parts; on stand-ins for CUDA and the engine.
 
-They keep device memory in the processor's and compute in onnxruntime. That shows that the right bytes are at
+They keep device memory in host memory and compute in onnxruntime. That shows that the right bytes are at
 the right addresses in the right order; it shows nothing of TensorRT or of CUDA.
 """
 

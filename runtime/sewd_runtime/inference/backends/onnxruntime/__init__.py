@@ -1,1 +1,1 @@
-"""Models in onnxruntime, whose execution providers are most of our providers."""
+"""Models in onnxruntime, on any of its execution providers."""

@@ -23,20 +23,20 @@ NAME = "onnxruntime"
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 
-_LARGE_BYTES = 4 * 400_000  # of samples: 25 s at 16 kHz, more than any batch of several recordings
+_LARGE_BYTES = 4 * 400_000  # 25 s at 16 kHz, more than any batch of several recordings
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrtModel:
-    """A session of onnxruntime."""
+    """An onnxruntime session."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     _session: Any
 
     def run(self, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
-        """Run one batch; several runs at once share the session's threads."""
+        """Run one batch; concurrent runs share the session's threads."""
         import onnxruntime
 
         options = _run_options(onnxruntime, feed)
@@ -45,7 +45,7 @@ class OrtModel:
 
 
 def installed_version() -> str | None:
-    """Return the version of whichever of its packages is installed."""
+    """Return the version of the package that brings onnxruntime."""
     return find_version("onnxruntime", packages=ONNXRUNTIME)
 
 
@@ -59,7 +59,7 @@ def devices() -> Sequence[str]:
 
 
 def open_model(path: Path, options: Options) -> CompiledModel:
-    """Load a model file; raises ProviderError when the device does not start or leaves too much to others."""
+    """Load a model file; raises ProviderError if the device does not start or leaves too much to the CPU."""
     import onnxruntime
 
     _preload(onnxruntime, options.device)
@@ -72,19 +72,19 @@ def open_model(path: Path, options: Options) -> CompiledModel:
             path,
             sess_options=session_options,
             providers=None if plugin is not None else [(options.device, settings)],
-            enable_fallback=0,  # it would print, and put the processor in the device's place
+            enable_fallback=0,  # it would print a message and run everything on the CPU
         )
     except Exception as error:
         if options.device == _CPU:
             raise
         reason = " ".join(str(error).split())
         raise ProviderError(f"onnxruntime cannot start {options.device}: {reason}") from error
-    session.disable_fallback()  # the same while it runs
+    session.disable_fallback()  # the same, for failures while it runs
     check_device(options.device, session.get_providers())
     if options.device != _CPU:
         check_placement(session, options)
-    inputs = tuple(_tensor(node) for node in session.get_inputs())
-    outputs = tuple(_tensor(node) for node in session.get_outputs())
+    inputs = tuple(_tensor(argument) for argument in session.get_inputs())
+    outputs = tuple(_tensor(argument) for argument in session.get_outputs())
     if options.device == _CUDA and settings.get(SETTING) == "1":
         device = ("cuda", int(settings.get("device_id", "0")))
         return GraphModel(
@@ -94,7 +94,7 @@ def open_model(path: Path, options: Options) -> CompiledModel:
 
 
 def check_device(wanted: str, active: Sequence[str]) -> None:
-    """Raise ProviderError unless a session really runs on the execution provider that was asked for."""
+    """Raise ProviderError unless a session runs on the execution provider that was asked for."""
     if not active or active[0] != wanted:
         reason = missing_library(wanted)
         raise ProviderError(
@@ -103,18 +103,20 @@ def check_device(wanted: str, active: Sequence[str]) -> None:
 
 
 def _preload(onnxruntime: Any, device: str) -> None:
-    """Load the CUDA libraries that pip installed, which the linker does not find by itself."""
+    """Load the CUDA libraries that pip installed, which the dynamic linker does not find."""
     if device != _CPU and hasattr(onnxruntime, "preload_dlls") and onnxruntime.cuda_version:
-        with redirect_stdout(io.StringIO()):  # what is missing is told when the device does not start
+        with redirect_stdout(
+            io.StringIO()
+        ):  # the error of a device that does not start names what is missing
             onnxruntime.preload_dlls()
 
 
 def _session_options(onnxruntime: Any, options: Options) -> Any:
     settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 4  # an error is raised, and a user would read it twice
+    settings.log_severity_level = 4  # errors are raised; logged as well, users would read them twice
     settings.intra_op_num_threads = options.threads or 0
     settings.inter_op_num_threads = 1
-    settings.enable_mem_pattern = False  # a pattern is kept for each shape, and recordings have any length
+    settings.enable_mem_pattern = False  # it would keep one pattern for each length
     for key, value in session_entries().items():
         settings.add_session_config_entry(key, value)
     if options.device != _CPU:
@@ -124,17 +126,17 @@ def _session_options(onnxruntime: Any, options: Options) -> Any:
 
 def session_entries() -> dict[str, str]:
     """Return onnxruntime's configuration entries that suit this machine."""
-    # Threads wait for one another by spinning while a run lasts, and sleep between runs.
+    # Threads spin while a run lasts and sleep between runs.
     entries = {"session.force_spinning_stop": "1"}
-    if not has_vnni():  # 8-bit products that cannot saturate; with VNNI none does, and they are half as fast
+    if not has_vnni():  # int8 kernels that cannot saturate, half as fast; with VNNI none does
         entries["session.x64quantprecision"] = "1"
     return entries
 
 
 def _run_options(onnxruntime: Any, feed: Mapping[str, NDArray[Any]]) -> Any:
-    """Return options that give memory back after a large batch, None for the usual ones.
+    """Return options that free memory after a large batch, None for the default ones.
 
-    The arena keeps all it ever had: after one recording of two minutes 930 MB, with this 170 MB.
+    The arena keeps its largest size: after one recording of two minutes 930 MB, with these options 170 MB.
     """
     if sum(values.nbytes for values in feed.values()) < _LARGE_BYTES:
         return None
@@ -143,6 +145,6 @@ def _run_options(onnxruntime: Any, feed: Mapping[str, NDArray[Any]]) -> Any:
     return options
 
 
-def _tensor(node: Any) -> Tensor:
-    shape = tuple(axis if isinstance(axis, int) else None for axis in node.shape)
-    return Tensor(name=node.name, dtype=_DTYPES.get(node.type, node.type), shape=shape)
+def _tensor(argument: Any) -> Tensor:
+    shape = tuple(axis if isinstance(axis, int) else None for axis in argument.shape)
+    return Tensor(name=argument.name, dtype=_DTYPES.get(argument.type, argument.type), shape=shape)

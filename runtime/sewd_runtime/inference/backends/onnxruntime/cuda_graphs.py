@@ -1,7 +1,7 @@
 """CUDA graphs in onnxruntime: for each bucket, buffers on the device and the graph of one run.
 
-What onnxruntime asks (its page on the CUDA execution provider, "Using CUDA Graphs"): a graph reads and writes
-fixed addresses and has fixed shapes, lasts as long as its session, and all runs come from one thread.
+onnxruntime's rules (its page on the CUDA execution provider, "Using CUDA Graphs"): a graph has fixed shapes
+and fixed addresses, lasts as long as its session, and all runs come from one thread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from sewd_runtime.inference.backends import Tensor
 from sewd_runtime.inference.backends.buckets import Bucket, Feed, run_in_buckets
 
 SETTING = "enable_cuda_graph"
-"""The option of onnxruntime's CUDA provider that asks for graphs."""
+"""The option of onnxruntime's CUDA provider that turns graphs on."""
 
 _GRAPH_ID = "gpu_graph_id"
 _NO_GRAPH = "-1"
-_MOST_GRAPHS = 32  # batches of further shapes run without
-_SAME = 1e-2  # of the largest output: the kernels are the same, their order of summation may not be
+_MOST_GRAPHS = 32  # batches of further shapes run without a graph
+_REPLAY_TOLERANCE = 1e-2  # of the largest output: the order of summation may differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,9 @@ def _one_thread() -> ThreadPoolExecutor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphModel:
-    """A session that was opened with ``SETTING``; runs wait for one another.
+    """A session that was opened with ``SETTING``; concurrent runs wait for one another.
 
-    device: of the buffers, and its number. Batches longer than the profiles take run without a graph.
+    device: its name and its number. Recordings longer than any profile takes run without a graph.
     """
 
     inputs: tuple[Tensor, ...]
@@ -56,7 +56,7 @@ class GraphModel:
     _thread: ThreadPoolExecutor = field(default_factory=_one_thread)
 
     def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
-        """Run one batch, in parts where it is larger than any profile takes."""
+        """Run one batch, in parts if it is larger than the profile takes."""
         return self._thread.submit(self._run, names, feed).result()
 
     def _run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
@@ -81,7 +81,7 @@ class GraphModel:
     def _capture(self, names: Sequence[str], shape: BatchShape, like: Sequence[NDArray[Any]]) -> _Bound:
         """Bind buffers for a bucket, and let onnxruntime capture a run of recordings of one sample.
 
-        No recording that gives a frame is so short: a graph that holds on to these lengths gives it none.
+        A real recording is longer, so a graph that ignores its inputs returns no frames and is detected.
         """
         from onnxruntime import OrtValue
 
@@ -108,7 +108,7 @@ class GraphModel:
         for name, value in bound.inputs.items():
             value.update_inplace(np.ascontiguousarray(feed[name]))
         self._session.run_with_iobinding(bound.binding, bound.options)
-        # On the processor, where this is tested, `numpy` is the buffer itself.
+        # On the CPU, where this is tested, `numpy()` is a view of the buffer.
         return [np.array(value.numpy()) for value in bound.outputs]
 
 
@@ -120,13 +120,16 @@ def _run_options(graph_id: str) -> Any:
     return options
 
 
-def _check_replay(shape: BatchShape, found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]]) -> None:
-    """Raise RuntimeError unless a graph follows its inputs: what ran on the processor is not in it.
+def _check_replay(
+    shape: BatchShape, replayed: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]
+) -> None:
+    """Raise RuntimeError unless a replayed graph gives what the session gives without a graph.
 
-    It was captured with other samples and lengths, and gives here what the session gives without it.
+    The graph was captured with other inputs. What ran on the CPU is not part of a graph, so its results would
+    be those of the capture.
     """
-    (output, frames), (wanted_output, wanted_frames) = found, wanted
-    limit = _SAME * float(np.abs(wanted_output).max(initial=0))
+    (output, frames), (wanted_output, wanted_frames) = replayed, expected
+    limit = _REPLAY_TOLERANCE * float(np.abs(wanted_output).max(initial=0))
     is_same = np.array_equal(frames, wanted_frames)
     if not is_same or not np.allclose(output, wanted_output, rtol=0, atol=limit):
         raise RuntimeError(

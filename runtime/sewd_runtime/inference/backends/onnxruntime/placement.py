@@ -1,4 +1,4 @@
-"""Where onnxruntime put a model's nodes, and why it did not load a device."""
+"""Which nodes onnxruntime placed on a device, and why a device did not load."""
 
 import ctypes
 import sys
@@ -10,8 +10,8 @@ from typing import Any
 from sewd_runtime.errors import FallbackWarning, ProviderError
 from sewd_runtime.inference.backends import Options
 
-_PRODUCTS = ("MatMul", "Gemm", "Conv", "Attention")
-"""What the operators are called, or begin with, that a device is for."""
+_MATMULS = ("MatMul", "Gemm", "Conv", "Attention")
+"""Beginnings of the names of the operators that a device must run."""
 
 _LIBRARIES = {
     "CUDAExecutionProvider": "cuda",
@@ -20,50 +20,52 @@ _LIBRARIES = {
     "OpenVINOExecutionProvider": "openvino",
     "QNNExecutionProvider": "qnn",
 }
-"""Device → the last part of its library's name, where it lies in one of its own."""
+"""Device → the last part of its library's name, if it has a library of its own."""
 
 
 def count_nodes(session: Any) -> dict[str, Counter[str]]:
-    """Return execution provider → operator → how many nodes of it were given to that provider.
+    """Return execution provider → operator → the number of its nodes on that provider.
 
-    Empty where onnxruntime does not tell: before 1.24, or without session.record_ep_graph_assignment_info.
+    Empty if onnxruntime does not report it: before 1.24, or without session.record_ep_graph_assignment_info.
     """
     if not hasattr(session, "get_provider_graph_assignment_info"):
         return {}
-    found: dict[str, Counter[str]] = {}
+    placed: dict[str, Counter[str]] = {}
     for subgraph in session.get_provider_graph_assignment_info():
-        counts = found.setdefault(subgraph.ep_name, Counter())
+        counts = placed.setdefault(subgraph.ep_name, Counter())
         counts.update(node.op_type for node in subgraph.get_nodes())
-    return found
+    return placed
 
 
 def check_placement(session: Any, options: Options) -> None:
-    """Raise ProviderError where a device leaves a product, or more than its share of nodes, to another.
+    """Raise ProviderError if a device leaves a matmul, or more than ``cpu_share`` of the nodes, to another.
 
-    Where it may leave all of them, a product that is left is a FallbackWarning.
-    onnxruntime keeps arithmetic on shapes on the processor on purpose; there it costs least.
+    If it may leave all of them, a matmul that it leaves is a FallbackWarning.
+    onnxruntime keeps arithmetic on shapes on the CPU on purpose, where it costs least.
     """
     placed = count_nodes(session)
     total = sum(counts.total() for counts in placed.values())
     left = sum((counts for name, counts in placed.items() if name != options.device), Counter[str]())
-    products = sum(count for name, count in left.items() if name.removeprefix("Fused").startswith(_PRODUCTS))
-    if not products and left.total() <= options.cpu_share * total:
+    matmuls = sum(count for name, count in left.items() if name.removeprefix("Fused").startswith(_MATMULS))
+    if not matmuls and left.total() <= options.cpu_share * total:
         return
     names = ", ".join(f"{count} {name}" for name, count in left.most_common(5))
-    found = (
-        f"onnxruntime leaves {left.total()} of {total} nodes to others than {options.device}, of them "
-        f"{products} products ({names})"
+    message = (
+        f"onnxruntime does not run {left.total()} of {total} nodes on {options.device}, among them "
+        f"{matmuls} matmuls ({names})"
     )
     if options.cpu_share < 1:
-        raise ProviderError(f"{found}; allowed are {options.cpu_share:.0%} of the nodes and no product")
-    warnings.warn(found, FallbackWarning, stacklevel=3)
+        raise ProviderError(
+            f"{message}; at most {options.cpu_share:.0%} of the nodes and no matmul may be left"
+        )
+    warnings.warn(message, FallbackWarning, stacklevel=3)
 
 
 def missing_library(device: str) -> str:
-    """Return what the dynamic linker says of a device's library, "" where it loads or has none of its own.
+    """Return the dynamic linker's error for a device's library, "" if it loads or the device has none.
 
-    onnxruntime writes the same to standard error and raises nothing. To be called after a session was tried:
-    the library expects what that one loads first.
+    onnxruntime writes the same to standard error and raises nothing. Call this after a session failed to open:
+    the library needs what that loads first.
     """
     import onnxruntime
 

@@ -1,17 +1,17 @@
-"""Execution providers of onnxruntime that come as packages beside it and have to be registered."""
+"""Execution providers that are packages beside onnxruntime and must be registered with it."""
 
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 PLUGINS = {"QNNExecutionProvider": "onnxruntime_qnn"}
-"""Execution provider → the module that says where its library lies."""
+"""Execution provider → the module that knows the path of its library."""
 
 _ORDER = ("NPU", "GPU", "CPU")
 
 
 def register_plugins(onnxruntime: Any) -> None:
-    """Make known to onnxruntime what is installed and not known yet; onnxruntime before 1.24 takes none."""
+    """Register the installed plugins that onnxruntime does not know yet; before 1.24 it takes none."""
     if not hasattr(onnxruntime, "get_ep_devices"):
         return
     for name, module in PLUGINS.items():
@@ -21,9 +21,9 @@ def register_plugins(onnxruntime: Any) -> None:
 
 
 def choose_plugin_device(onnxruntime: Any, name: str) -> Any:
-    """Return the device that a plugin is to run on, an NPU before a GPU; None for what is no plugin.
+    """Return the device for a plugin, an NPU rather than a GPU; None for a provider that is no plugin.
 
-    A plugin is chosen by its device: named in ``providers``, onnxruntime takes the processor in its place.
+    A plugin must be selected by device: if it is named in ``providers``, onnxruntime silently uses the CPU.
     """
     if name not in PLUGINS or not hasattr(onnxruntime, "get_ep_devices"):
         return None

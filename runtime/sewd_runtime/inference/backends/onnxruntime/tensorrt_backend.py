@@ -1,4 +1,4 @@
-"""Models in TensorRT through onnxruntime, which builds an engine when it first loads a model and keeps it."""
+"""TensorRT through onnxruntime, which builds an engine when it first loads a model and caches it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,21 +19,21 @@ _FLAGS = {
 
 
 def open_model(path: Path, options: Options) -> BucketedModel:
-    """Load a model file, or the engine that was built of it before; raises ProviderError."""
+    """Load a model file, or the engine that was built from it before; raises ProviderError."""
     settings = provider_options(path, options.precision, options.profiles)
     model = onnxruntime_backend.open_model(path, replace(options, settings={**settings, **options.settings}))
     return BucketedModel.of(model, options.profiles)
 
 
 def provider_options(path: Path, precision: str, profiles: tuple[Profile, ...]) -> dict[str, str]:
-    """Return what onnxruntime's provider is told, by its own names: shapes, types, where engines are kept.
+    """Return the settings of onnxruntime's TensorRT provider: shapes, types, folder of the engine cache.
 
-    onnxruntime names a kept engine by the graph and the GPU, not by weights and versions: the folder is the
-    model file's own and its version's.
+    onnxruntime names a cached engine by graph and GPU, not by weights and version, so each model file has a
+    folder of its own for each version.
     """
-    [profile] = profiles  # it builds for one range of shapes
-    found = path.stat()
-    folder = f"{path.resolve().parent.name}-{path.stem}-{found.st_size}-{found.st_mtime_ns}"
+    [profile] = profiles  # onnxruntime builds for one range of shapes
+    stat = path.stat()
+    folder = f"{path.resolve().parent.name}-{path.stem}-{stat.st_size}-{stat.st_mtime_ns}"
     cache = cache_folder() / "tensorrt" / f"{NAME}-{installed_version()}" / folder
     return {
         "trt_engine_cache_enable": "1",

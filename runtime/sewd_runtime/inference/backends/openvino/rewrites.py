@@ -1,7 +1,6 @@
-"""What is changed in a model for OpenVINO when it is read: the same values by operators that are fast there.
+"""Rewrites of a model when OpenVINO reads it, for operators that are fast there.
 
-A rewrite takes an ``openvino.Model``, changes what it recognises, leaves the rest, and returns how many
-places it changed.
+A rewrite takes an ``openvino.Model``, changes the patterns it recognises, and returns the number of changes.
 """
 
 from collections.abc import Hashable
@@ -10,26 +9,27 @@ from typing import Any
 import numpy as np
 
 _VALUE_MAPS = ("Convert", "FakeQuantize", "Multiply", "Subtract")
-"""What quantized numbers go through on their way into a product and out of it."""
+"""Operators between a quantized value and the matmul that reads or makes it."""
 
 GROUP = 64
-"""So many neighbours get one scale when they are rounded: 32 is slower, 128 no faster. Weights with a scale
-for each whole column would be no faster either."""
+"""Number of neighbouring values that share a scale. 32 is slower; 128, or a scale per column, no faster."""
 
-_LEAST_COLUMNS = 64
+_MIN_COLUMNS = 64
+"""Smaller matmuls are no faster in int8."""
+
 _LARGEST = 127
 
 
 def gather_flat(model: Any) -> int:
     """`GatherElements(x, Broadcast(index, shape))` → `Gather(Reshape(x), index + row starts)`.
 
-    Along the last axis; x: `(..., rows, columns)`; index: `(rows, found)` or what broadcasts to it, repeated
-    for the leading axes.
-    OpenVINO has a vectorised kernel for `Gather` only, and the repeated index is never made. A `Transpose` of
-    the result's last two axes is done on the index. Indices of layers that look up alike are made once.
+    Along the last axis of x, `(..., rows, columns)`; index: `(rows, picked)` or what broadcasts to that,
+    repeated for the leading axes.
+    OpenVINO has a vectorised kernel for `Gather` only, and the repeated index need not be made. A `Transpose`
+    of the result's last two axes is applied to the index. Layers with equal indices share one.
 
-    Safe for every index that `GatherElements` takes, negative ones too. Declines another axis, and an index
-    that is no broadcast matrix.
+    Safe for every index that `GatherElements` takes, negative ones included. Declines another axis, and an
+    index that is not a broadcast matrix.
     """
     indices: dict[Hashable, Any] = {}
     changed = 0
@@ -65,17 +65,17 @@ def _replace_gather(node: Any, indices: dict[Hashable, Any]) -> None:
     if key not in indices:
         indices[key] = _flat_index(values, repeat, swapped=swap is not None)
     index = indices[key]
-    leading = np.zeros(values.get_partial_shape().rank.get_length() - 2, np.int64)  # Reshape: as they are
+    leading = np.zeros(values.get_partial_shape().rank.get_length() - 2, np.int64)  # a 0 keeps an axis
     flat = ops.reshape(values, np.append(leading, -1), True)
-    found = ops.gather(flat, ops.reshape(index, np.array([-1]), False), np.int64(-1))
-    result = ops.reshape(found, ops.concat([leading, ops.shape_of(index)], 0), True)
+    picked = ops.gather(flat, ops.reshape(index, np.array([-1]), False), np.int64(-1))
+    result = ops.reshape(picked, ops.concat([leading, ops.shape_of(index)], 0), True)
     replaced = node if swap is None else swap
     result.set_friendly_name(replaced.get_friendly_name())
     replaced.output(0).replace(result.output(0))
 
 
 def _swap_of_last_axes(node: Any) -> Any:
-    """Return the Transpose of the last two axes that alone reads a node, or None."""
+    """Return the Transpose of the last two axes that is the node's only reader, or None."""
     readers = node.output(0).get_target_inputs()
     reader = next(iter(readers)).get_node() if len(readers) == 1 else None
     if reader is None or reader.get_type_name() != "Transpose":
@@ -89,8 +89,8 @@ def _swap_of_last_axes(node: Any) -> Any:
 
 
 def _flat_index(values: Any, repeat: Any, *, swapped: bool) -> Any:
-    """Return where each looked-up value lies among a matrix's, row after row: `(rows, found)` int32, or
-    `(found, rows)` when swapped."""
+    """Return each value's position in the flattened matrix: `(rows, picked)` int32, or `(picked, rows)` if
+    swapped."""
     import openvino.opset8 as ops
 
     zero, one = np.int32(0), np.int32(1)
@@ -105,29 +105,29 @@ def _flat_index(values: Any, repeat: Any, *, swapped: bool) -> Any:
 
 
 def _columns_of(values: Any) -> Hashable:
-    """Return what says how many columns a value has: alike for two values only if both have as many.
+    """Return a key for the number of columns: equal for two values only if their numbers are equal.
 
-    The length itself where it is fixed; the bounds that cut the table which was multiplied last; else the
-    value, which is like no other.
+    The number itself if it is fixed; else the bounds of the table that the last matmul read, a slice; else the
+    value, which equals no other.
     """
     last = values.get_partial_shape()[-1]
     if last.is_static:
         return int(last.get_length())
-    product = _before_value_maps(values).get_node()
-    if product.get_type_name() != "MatMul" or product.get_attributes()["transpose_b"]:
+    matmul = _before_value_maps(values).get_node()
+    if matmul.get_type_name() != "MatMul" or matmul.get_attributes()["transpose_b"]:
         return values  # type: ignore[no-any-return]
-    cut = _before_value_maps(product.input_value(1)).get_node()
-    if cut.get_type_name() != "Slice" or cut.get_input_size() != 5:
+    table = _before_value_maps(matmul.input_value(1)).get_node()
+    if table.get_type_name() != "Slice" or table.get_input_size() != 5:
         return values  # type: ignore[no-any-return]
-    rank, axes = cut.input(0).get_partial_shape().rank, _content(cut.input_value(4))
-    length = cut.input(0).get_partial_shape()[-1]
+    rank, axes = table.input(0).get_partial_shape().rank, _content(table.input_value(4))
+    length = table.input(0).get_partial_shape()[-1]
     if rank.get_length() < 2 or axes not in ((-1,), (rank.get_length() - 1,)) or length.is_dynamic:
         return values  # type: ignore[no-any-return]
-    return (length.get_length(), *(_content(cut.input_value(bound)) for bound in (1, 2, 3)))
+    return (length.get_length(), *(_content(table.input_value(bound)) for bound in (1, 2, 3)))
 
 
 def _before_value_maps(value: Any) -> Any:
-    """Return what becomes a value by operators that keep its columns: their parameters have one column."""
+    """Follow a value back through operators that keep its columns: their parameters have one column."""
     while value.get_node().get_type_name() in _VALUE_MAPS:
         parameters = value.get_node().inputs()[1:]
         shapes = [parameter.get_partial_shape() for parameter in parameters]
@@ -138,24 +138,24 @@ def _before_value_maps(value: Any) -> Any:
 
 
 def _content(value: Any) -> Hashable:
-    """Return the numbers of a constant, or the value itself: alike for two values only if they are equal."""
+    """Return a constant's numbers, or the value itself: equal for two values only if they are equal."""
     node = value.get_node()
     if node.get_type_name() != "Constant":
         return value  # type: ignore[no-any-return]
     return tuple(node.get_data().ravel().tolist())
 
 
-def round_weights(model: Any) -> int:
-    """`MatMul(x, weight)` → `MatMul(x, Convert(rounded) * scale)`: 8 bits, a scale for each `GROUP`.
+def quantize_weights(model: Any) -> int:
+    """`MatMul(x, weight)` → `MatMul(x, Convert(int8 weight) * scale)`, with a scale for each `GROUP`.
 
-    From this form, and with DYNAMIC_QUANTIZATION_GROUP_SIZE, OpenVINO rounds x to 8 bits as it runs, with a
-    scale for each `GROUP` of a row, and multiplies integers. Where the rows are no whole groups, or the
-    product is small, that is no faster, or slower: those stay. So do the products that no layer norm follows,
-    whose rounding would go straight into the output: two of SEW-D's, a fifth of the squared error.
+    In this form, and with DYNAMIC_QUANTIZATION_GROUP_SIZE, OpenVINO quantizes x at run time, with a scale for
+    each `GROUP` of a row, and multiplies integers. Matmuls stay float32 where that is no faster: if the rows
+    are not whole groups, or the matmul is small. So do those that no layer norm follows, whose rounding would
+    go straight into the output: two of SEW-D's, a fifth of the squared error.
     """
     import openvino.opset8 as ops
 
-    last = _last_products(model)
+    last = _last_matmuls(model)
     changed = 0
     for node in model.get_ordered_ops():
         if node.get_type_name() != "MatMul" or node.get_name() in last:
@@ -163,26 +163,26 @@ def round_weights(model: Any) -> int:
         weight = _constant_weight(node)
         if weight is None or weight.shape[0] % GROUP or weight.shape[0] < 2 * GROUP:
             continue
-        if weight.shape[1] < _LEAST_COLUMNS:
+        if weight.shape[1] < _MIN_COLUMNS:
             continue
         groups = weight.T.reshape(weight.shape[1], -1, GROUP)
         scale = np.abs(groups).max(-1, keepdims=True) / np.float32(_LARGEST)
         scale[scale == 0] = 1
         rounded = ops.constant(np.rint(groups / scale).astype(np.int8))
         restored = ops.multiply(ops.convert(rounded, "f32"), ops.constant(scale))
-        product = ops.matmul(node.input_value(0), ops.reshape(restored, weight.T.shape, False), False, True)
-        product.set_friendly_name(node.get_friendly_name())
-        node.output(0).replace(product.output(0))
+        matmul = ops.matmul(node.input_value(0), ops.reshape(restored, weight.T.shape, False), False, True)
+        matmul.set_friendly_name(node.get_friendly_name())
+        node.output(0).replace(matmul.output(0))
         changed += 1
     if changed:
         model.validate_nodes_and_infer_types()
     return changed
 
 
-def _constant_weight(product: Any) -> Any:
-    """Return the float32 matrix `(in, out)` that a product multiplies with, None where it is no such."""
-    source = product.input_value(1).get_node()
-    attributes = product.get_attributes()
+def _constant_weight(matmul: Any) -> Any:
+    """Return a matmul's constant float32 weight `(in, out)`, None if it has none."""
+    source = matmul.input_value(1).get_node()
+    attributes = matmul.get_attributes()
     if source.get_type_name() != "Constant" or attributes["transpose_a"]:
         return None
     weight = source.get_data()
@@ -191,9 +191,9 @@ def _constant_weight(product: Any) -> Any:
     return weight.T if attributes["transpose_b"] else weight
 
 
-def _last_products(model: Any) -> set[str]:
-    """Return the names of the products that no layer norm follows on the way to an output."""
-    found, seen = set(), set()
+def _last_matmuls(model: Any) -> set[str]:
+    """Return the names of the matmuls that no layer norm follows on the way to an output."""
+    matmuls, seen = set(), set()
     waiting = [result.input_value(0).get_node() for result in model.get_results()]
     while waiting:
         node = waiting.pop()
@@ -201,6 +201,6 @@ def _last_products(model: Any) -> set[str]:
             continue
         seen.add(node.get_name())
         if node.get_type_name() == "MatMul":
-            found.add(node.get_name())
+            matmuls.add(node.get_name())
         waiting += [value.get_node() for value in node.input_values()]
-    return found
+    return matmuls

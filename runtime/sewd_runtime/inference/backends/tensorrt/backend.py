@@ -1,6 +1,6 @@
-"""Engines that were built ahead of time, directly in `tensorrt` or `tensorrt_rtx`.
+"""TensorRT engines that were built ahead of time, run by `tensorrt` or `tensorrt_rtx`.
 
-Every shape is a bucket's, so each is captured as a CUDA graph once and launched from then on.
+Batches are padded to buckets; each bucket is captured as a CUDA graph once and launched from then on.
 """
 
 import threading
@@ -29,12 +29,12 @@ _PACKAGES = {
 }
 _DTYPES = {"float32": "FLOAT", "int64": "INT64"}
 _MOST_GRAPHS = 32
-"""Shapes whose buffers and graph are kept; the one that was used longest ago goes first."""
+"""Number of buckets whose buffers and graph are kept; the least recently used is freed first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """Buffers on the GPU and in memory for one bucket, and the graph that runs it; None until captured."""
+    """A bucket's buffers on the GPU and on the host, and its graph; None if it cannot be captured."""
 
     device: Mapping[str, int]
     host: Mapping[str, NDArray[Any]]
@@ -43,7 +43,7 @@ class _Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorRtModel:
-    """An engine with a context for each profile; runs that come at once wait for one another."""
+    """An engine with a context for each profile; concurrent runs wait for one another."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -55,7 +55,7 @@ class TensorRtModel:
     _lock: Any = field(default_factory=threading.Lock)
 
     def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
-        """Run one batch, in parts where it is larger than any profile takes."""
+        """Run one batch, in parts if it is larger than the profile takes."""
         with self._lock:
             return run_in_buckets(lambda bucket, part: self._run(names, bucket, part), feed, self.profiles)
 
@@ -99,7 +99,7 @@ class TensorRtModel:
         return shape
 
     def _make_shape(self, bucket: Bucket) -> _Shape:
-        """Make buffers for a bucket, run it once so that all is loaded, and capture that as a graph."""
+        """Allocate a bucket's buffers, run it once to load everything, and capture a run as a graph."""
         context, size = self._contexts[bucket.profile], bucket.shape
         context.set_input_shape("input_values", (size.batch, size.samples))
         context.set_input_shape("input_lengths", (size.batch,))
@@ -124,7 +124,7 @@ class TensorRtModel:
             context.set_tensor_address(name, int(address))
 
     def _capture(self, bucket: Bucket) -> Any:
-        """Return the graph of one run, None where this TensorRT says that it cannot be captured."""
+        """Return the graph of one run, None if this TensorRT cannot capture it."""
         is_capturable = getattr(self._contexts[bucket.profile], "is_stream_capturable", None)
         if is_capturable is not None and not is_capturable(int(self._stream)):
             return None
@@ -146,22 +146,22 @@ class TensorRtModel:
 
 
 def installed_version() -> str | None:
-    """Return the version of whichever module is installed, `tensorrt_rtx` before `tensorrt`."""
+    """Return the version of `tensorrt_rtx`, else of `tensorrt`."""
     return next(iter(installed_versions().values()), None)
 
 
 def installed_versions() -> dict[str, str]:
-    """Return builder → version of those whose module is installed."""
-    found = {
+    """Return builder → version, of the builders that are installed."""
+    versions = {
         builder: find_version(module, packages=packages) for builder, (module, packages) in _PACKAGES.items()
     }
-    return {builder: version for builder, version in found.items() if version is not None}
+    return {builder: version for builder, version in versions.items() if version is not None}
 
 
 def devices() -> Sequence[str]:
-    """Return the one device, a GPU; raises ImportError, and ProviderError that says why there is none."""
+    """Return the one device, a GPU; raises ImportError, or ProviderError with the reason if there is none."""
     if not installed_versions():
-        raise MissingPackageError("no tensorrt_rtx nor tensorrt")
+        raise MissingPackageError("neither tensorrt_rtx nor tensorrt is installed")
     compute_capability()
     return ("GPU",)
 
@@ -169,19 +169,19 @@ def devices() -> Sequence[str]:
 def choose_engine(
     entries: Sequence[EngineEntry], *, capability: str, versions: Mapping[str, str]
 ) -> EngineEntry:
-    """Return the first engine for this GPU that an installed library loads.
+    """Return the first engine for this GPU that an installed library can load.
 
-    versions: builder → version. Raises EngineMismatchError that says of each engine what does not fit.
+    versions: builder → version. Raises EngineMismatchError with the reason against each engine.
     """
     reasons = []
     for entry in entries:
         version = versions.get(entry.builder)
         if entry.compute_capability != capability:
-            reason = f"is for compute capability {entry.compute_capability}, this GPU has {capability}"
+            reason = f"is for compute capability {entry.compute_capability}, but this GPU has {capability}"
         elif version is None:
             reason = f"needs {entry.builder}, which is not installed"
         elif version != entry.version:
-            reason = f"was built by {entry.builder} {entry.version}, installed is {version}"
+            reason = f"was built by {entry.builder} {entry.version}, but {version} is installed"
         else:
             return entry
         reasons.append(f"{entry.name} {reason}")
@@ -192,12 +192,12 @@ def choose_engine(
 
 
 def choose_engine_here(entries: Sequence[EngineEntry]) -> EngineEntry:
-    """Return the engine for the GPU at hand; raises EngineMismatchError, ProviderError."""
+    """Return the engine for this machine's GPU; raises EngineMismatchError, ProviderError."""
     return choose_engine(entries, capability=compute_capability(), versions=installed_versions())
 
 
 def open_model(path: Path, options: Options) -> TensorRtModel:
-    """Load an engine file; raises ModelError where the library refuses it."""
+    """Load an engine file; raises ModelError if the library refuses it."""
     cuda, trt = import_cuda(), import_module(_PACKAGES[path.name.split(".")[-3]][0])
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
     engine = runtime.deserialize_cuda_engine(path.read_bytes())
@@ -205,12 +205,12 @@ def open_model(path: Path, options: Options) -> TensorRtModel:
         raise ModelError(f"{path}: {trt.__name__} {trt.__version__} does not load it; export it again")
     stream = call(cuda, "cudaStreamCreate")
     contexts = []
-    for place in range(engine.num_optimization_profiles):
+    for index in range(engine.num_optimization_profiles):
         context = engine.create_execution_context()
-        context.set_optimization_profile_async(place, int(stream))
+        context.set_optimization_profile_async(index, int(stream))
         contexts.append(context)
     call(cuda, "cudaStreamSynchronize", stream)
-    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
     return TensorRtModel(
         inputs=tuple(_tensor(engine, name) for name in inputs),

@@ -1,4 +1,4 @@
-"""The CUDA driver through cuda-python: what GPU there is, and calls that raise what they return."""
+"""CUDA through cuda-python: which GPU is present, and calls that raise the errors they return."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ def import_cuda() -> Any:
 
 
 def call(cuda: Any, function: str, *arguments: Any) -> Any:
-    """Call a function of CUDA's runtime; returns its one result, None where it has none.
+    """Call a function of CUDA's runtime; return its result, None if it has none.
 
-    Raises ProviderError with CUDA's name of the error.
+    Raises ProviderError with CUDA's name for the error.
     """
     error, *results = getattr(cuda, function)(*arguments)
     if error != cuda.cudaError_t.cudaSuccess:
@@ -34,7 +34,7 @@ _REMEDIES = {
 def compute_capability(device: int = 0) -> str:
     """Return a GPU's compute capability, e.g. ``8.9``; raises ProviderError, MissingPackageError."""
     cuda = import_cuda()
-    call(cuda, "cudaGetDeviceCount")  # says what is wrong where there is none
+    call(cuda, "cudaGetDeviceCount")  # raises the reason if there is no GPU
     attributes = cuda.cudaDeviceAttr
     major, minor = (
         call(cuda, "cudaDeviceGetAttribute", attribute, device)
