@@ -1,1 +1,1 @@
-"""A bundle's model, run by an inference library."""
+"""Running a bundle's model in an inference library."""

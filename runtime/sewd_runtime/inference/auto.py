@@ -1,4 +1,4 @@
-"""``auto``: the fastest way to run a bundle on this machine, measured once and never chosen silently."""
+"""``auto``: the fastest variant on this machine, measured once; the choice is always logged."""
 
 import hashlib
 import logging
@@ -23,14 +23,14 @@ AUTO = "auto"
 
 _CLIPS_S = (2, 10)
 _SHARE_S = 5
-"""Seconds of audio that each clip length stands for in the ten that a timing is of."""
+"""A timing is for ten seconds of audio; each clip length stands for this many of them."""
 
 _ROUNDS = 5
 _ENOUGH_ROUNDS = 2
 _ENOUGH_S = 10.0
 
 _UNUSABLE = (ProviderError, PrecisionError, ModelError, InferenceError)
-"""What only one variant is to blame for; a bundle that is damaged is nobody's choice."""
+"""Errors that rule out one variant; a damaged bundle is an error for all of them."""
 
 _log = logging.getLogger("sewd")
 
@@ -38,17 +38,17 @@ _log = logging.getLogger("sewd")
 def open_fastest(
     bundle: Bundle, *, provider: str = AUTO, precision: str | None = None, threads: int | None = None
 ) -> Network:
-    """Load the fastest of the variants that ``auto`` leaves open, and log which it is and by how much.
+    """Load the fastest of the variants that ``auto`` may choose, and log the choice and the timings.
 
-    provider ``auto``: any that is installed; precision ``auto``: any the bundle has there; precision None: as
-    everywhere, fp32 if there is one. Each must reproduce the golden utterance within its tolerance.
-    Raises ProviderError or PrecisionError when none can be used, BundleError.
+    provider ``auto``: any that is installed. precision ``auto``: any that the provider runs, None: the
+    default. Each must reproduce the golden utterance within its tolerance.
+    Raises ProviderError or PrecisionError if none can be used, BundleError.
     """
     candidates = _find_candidates(bundle, provider, precision)
     if len(candidates) == 1:
         [variant] = candidates.values()
         network = _open(bundle, variant, threads)
-        _log.info("auto: %s, nothing else to choose from", variant)
+        _log.info("auto: %s, the only choice", variant)
         return network
     file = TimingsFile.of(_facts(bundle, candidates, threads))
     if file and (timings := file.read()) and timings[0].variant in candidates:
@@ -56,15 +56,15 @@ def open_fastest(
         try:
             network = _open(bundle, candidates[fastest], threads)
         except _UNUSABLE as error:
-            _log.warning("auto: %s was the fastest, now it fails: %s", fastest, error)
+            _log.warning("auto: %s was the fastest, but now it fails: %s", fastest, error)
         else:
-            _log.info("auto: %s; measured before, kept in %s", _compare(timings), file.path)
+            _log.info("auto: %s; measured before, cached in %s", _compare(timings), file.path)
             return network
     _log.info("auto: measuring %s", ", ".join(candidates))
     sessions = _open_all(bundle, candidates, threads)
     timings = _measure(bundle, sessions)
-    kept = f"kept in {file.path}" if file and file.write(timings) else "not kept, no cache folder to write to"
-    _log.info("auto: %s; %s", _compare(timings), kept)
+    cached = f"cached in {file.path}" if file and file.write(timings) else "not cached, no folder to write to"
+    _log.info("auto: %s; %s", _compare(timings), cached)
     fastest = timings[0].variant
     return Network(bundle=bundle, precision=candidates[fastest].precision, session=sessions[fastest])
 
@@ -72,9 +72,9 @@ def open_fastest(
 def recall_timings(
     bundle: Bundle, *, precision: str | None = None, threads: int | None = None
 ) -> tuple[list[str], list[Timing]]:
-    """Return what ``auto`` would choose from, and what was measured of that before, fastest first.
+    """Return the variants that ``auto`` may choose, and their cached timings, fastest first.
 
-    No timings where nothing was measured or only one can be chosen. Raises as ``open_fastest``.
+    There are no timings if nothing was measured, or if there is only one variant. Raises as ``open_fastest``.
     """
     candidates = _find_candidates(bundle, AUTO, precision)
     file = TimingsFile.of(_facts(bundle, candidates, threads))
@@ -87,17 +87,17 @@ def _find_candidates(bundle: Bundle, provider: str, precision: str | None) -> di
     if precision is None:
         precision = default_precision(manifest)
     providers = installed_providers() if provider == AUTO else [provider]
-    found = {
+    candidates = {
         str(variant): variant
         for name in providers
         for variant in find_variants(manifest, name).values()
         if precision in (AUTO, variant.precision)
     }
-    if not found:
+    if not candidates:
         if not providers:
             raise ProviderError(f"no provider is installed: {PROVIDERS['cpu'].remedy}")
-        find_variant(manifest, providers[0], precision)  # raises the error that says what there is
-    return found
+        find_variant(manifest, providers[0], precision)  # raises the error that lists what there is
+    return candidates
 
 
 def _facts(bundle: Bundle, candidates: Mapping[str, Variant], threads: int | None) -> dict[str, Any]:
@@ -120,16 +120,16 @@ def _open(bundle: Bundle, variant: Variant, threads: int | None) -> Network:
 
 
 def _open_all(bundle: Bundle, candidates: Mapping[str, Variant], threads: int | None) -> dict[str, Session]:
-    """Open every candidate that reproduces the golden utterance; the others are named in the log."""
+    """Open every candidate that reproduces the golden utterance; log the others."""
     sessions: dict[str, Session] = {}
     failures: list[SewdError] = []
     for name, variant in candidates.items():
         try:
             session = variant.open(bundle, threads=threads)
             require_golden(bundle, variant, session)
-        except _UNUSABLE as error:  # noqa: PERF203 - the others are still to be tried
+        except _UNUSABLE as error:  # noqa: PERF203 - try the others
             failures.append(error)
-            _log.warning("auto: %s is left out: %s", name, error)
+            _log.warning("auto: skipped %s: %s", name, error)
         else:
             sessions[name] = session
     if not sessions:
@@ -138,7 +138,7 @@ def _open_all(bundle: Bundle, candidates: Mapping[str, Variant], threads: int | 
 
 
 def _measure(bundle: Bundle, sessions: Mapping[str, Session]) -> list[Timing]:
-    """Time all sessions on the same clips in turns; the best of the rounds counts. Fastest first."""
+    """Time all sessions on the same clips in turns; the best round counts. Returns fastest first."""
     samples, _ = read_golden(bundle)
     rate_hz = bundle.manifest.sample_rate_hz
     clips = {clip_s: pad([np.resize(samples, clip_s * rate_hz)]) for clip_s in _CLIPS_S}
@@ -162,7 +162,7 @@ def _measure(bundle: Bundle, sessions: Mapping[str, Session]) -> list[Timing]:
 
 
 def _compare(timings: Sequence[Timing]) -> str:
-    """Return the fastest, and the others in brackets."""
+    """Return the fastest, with the others in brackets."""
     fastest, *others = timings
     rest = ", ".join(f"{timing.variant} {timing.milliseconds:.0f} ms" for timing in others)
-    return f"{fastest.variant}, {fastest.milliseconds:.0f} ms for 10 s ({rest or 'no other works'})"
+    return f"{fastest.variant}, {fastest.milliseconds:.0f} ms for 10 s ({rest or 'no other variant works'})"

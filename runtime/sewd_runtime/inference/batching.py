@@ -1,19 +1,19 @@
-"""Which recordings run together."""
+"""Which recordings run together in a batch."""
 
 from collections.abc import Sequence
 
 BUDGET_SAMPLES = 96_000
-"""Cost of one batch, about 6 s at 16 kHz: room for many short recordings or one long one.
+"""The largest cost of a batch, about 6 s at 16 kHz: many short recordings or one long one.
 
-A CPU gains up to a third from running recordings below 2 s together, and nothing, or less than nothing, from
-more than this at once: what layers hand on no longer fits its caches. SEW-D-tiny takes 220 bytes a sample.
+On a CPU, batches make recordings below 2 s up to a third faster. Beyond this size they gain nothing or lose,
+because activations no longer fit the caches. SEW-D-tiny takes 220 bytes per sample.
 """
 
 QUADRATIC_SAMPLES = 800_000
-"""Length at which attention, which grows with the square, takes as much memory as everything else."""
+"""The length at which attention, which is quadratic, takes as much memory as everything else."""
 
 MIN_FILL = 0.8
-"""A batch takes no item shorter than this share of its longest: padding costs time like speech."""
+"""A batch takes no item shorter than this share of its longest, because padding costs time too."""
 
 
 def cost(batch: int, num_samples: int) -> float:
@@ -22,10 +22,10 @@ def cost(batch: int, num_samples: int) -> float:
 
 
 def plan_batches(lengths: Sequence[int], *, budget: float = BUDGET_SAMPLES) -> list[list[int]]:
-    """Group items of similar length, longest first: the largest memory is asked for once, at the start.
+    """Group items of similar length, longest first, so that the largest allocation comes first.
 
-    lengths: samples of each item. Returns the indices of each batch; every index stands in exactly one, and
-    equal lengths keep their order. An item that costs more than the budget runs alone.
+    lengths: samples of each item. Returns the indices of each batch; every index is in exactly one, and equal
+    lengths keep their order. An item that costs more than the budget runs alone.
     """
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda item: -lengths[item]):

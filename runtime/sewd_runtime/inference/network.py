@@ -1,4 +1,4 @@
-"""What every kind of model shares: a bundle, a session, and recordings run in batches."""
+"""A loaded model of any task: a bundle, a session, and recordings run in batches."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,12 +37,12 @@ class Network:
         allow_fallback: bool = False,
         provider_options: Mapping[str, str] | None = None,
     ) -> "Network":
-        """Check the model's hash and load it; precision None takes what the provider prefers of the bundle.
+        """Check the model's hash and load it.
 
-        allow_fallback: where the provider cannot run the model, the processor does, with a FallbackWarning.
-        provider_options: the library's own, over those of the provider's row.
-        What was not proven at export, because its operations are narrower than its file's, is proven here:
-        PrecisionError where the golden utterance is off. Raises ProviderError, BundleError as well.
+        precision: None takes the provider's default. allow_fallback: if the provider cannot run the model,
+        the CPU does, with a FallbackWarning. provider_options: the library's own, over those of the row.
+        A variant that was not proven at export must reproduce the golden utterance here.
+        Raises ProviderError, PrecisionError, BundleError.
         """
         chosen = precision or default_precision(bundle.manifest, provider)
         variant = find_variant(bundle.manifest, provider, chosen)
@@ -89,7 +89,7 @@ class Network:
         return stream_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
 
     def is_too_short(self, samples: Samples) -> bool:
-        """Tell whether the model gives no result for these samples."""
+        """Return whether the recording is too short for the model."""
         return len(samples) < self.manifest.min_samples
 
     def run_batches(self, recordings: Sequence[Samples]) -> Iterator[tuple[list[int], Output, Lengths]]:

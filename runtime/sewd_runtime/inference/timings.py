@@ -1,4 +1,4 @@
-"""What was measured on this machine, kept so that it is measured once."""
+"""Timings of variants on this machine, cached so that they are measured once."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long a variant, e.g. ``openvino bf16``, took for ten seconds of audio."""
+    """The time that a variant, e.g. ``openvino bf16``, takes for ten seconds of audio."""
 
     variant: str
     milliseconds: float
@@ -25,14 +25,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingsFile:
-    """The file for one set of facts: all that the timings depend on, as JSON takes it."""
+    """The cache file for one set of facts: everything that the timings depend on, as JSON."""
 
     path: Path
     facts: Mapping[str, Any]
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "TimingsFile | None":
-        """Return the file in the user's cache folder, None where the user has none."""
+        """Return the file in the user's cache folder, None if there is no such folder."""
         facts = {"format_version": FORMAT_VERSION, **facts}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         try:
@@ -41,21 +41,21 @@ class TimingsFile:
             return None
 
     def read(self) -> list[Timing]:
-        """Return the timings, fastest first; none where the file is absent, damaged or of other facts."""
+        """Return the timings, fastest first; none if the file is missing, damaged or of other facts."""
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
             if content["facts"] != self.facts:
                 return []
-            found = [
+            timings = [
                 Timing(variant=str(row["variant"]), milliseconds=float(row["milliseconds"]))
                 for row in content["timings"]
             ]
         except (OSError, ValueError, KeyError, TypeError):
             return []
-        return sorted(found, key=lambda timing: timing.milliseconds)
+        return sorted(timings, key=lambda timing: timing.milliseconds)
 
     def write(self, timings: Sequence[Timing]) -> bool:
-        """Write the file and rename it into place; tell whether it could be written."""
+        """Write the file and rename it into place; return whether that succeeded."""
         text = json.dumps({"facts": self.facts, "timings": [asdict(timing) for timing in timings]}, indent=2)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def doctor(capsys: Capture, *arguments: str) -> tuple[int, dict[str, Any]]:
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_each_provider_is_told_as_loading_tells_it(bundle: Bundle) -> None:
+def test_each_provider_is_reported_with_the_error_of_loading_it(bundle: Bundle) -> None:
     found = diagnose(bundle, threads=1)
     assert [finding.provider for finding in found.providers] == list(PROVIDERS)
     for finding in found.providers:
@@ -60,7 +60,7 @@ def test_a_bundle_without_engines_is_no_fault_of_tensorrt(
     monkeypatch.setattr(PROVIDERS["tensorrt-engine"].backend, "devices", lambda: ("GPU",))
     found = diagnose(bundle, threads=1)
     [finding] = [one for one in found.providers if one.provider == "tensorrt-engine"]
-    assert "no engine" in finding.detail
+    assert "no TensorRT engine" in finding.detail
     assert found.healthy
 
 
@@ -114,7 +114,7 @@ def test_two_packages_in_one_folder_are_damage(
     assert "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'onnxruntime-gpu'" in text
 
 
-def test_auto_is_told_and_measured_only_when_asked(tiny_bundle: Path, cache: Path, capsys: Capture) -> None:
+def test_auto_is_measured_only_when_asked(tiny_bundle: Path, cache: Path, capsys: Capture) -> None:
     _, content = doctor(capsys, str(tiny_bundle))
     assert [choice["precision"] for choice in content["choices"]] == ["fp32", "auto"]
     assert all(not choice["timings"] for choice in content["choices"])

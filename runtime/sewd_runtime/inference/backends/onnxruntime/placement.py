@@ -64,8 +64,8 @@ def check_placement(session: Any, options: Options) -> None:
 def missing_library(device: str) -> str:
     """Return the dynamic linker's error for a device's library, "" if it loads or the device has none.
 
-    onnxruntime writes the same to standard error and raises nothing. Call this after a session failed to open:
-    the library needs what that loads first.
+    onnxruntime writes the same to standard error and raises nothing. Call this after a session failed to
+    open: the library needs what that loads first.
     """
     import onnxruntime
 

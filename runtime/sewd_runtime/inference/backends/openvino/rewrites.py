@@ -107,7 +107,7 @@ def _flat_index(values: Any, repeat: Any, *, swapped: bool) -> Any:
 def _columns_of(values: Any) -> Hashable:
     """Return a key for the number of columns: equal for two values only if their numbers are equal.
 
-    The number itself if it is fixed; else the bounds of the table that the last matmul read, a slice; else the
+    The number itself if it is fixed; else the bounds of the sliced table that the last matmul read; else the
     value, which equals no other.
     """
     last = values.get_partial_shape()[-1]
