@@ -23,7 +23,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.memory_jobs import LONG_AROUND, LONG_SECONDS, RATE_HZ, REQUEST_SECONDS, SEED, SETTLED, speech
+from benchmarks import results
+from benchmarks.memory_jobs import LONG_AROUND, LONG_SECONDS, REQUEST_SECONDS, SEED, SETTLED, speech
+from benchmarks.speech import SAMPLE_RATE_HZ
 from sewd_runtime.bundle.folder import find_bundle, open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.system.machine import describe_machine, describe_versions
@@ -95,9 +97,9 @@ def write_speech(path: Path, seconds: float) -> None:
     import soundfile
 
     minute = speech(60)
-    with soundfile.SoundFile(path, "w", RATE_HZ, 1, subtype="PCM_16") as file:
-        for start in range(0, round(seconds * RATE_HZ), len(minute)):
-            file.write(minute[: round(seconds * RATE_HZ) - start])
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1, subtype="PCM_16") as file:
+        for start in range(0, round(seconds * SAMPLE_RATE_HZ), len(minute)):
+            file.write(minute[: round(seconds * SAMPLE_RATE_HZ) - start])
 
 
 def short(complaint: str, path: Path) -> str:
@@ -194,12 +196,10 @@ def main() -> int:
         "limit": "of address space (RLIMIT_AS)",
         "found": list(measure_files(arguments.minutes, model, limit_bytes)),
     }
-    content = json.dumps(document, indent=2) + "\n"
     if arguments.output is None:
-        sys.stdout.write(content)
+        print(json.dumps(document, indent=2))
     else:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(content, encoding="utf-8")
+        results.write(arguments.output, document)
     return 0
 
 

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_runtime import read_audio
+from benchmarks.speech import SAMPLE_RATE_HZ, read_packaged
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
 from sewd_runtime.system.machine import peak_memory_bytes
 
-RATE_HZ = 16_000
-CLIPS = Path(__file__).parents[1] / "export/sewd_export/speech"
 REQUEST_SECONDS = (0.5, 15.0)
 SETTLED = 100
 """Requests after which memory should have stopped growing."""
@@ -31,8 +29,8 @@ LONG_AROUND = 50
 
 def speech(seconds: float) -> NDArray[np.float32]:
     """Return the repository's clips one after another, repeated to length: (samples,) float32."""
-    clips = [read_audio(path) for path in sorted(CLIPS.glob("*.flac"))]
-    return np.resize(np.concatenate(clips), round(seconds * RATE_HZ))
+    clips = [samples for _, (samples, _) in sorted(read_packaged().items())]
+    return np.resize(np.concatenate(clips), round(seconds * SAMPLE_RATE_HZ))
 
 
 def requests(count: int) -> Iterator[NDArray[np.float32]]:
@@ -40,7 +38,7 @@ def requests(count: int) -> Iterator[NDArray[np.float32]]:
     source = speech(60)
     rng = np.random.default_rng(SEED)
     for _ in range(count):
-        length = int(rng.uniform(*REQUEST_SECONDS) * RATE_HZ)
+        length = int(rng.uniform(*REQUEST_SECONDS) * SAMPLE_RATE_HZ)
         start = int(rng.integers(len(source) - length))
         yield source[start : start + length].copy()
 

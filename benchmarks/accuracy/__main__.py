@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from benchmarks import machine, results
 from benchmarks.accuracy import confidence, decoding, english, long_audio, plots, precisions, streaming, times
-from benchmarks.accuracy.sections import ROOT, Section
-from benchmarks.peers import machine
+from benchmarks.accuracy.sections import Section
 
 SECTIONS: Mapping[str, Section] = {
     section.name: section
@@ -34,30 +32,25 @@ The model is the embedded digits model in float32, one thread, unless a section 
 """
 
 
-def document(results: Path) -> Iterator[str]:
-    """Yield the lines of docs/accuracy.md: every section that was measured, and how to measure it again."""
+def document(folder: Path) -> Iterator[str]:
+    """Yield the lines of docs/accuracy.md: every section with results, and the command that measures it."""
     yield HEAD
     for section in SECTIONS.values():
-        path = results / f"accuracy_{section.name}.json"
-        if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+        content = results.read(folder / f"accuracy_{section.name}.json")
+        if content is not None:
             yield f"## {section.title}\n"
             yield f"`make accuracy ACCURACY={section.name}`\n"
             yield from section.lines(content["figures"])
             yield ""
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help="of " + ", ".join(SECTIONS))
-    parser.add_argument("--speech", type=Path, default=ROOT.parent / "shared/speech")
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
-    parser.add_argument("--document", type=Path, default=ROOT / "docs/accuracy.md")
+    parser.add_argument("--speech", type=Path, default=results.SPEECH)
+    parser.add_argument("--results", type=Path, default=results.RESULTS)
+    parser.add_argument("--document", type=Path, default=results.ROOT / "docs/accuracy.md")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.sections if name not in SECTIONS]
     if unknown:
@@ -65,7 +58,7 @@ def main() -> None:
     for name in arguments.sections or SECTIONS:
         figures = SECTIONS[name].measure(arguments.speech)
         path = arguments.results / f"accuracy_{name}.json"
-        _write_json(path, {"section": name, "machine": machine.describe(), "figures": figures})
+        results.write(path, {"section": name, "machine": machine.describe(), "figures": figures})
         print(f"wrote {path}", flush=True)
     plots.write(arguments.results)
     arguments.document.write_text("\n".join(document(arguments.results)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How often words of a confidence are right."""
+"""How often words of a given confidence are right."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.accuracy.distortions import in_noise
 from benchmarks.accuracy.sections import Section
-from benchmarks.accuracy.times import matched, with_noise
+from benchmarks.errors import match
+from benchmarks.markdown import table
 from benchmarks.reference.augmentation import Samples
-from benchmarks.reference.digits import read_fsdd
-from benchmarks.reference.evaluate_digits import Utterances, final_sets, strings
+from benchmarks.speech import Utterances, read_fsdd, read_test_sets, strings
 from sewd_runtime import Recognizer, Word
 
 EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
@@ -21,13 +22,13 @@ Array = NDArray[np.float64]
 
 HEAD = """\
 A word's confidence is the geometric mean of its characters' posteriors: what the model believes, not how
-often it is right. Nothing corrects it, since that would have to be learned for each model. ECE is the
-expected calibration error over ten equal bins; area is how often a right word has more confidence
-than a wrong one. Inserted and exchanged words are wrong; a word left out has no confidence.
+often it is right. It is not calibrated, because a calibration would have to be learned for each model. ECE is
+the expected calibration error over ten equal bins; area is the probability that a right word has more
+confidence than a wrong one. Inserted and substituted words are wrong; a deleted word has no confidence.
 """
 OTHERS = """
-Other ways to make it of the posteriors, on strings of the 40 dev recordings, as ECE, area. Another one would
-have to be better in both on every set.
+Other definitions, on strings of the 40 dev recordings, as ECE, area. To replace ours, one would have to be
+better in both on every set.
 """
 
 CHOICES: Mapping[str, Callable[[Array], float]] = {
@@ -35,16 +36,16 @@ CHOICES: Mapping[str, Callable[[Array], float]] = {
     "least": lambda posteriors: float(posteriors.min()),
     "product": lambda posteriors: float(posteriors.prod()),
 }
-"""Ways to make a word's confidence of its characters' posteriors; the first is the one in use."""
+"""Definitions of a word's confidence by its characters' posteriors; the first is the one in use."""
 
 
 def measure(speech: Path) -> Mapping[str, Any]:
-    """Choose on the dev recordings, clean and in noise; tell how reliable it is on the test strings."""
+    """Compare definitions on the dev recordings, clean and in noise; measure ours on the test strings."""
     recognizer = Recognizer.load(threads=1)
-    held = final_sets(speech, None)
-    dev = strings([one for one in read_fsdd(speech / "digits_fsdd") if one.split == "dev"], seed=3, rounds=6)
+    held = read_test_sets(speech)
+    dev = strings(read_fsdd(speech, "dev"), seed=3, rounds=6)
     rng = np.random.default_rng(0)
-    noisy = {f"dev, pink noise at {snr} dB": _noisy(dev, snr, rng) for snr in (10, 0)}
+    noisy = {f"dev, pink noise at {snr} dB": in_noise(snr, dev, rng) for snr in (10, 0)}
     words = {name: _words(recognizer, utterances) for name, utterances in {"dev": dev, **noisy}.items()}
     choices = {
         name: {choice: _summary(*_judged(found, make)) for choice, make in CHOICES.items()}
@@ -52,23 +53,19 @@ def measure(speech: Path) -> Mapping[str, Any]:
     }
     tests = {
         "real strings": held["known_strings"],
-        "real strings, pink noise at 5 dB": _noisy(held["known_strings"], 5, rng),
+        "real strings, pink noise at 5 dB": in_noise(5, held["known_strings"], rng),
         "synthetic strings, held out": held["synthetic_strings"],
     }
     return {"choices": choices, "reliability": {name: _table(recognizer, one) for name, one in tests.items()}}
 
 
-def _noisy(utterances: Utterances, snr_db: float, rng: np.random.Generator) -> Utterances:
-    return [(with_noise(samples, snr_db, rng), text) for samples, text in utterances]
-
-
 def _words(recognizer: Recognizer, utterances: Sequence[tuple[Samples, str]]) -> list[tuple[Word, bool]]:
-    """Transcribe, and tell of each word whether it is right: in the true text, in its place."""
+    """Transcribe; return each word, and whether it is right."""
     found: list[tuple[Word, bool]] = []
     for samples, text in utterances:
         words = recognizer.transcribe(samples, characters=True).words
-        right = {id(word) for word, _ in matched(words, text.split())}
-        found += [(word, id(word) in right) for word in words]
+        right = {place for _, place in match(text.split(), [word.text for word in words])}
+        found += [(word, place in right) for place, word in enumerate(words)]
     return found
 
 
@@ -96,8 +93,8 @@ def _table(recognizer: Recognizer, utterances: Utterances) -> dict[str, Any]:
 
 
 def _summary(confidence: Array, right: Array) -> dict[str, float]:
-    """Sum up: expected calibration error over ten equal bins (C. Guo et al., ICML 2017, equation 3), and how
-    often a right word has more confidence than a wrong one (area under the ROC curve)."""
+    """Return the expected calibration error over ten equal bins (C. Guo et al., ICML 2017, equation 3), and
+    the probability that a right word has more confidence than a wrong one (area under the ROC curve)."""
     bins = np.minimum((confidence * 10).astype(np.int64), 9)
     gaps = [
         abs(confidence[bins == one].mean() - right[bins == one].mean()) * (bins == one).mean()
@@ -117,23 +114,28 @@ def _summary(confidence: Array, right: Array) -> dict[str, float]:
 def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tables."""
     yield HEAD
-    yield "| strings | confidence | words | their mean confidence | right |"
-    yield "|---|---|---|---|---|"
-    for name, found in figures["reliability"].items():
+    head = ("strings", "confidence", "words", "mean confidence", "right")
+    yield from table(head, _reliability_rows(figures["reliability"]))
+    yield OTHERS
+    yield from table(("strings", "words", "right", *CHOICES), _choice_rows(figures["choices"]))
+
+
+def _reliability_rows(reliability: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for name, found in reliability.items():
         for row in found["rows"]:
             yield _row(name, f"{row['from']:g} to {row['to']:g}", row)
         yield _row(name, f"all: ECE {found['calibration_error']:.3f}, area {found['area']:.2f}", found)
-    yield OTHERS
-    yield "| strings | words | right | " + " | ".join(CHOICES) + " |"
-    yield "|---|---|---|" + "---|" * len(CHOICES)
-    for name, choices in figures["choices"].items():
-        first = next(iter(choices.values()))
-        cells = [f"{one['calibration_error']:.3f}, {one['area']:.2f}" for one in choices.values()]
-        yield f"| {name} | {first['words']} | {first['right']:.1%} | {' | '.join(cells)} |"
 
 
-def _row(name: str, what: str, row: Mapping[str, Any]) -> str:
-    return f"| {name} | {what} | {row['words']} | {row['confidence']:.3f} | {row['right']:.1%} |"
+def _row(name: str, what: str, row: Mapping[str, Any]) -> Sequence[str]:
+    return name, what, str(row["words"]), f"{row['confidence']:.3f}", f"{row['right']:.1%}"
+
+
+def _choice_rows(choices: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for name, rows in choices.items():
+        first = next(iter(rows.values()))
+        cells = [f"{one['calibration_error']:.3f}, {one['area']:.2f}" for one in rows.values()]
+        yield name, str(first["words"]), f"{first['right']:.1%}", *cells
 
 
 SECTION = Section(name="confidence", title="Confidence", measure=measure, lines=lines)

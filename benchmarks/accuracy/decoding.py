@@ -1,4 +1,4 @@
-"""Greedy and beam search, language model, lexicon and hotwords: words wrong, and the time decoding takes."""
+"""Greedy and beam search, language model, lexicon and hotwords: word error rates, and speed of decoding."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import numpy as np
 
 from benchmarks.accuracy import unheard
 from benchmarks.accuracy.decoding_report import lines
 from benchmarks.accuracy.hotwords import measure_phrases, measure_words
-from benchmarks.accuracy.listening import Emissions, Heard, Listener, as_percent, count_words, join
+from benchmarks.accuracy.listening import Emissions, Heard, Listener, merge
 from benchmarks.accuracy.sections import Section
-from benchmarks.reference.digits import WORDS, read_fsdd, read_kokoro
-from benchmarks.reference.evaluate_digits import Utterances, singles, strings
+from benchmarks.errors import as_percent, count_words, wer
+from benchmarks.speech import WORDS, Utterances, read_fsdd, read_kokoro, singles, strings
 from sewd_runtime import BeamSearch, Greedy, KenlmModel
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.decode.lm.arpa import write_arpa
@@ -29,15 +28,15 @@ ORDER = 3
 
 
 def measure(speech: Path) -> Mapping[str, Any]:
-    """Return the figures; settings are chosen on utterances that are in no test set."""
+    """Measure; settings are chosen on utterances that are in no test set."""
     listener = Listener()
     test = {name: listener.hear(utterances) for name, utterances in _test_sets(speech).items()}
     dev = {
         "espeak": listener.hear(unheard.speak(unheard.DEV, seed=2, count=20)),
-        "known": listener.hear(_fsdd(speech, "dev")),
-        "kokoro": listener.hear(_kokoro(speech, "train")[:150]),
+        "known": listener.hear(strings(read_fsdd(speech, "dev"), rounds=4)),
+        "kokoro": listener.hear(singles(read_kokoro(speech, "train")[:150])),
     }
-    unlearned = join([dev["espeak"], dev["known"]])
+    unlearned = merge([dev["espeak"], dev["known"]])
     with tempfile.TemporaryDirectory() as folder:
         lm = _language_model(speech, Path(folder) / "digits.arpa")
         tuned = _tune(listener, unlearned, lm)
@@ -51,40 +50,31 @@ def measure(speech: Path) -> Mapping[str, Any]:
         }
 
 
-def _fsdd(speech: Path, split: str) -> Utterances:
-    recordings = [one for one in read_fsdd(speech / "digits_fsdd") if one.split == split]
-    return strings(recordings, rounds=4)
-
-
-def _kokoro(speech: Path, split: str) -> Utterances:
-    return singles([one for one in read_kokoro(speech / "digits_kokoro") if one.split == split])
-
-
 def _test_sets(speech: Path) -> dict[str, Utterances]:
     voices = {
         engine: {name: voice for name, voice in unheard.TEST.items() if name.startswith(engine)}
         for engine in ("flite", "espeak")
     }
     return {
-        "known": _fsdd(speech, "test"),
-        "kokoro": _kokoro(speech, "test"),
+        "known": strings(read_fsdd(speech, "test"), rounds=4),
+        "kokoro": singles(read_kokoro(speech, "test")),
         **{engine: unheard.speak(own, seed=1, count=40) for engine, own in voices.items()},
     }
 
 
 def _language_model(speech: Path, path: Path) -> KenlmModel:
-    training = [one for one in read_kokoro(speech / "digits_kokoro") if one.split == "train"]
-    write_arpa(estimate([[WORDS[digit] for digit in one.digits] for one in training], order=ORDER), path)
+    training = [[WORDS[digit] for digit in one.digits] for one in read_kokoro(speech, "train")]
+    write_arpa(estimate(training, order=ORDER), path)
     return KenlmModel(path)
 
 
 def _tune(listener: Listener, dev: Heard, lm: KenlmModel) -> dict[str, float]:
-    """Return the weights with the fewest errors on dev, of equal ones the first."""
+    """Return the weights with the fewest errors on dev; of equals the first."""
     grid = [
         {"alpha": alpha, "beta": beta, "unknown_score": unknown}
         for alpha, beta, unknown in product(ALPHAS, BETAS, UNKNOWN)
     ]
-    return min(grid, key=lambda one: jiwer.wer(dev[1], listener.read(BeamSearch(lm=lm, **one), dev[0])))
+    return min(grid, key=lambda one: wer(dev[1], listener.read(BeamSearch(lm=lm, **one), dev[0])))
 
 
 def _decoders(
@@ -104,7 +94,7 @@ def _decoders(
         name: {
             "words": count_words(truth),
             "wer": {
-                label: as_percent(jiwer.wer(truth, listener.read(decoder, emissions)))
+                label: as_percent(wer(truth, listener.read(decoder, emissions)))
                 for label, decoder in decoders.items()
             },
         }
@@ -113,7 +103,7 @@ def _decoders(
 
 
 def _speed(listener: Listener, real: Emissions, lm: KenlmModel) -> dict[str, Any]:
-    """Time decoding alone, on real emissions and on flat ones, where nothing can be pruned."""
+    """Time decoding alone, on real emissions and on flat random ones, where nothing can be pruned."""
     flat = log_softmax(np.random.default_rng(0).normal(0, 0.5, (500, real[0].shape[1])).astype(np.float32))
     return {
         kind: {

@@ -1,4 +1,4 @@
-"""What happens to speech on its way: noise, a telephone's band, a lossy format."""
+"""Speech with noise, through a telephone, through a lossy format."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ import numpy as np
 import soundfile
 from scipy import signal  # type: ignore[import-untyped,unused-ignore]
 
-from benchmarks.accuracy.times import with_noise
-from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, resample
-from benchmarks.reference.evaluate_digits import Utterances
+from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, coloured_noise, resample
+from benchmarks.speech import Utterances
 
 TELEPHONE_HZ = 8_000
 TELEPHONE_BAND_HZ = (300, 3_400)
 MP3_LEVEL = 0.85  # of libsndfile: 0 is the most bits, 1 the fewest; this is 32 kbit/s at 16 kHz
 
 
-def in_noise(snr_db: float, utterances: Utterances) -> Utterances:
-    """Add pink noise, so many dB below each utterance's power."""
-    rng = np.random.default_rng(0)
+def with_noise(samples: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
+    """Add pink noise at a signal-to-noise ratio, over the mean power of all samples."""
+    noise = np.roll(coloured_noise(1.0, seconds=30.0), int(rng.integers(1 << 30)))[: len(samples)]
+    return np.asarray(samples + noise * (samples.std() / noise.std() * 10 ** (-snr_db / 20)), np.float32)
+
+
+def in_noise(snr_db: float, utterances: Utterances, rng: np.random.Generator | None = None) -> Utterances:
+    """Add pink noise to each utterance."""
+    rng = rng or np.random.default_rng(0)
     return [(with_noise(samples, snr_db, rng), text) for samples, text in utterances]
 
 

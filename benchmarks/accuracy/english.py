@@ -1,4 +1,4 @@
-"""The English model: decoders with a language model, long recordings, streams, on speakers it never heard."""
+"""The English model on speakers outside its training set: decoders, long recordings, streams."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import numpy as np
 
-from benchmarks.accuracy.counting import count_errors
-from benchmarks.accuracy.listening import Emissions, Heard, Listener, as_percent, count_words
-from benchmarks.accuracy.sections import ROOT, Section
+from benchmarks.accuracy.listening import Heard, Listener
+from benchmarks.accuracy.sections import Section
 from benchmarks.accuracy.streaming import hear
+from benchmarks.errors import as_percent, count_words, summarise, wer
+from benchmarks.markdown import table
 from benchmarks.reference.english import is_held_out, read_books, read_transcripts, read_utterances
-from benchmarks.reference.evaluate_digits import Utterances
+from benchmarks.results import ROOT
+from benchmarks.speech import SAMPLE_RATE_HZ, Samples, Utterances, join
 from sewd_export import export
 from sewd_runtime import BeamSearch, Greedy, KenlmModel, Recognizer, Streaming
 from sewd_runtime.decode import Decoder
@@ -34,7 +35,7 @@ PAUSES_S = (0.3, 1.5)
 
 
 def read_sets(speech: Path) -> dict[str, Utterances]:
-    """Speakers 32 and 3242 of the training folder, never trained on, and test-other."""
+    """Read the held-out speakers of the training folder, and test-other."""
     held = read_utterances(speech / "librispeech_train", only=is_held_out)
     test = read_utterances(speech / "librispeech_test_other")
     return {
@@ -44,7 +45,7 @@ def read_sets(speech: Path) -> dict[str, Utterances]:
 
 
 def read_texts(speech: Path) -> Iterator[str]:
-    """Sentences for the language model: training and dev-clean transcripts, and two books."""
+    """Yield sentences for the language model: training and dev-clean transcripts, and two books."""
     for name, text in read_transcripts(speech / "librispeech_train").items():
         if not is_held_out(name):
             yield text
@@ -78,7 +79,7 @@ def measure(speech: Path) -> Mapping[str, Any]:
                     "utterances": len(truth),
                     "words": count_words(truth),
                     "decoders": {
-                        label: count_errors(truth, listener.read(decoder, emissions))
+                        label: summarise(truth, listener.read(decoder, emissions))
                         for label, decoder in decoders.items()
                     },
                 }
@@ -96,65 +97,61 @@ def _language_model(speech: Path, listener: Listener, path: Path) -> tuple[Kenlm
 
 
 def _tune(listener: Listener, held: Heard, lm: KenlmModel) -> dict[str, float]:
-    """Return the weights with the fewest errors on half of the utterances, of equal ones the first."""
-    emissions: Emissions = held[0][::2]
-    truth = held[1][::2]
+    """Return the weights with the fewest errors on every other utterance; of equals the first."""
+    emissions, truth = (part[::2] for part in held)
     grid = [{"alpha": alpha, "beta": beta} for alpha, beta in product(ALPHAS, BETAS)]
-    return min(grid, key=lambda one: jiwer.wer(truth, listener.read(BeamSearch(lm=lm, **one), emissions)))
+    return min(grid, key=lambda one: wer(truth, listener.read(BeamSearch(lm=lm, **one), emissions)))
 
 
 def _long(recognizer: Recognizer, utterances: Utterances) -> dict[str, Any]:
-    """All utterances in one recording with pauses, parted in pauses or in windows."""
-    rng, parts = np.random.default_rng(0), []
-    for samples, _ in utterances:
-        pause = rng.standard_normal(int(rng.uniform(*PAUSES_S) * 16_000)) * 1e-4
-        parts += [samples, pause.astype(np.float32)]
-    joined, truth = np.concatenate(parts), " ".join(text for _, text in utterances)
+    """Measure all utterances in one recording with pauses, split at pauses or in windows."""
+    rng = np.random.default_rng(0)
+
+    def pause() -> Samples:
+        noise = rng.standard_normal(int(rng.uniform(*PAUSES_S) * SAMPLE_RATE_HZ))
+        return (noise * 1e-4).astype(np.float32)
+
+    joined = join(utterances, pause, leading=False)
     ways = {"parted in pauses": Segmentation(), "in windows": Segmentation(pause_s=None)}
     return {
-        name: as_percent(jiwer.wer(truth, recognizer.transcribe(joined, segmentation=how).text))
+        name: as_percent(wer([joined.text], [recognizer.transcribe(joined.samples, segmentation=how).text]))
         for name, how in ways.items()
     }
 
 
 def _streams(recognizer: Recognizer, utterances: Utterances) -> dict[str, float]:
-    """Each utterance as a stream of its own, by seconds of right context."""
-    truth = [text for _, text in utterances]
-    return {
-        f"{right_s:g}": as_percent(
-            jiwer.wer(
-                truth,
-                [
-                    hear(recognizer, samples, Streaming(right_context_s=right_s)).text
-                    for samples, _ in utterances
-                ],
-            )
-        )
-        for right_s in RIGHT_CONTEXTS_S
-    }
+    """Measure each utterance as a stream of its own, by seconds of right context."""
+    rates = {}
+    for right_s in RIGHT_CONTEXTS_S:
+        streaming = Streaming(right_context_s=right_s)
+        texts = [hear(recognizer, samples, streaming).text for samples, _ in utterances]
+        rates[f"{right_s:g}"] = as_percent(wer([text for _, text in utterances], texts))
+    return rates
 
 
 def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tables."""
     tuned = figures["tuned"]
     yield (
-        f"The trigrams are of {figures['lm_words']:,} words: training and dev-clean transcripts, two books; "
-        f"alpha {tuned['alpha']:g} and beta {tuned['beta']:g} were chosen on every other validation "
-        "utterance. In brackets 95 % intervals.\n"
+        f"The trigrams were estimated on {figures['lm_words']:,} words: training and dev-clean transcripts, "
+        f"two books; alpha {tuned['alpha']:g} and beta {tuned['beta']:g} were chosen on every other "
+        "validation utterance. 95 % intervals in brackets.\n"
     )
-    yield "| set | decoder | words wrong | characters wrong |"
-    yield "|---|---|---|---|"
-    for name, found in figures["sets"].items():
-        for label, row in found["decoders"].items():
-            low, high = row["interval"]
-            yield (
-                f"| {name}: {found['utterances']} utterances, {found['words']} words | {label} | "
-                f"{row['wer']:.1f} % ({low:.1f} to {high:.1f}) | {row['cer']:.1f} % |"
-            )
-    long = ", ".join(f"{name} {wer:.1f} %" for name, wer in figures["long"].items())
-    streams = ", ".join(f"{right_s} s {wer:.1f} %" for right_s, wer in figures["streams"].items())
-    yield f"\nTest-other in one recording with pauses of 0.3 to 1.5 s, greedy: {long} of the words wrong."
-    yield f"\nTest-other as streams, by right context, greedy: {streams}."
+    rows = (
+        (
+            f"{name}: {found['utterances']} utterances, {found['words']} words",
+            label,
+            "{:.1f} % ({:.1f} to {:.1f})".format(row["wer"], *row["interval"]),
+            f"{row['cer']:.1f} %",
+        )
+        for name, found in figures["sets"].items()
+        for label, row in found["decoders"].items()
+    )
+    yield from table(("set", "decoder", "WER", "CER"), rows)
+    long = ", ".join(f"{name} {rate:.1f} %" for name, rate in figures["long"].items())
+    streams = ", ".join(f"{right_s} s {rate:.1f} %" for right_s, rate in figures["streams"].items())
+    yield f"\nTest-other in one recording with pauses of 0.3 to 1.5 s, greedy, WER: {long}."
+    yield f"\nTest-other as streams, greedy, WER by right context: {streams}."
 
 
 SECTION = Section(name="english", title="English", measure=measure, lines=lines)

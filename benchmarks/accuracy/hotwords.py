@@ -1,16 +1,16 @@
-"""Words and phrases to listen for: how many more are found, and what that costs elsewhere."""
+"""Hotwords and phrases: how many more are recognized, and what that costs elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jiwer
 import numpy as np
 
 from benchmarks.accuracy import unheard
-from benchmarks.accuracy.listening import Heard, Listener, as_percent, count_words
-from benchmarks.reference.digits import WORDS
+from benchmarks.accuracy.listening import Heard, Listener
+from benchmarks.errors import align, as_percent, count_words, wer
+from benchmarks.speech import WORDS
 from sewd_runtime import BeamSearch
 from sewd_runtime.decode import Decoder
 
@@ -25,7 +25,7 @@ def measure_words(
     unlearned: Heard,
     test: Mapping[str, Heard],
 ) -> dict[str, Any]:
-    """Take the two words missed most in what was not learned, and the bonus that helps most in all of dev."""
+    """Measure the two words missed most by voices outside the training set, with the best bonus on dev."""
     plain = listener.read(BeamSearch(), unlearned[0])
     recall = {word: _tally(unlearned[1], plain, {word})["recall"] for word in WORDS}
     words = sorted(recall, key=lambda word: recall[word])[:2]
@@ -49,7 +49,7 @@ def measure_words(
 def _choose_bonus(
     make: Callable[[float], Decoder], judge: Callable[[Decoder], Sequence[Mapping[str, float]]]
 ) -> float:
-    """Return the bonus with the most recall among those that harm the rest of no set by more than allowed.
+    """Return the bonus with the most recall among those that raise no set's other errors beyond MAX_HARM.
 
     judge: a decoder's figures on each set of dev.
     """
@@ -67,24 +67,22 @@ def _choose_bonus(
 
 
 def _tally(truth: Sequence[str], guesses: Sequence[str], hot: set[str]) -> dict[str, float]:
-    """Count how many hotwords were found, how many of those written are right, and what is wrong elsewhere.
+    """Return the recall and precision of hotwords, and the share of other words that are wrong.
 
-    Elsewhere: other words that are replaced or left out, and every word too many, hotwords too.
+    Other words that are replaced or left out are wrong elsewhere, and every word too many, hotwords too.
     """
     found = said = written = wrong = others = 0
-    output = jiwer.process_words(list(truth), list(guesses))
-    for reference, guess, chunks in zip(output.references, output.hypotheses, output.alignments, strict=True):
+    for reference, guess in ((one.split(), two.split()) for one, two in zip(truth, guesses, strict=True)):
         said += sum(word in hot for word in reference)
         others += sum(word not in hot for word in reference)
         written += sum(word in hot for word in guess)
-        for chunk in chunks:
-            spoken = reference[chunk.ref_start_idx : chunk.ref_end_idx]
-            if chunk.type == "equal":
-                found += sum(word in hot for word in spoken)
-            elif chunk.type == "insert":
-                wrong += chunk.hyp_end_idx - chunk.hyp_start_idx
+        for place, own in align(reference, guess):
+            if place is None:
+                wrong += 1
+            elif own is not None and reference[place] == guess[own]:
+                found += reference[place] in hot
             else:
-                wrong += sum(word not in hot for word in spoken)
+                wrong += reference[place] not in hot
     return {
         "said": said,
         "recall": as_percent(found / max(1, said)),
@@ -94,7 +92,7 @@ def _tally(truth: Sequence[str], guesses: Sequence[str], hot: set[str]) -> dict[
 
 
 def measure_phrases(listener: Listener) -> dict[str, Any]:
-    """Numbers that are known beforehand: every second utterance is one of ten, the others are any digits."""
+    """Measure numbers that are known beforehand: every second utterance is one of ten."""
     rng = np.random.default_rng(3)
     numbers = [rng.integers(len(WORDS), size=5).tolist() for _ in range(PHRASES)]
     known = {" ".join(WORDS[digit] for digit in number) for number in numbers}
@@ -112,7 +110,7 @@ def measure_phrases(listener: Listener) -> dict[str, Any]:
             "said": said,
             "recall": as_percent(sum(one == two for one, two in pairs if one in known) / said),
             "false": sum(two in known for _, two in others),
-            "wer_elsewhere": as_percent(jiwer.wer([one for one, _ in others], [two for _, two in others])),
+            "wer_elsewhere": as_percent(wer(*zip(*others, strict=True))),
             "words_elsewhere": count_words([one for one, _ in others]),
         }
 

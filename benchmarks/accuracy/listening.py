@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reference.evaluate_digits import Utterances
+from benchmarks.speech import Utterances
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.recognizer import Recognizer
 
@@ -62,16 +62,6 @@ def _padded(emissions: Emissions) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     return batch, lengths
 
 
-def join(sets: Sequence[Heard]) -> Heard:
+def merge(sets: Sequence[Heard]) -> Heard:
     """Return all of several sets as one."""
     return [one for emissions, _ in sets for one in emissions], [one for _, texts in sets for one in texts]
-
-
-def count_words(texts: Sequence[str]) -> int:
-    """Count the words of all texts."""
-    return sum(len(text.split()) for text in texts)
-
-
-def as_percent(share: float) -> float:
-    """Return a share in percent, rounded to 0.01."""
-    return round(100 * share, 2)

@@ -1,25 +1,31 @@
-"""Long recordings: errors against the utterances one by one, what silence costs, which words it swallows."""
+"""Long recordings: errors against the utterances one by one, CPU time, and words lost to segmentation."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import numpy as np
 
 import sewd_runtime as sewd
+from benchmarks import errors
 from benchmarks.accuracy.sections import Section
-from benchmarks.accuracy.times import strings
-from benchmarks.reference.digits import read_fsdd
-from benchmarks.reference.evaluate_digits import final_sets
-from sewd_runtime._types import Samples
+from benchmarks.markdown import table
+from benchmarks.speech import (
+    SAMPLE_RATE_HZ,
+    Joined,
+    Samples,
+    Utterances,
+    join,
+    join_strings,
+    read_fsdd,
+    read_test_sets,
+)
 from sewd_runtime.long.segmentation import Segmentation, find_regions
 
-RATE_HZ = 16_000
 SEED = 0
 HOUR_S = 3_600
 RMS = 0.1
@@ -29,28 +35,17 @@ VAD = Segmentation(whole_s=0)
 CHUNKS = ((10, 2), (20, 2), (30, 2), (60, 2))
 QUIETER_DB = (0, 10, 20, 30)
 NOISE_DB = (-80, -60, -50)
-KEPT_PAUSES_S = (0.3, 1.5)
-
-Utterances = Sequence[tuple[Samples, str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """Utterances in one recording. spans: from which sample to which each is."""
-
-    samples: Samples
-    text: str
-    spans: Sequence[tuple[int, int]]
+KEPT_PAUSES_S, KEPT_ROUNDS = (0.3, 1.5), 4
 
 
 def read_utterances(speech: Path) -> Utterances:
     """Return the test strings of known speakers and the synthetic ones, each at a level of -20 dB."""
-    sets = final_sets(speech, None)
+    sets = read_test_sets(speech)
     utterances = [*sets["known_strings"], *sets["synthetic_strings"]]
     return [(samples * np.float32(RMS / samples.std()), text) for samples, text in utterances]
 
 
-def join(
+def join_all(
     utterances: Utterances,
     *,
     pause_s: tuple[float, float],
@@ -58,42 +53,49 @@ def join(
     quieter_db: float = 0.0,
     seconds: float = 0.0,
 ) -> Joined:
-    """Join all in a random order, with pauses drawn from a range, in white noise.
+    """Join all in random order, with pauses of random length, in white noise.
 
-    quieter_db: each is so much quieter at most, drawn as well. seconds: as many rounds as give so much.
+    quieter_db: each is attenuated by up to this much. seconds: repeat all until the recording is this long.
     """
     rng = np.random.default_rng(SEED)
-    parts: list[Samples] = []
-    texts: list[str] = []
-    spans: list[tuple[int, int]] = []
-    length = 0
-    while not parts or length < seconds * RATE_HZ:
+    rounds: list[Joined] = []
+
+    def pause() -> Samples:
+        return np.zeros(round(rng.uniform(*pause_s) * SAMPLE_RATE_HZ), np.float32)
+
+    def speak() -> Iterator[tuple[Samples, str]]:
         for index in rng.permutation(len(utterances)):
             samples, text = utterances[index]
-            gain = np.float32(10 ** (-rng.uniform(0, quieter_db) / 20))
-            parts += [gain * samples, np.zeros(round(rng.uniform(*pause_s) * RATE_HZ), np.float32)]
-            texts.append(text)
-            spans.append((length, length + len(samples)))
-            length += len(parts[-2]) + len(parts[-1])
-    noise = rng.standard_normal(length, dtype=np.float32)
-    loud = np.float32(10 ** (noise_db / 20))
-    return Joined(samples=np.concatenate(parts) + loud * noise, text=" ".join(texts), spans=spans)
+            yield np.float32(10 ** (-rng.uniform(0, quieter_db) / 20)) * samples, text
+
+    while sum(len(one.samples) for one in rounds) < max(1, seconds * SAMPLE_RATE_HZ):
+        rounds.append(join(speak(), pause, leading=False))
+    whole = join(((one.samples, one.text) for one in rounds), lambda: np.zeros(0, np.float32))
+    noise = rng.standard_normal(len(whole.samples), dtype=np.float32)
+    return replace(
+        whole,
+        samples=whole.samples + np.float32(10 ** (noise_db / 20)) * noise,
+        spans=tuple(
+            (start + first, start + last)
+            for (start, _), one in zip(whole.spans, rounds, strict=True)
+            for first, last in one.spans
+        ),
+    )
 
 
 def count_errors(truth: str, text: str) -> dict[str, Any]:
-    """Count the wrong words, and of these the ones that are missing."""
-    found = jiwer.process_words(truth, text)
-    wrong = found.substitutions + found.deletions + found.insertions
-    words = found.hits + found.substitutions + found.deletions
-    return {"words": words, "wrong": wrong, "missing": found.deletions, "wer": round(wrong / words, 5)}
+    """Count the words, those wrong, and of these the missing ones."""
+    found = errors.count([truth], [text])
+    words, wrong, missing = (int(one.sum()) for one in (found.words, found.wrong, found.missing))
+    return {"words": words, "wrong": wrong, "missing": missing, "wer": round(found.wer, 5)}
 
 
 def run(recognizer: sewd.Recognizer, joined: Joined, how: Segmentation) -> dict[str, Any]:
-    """Transcribe; return the errors, the processor time and that for an hour of it."""
+    """Transcribe; return the errors, the length, and the CPU time per hour of audio."""
     start_s = time.process_time()
     text = recognizer.transcribe(joined.samples, segmentation=how).text
     cpu_s = time.process_time() - start_s
-    audio_s = len(joined.samples) / RATE_HZ
+    audio_s = len(joined.samples) / SAMPLE_RATE_HZ
     return {
         **count_errors(joined.text, text),
         "audio_s": round(audio_s, 1),
@@ -106,12 +108,12 @@ def measure(speech: Path) -> Mapping[str, Any]:
     recognizer = sewd.Recognizer.load(threads=1)
     utterances = read_utterances(speech)
     alone = [recognizer.transcribe(samples).text for samples, _ in utterances]
-    talk = join(utterances, pause_s=(0.0, 0.05))
-    sparse = join(utterances, pause_s=(2.0, 10.0))
+    talk = join_all(utterances, pause_s=(0.0, 0.05))
+    sparse = join_all(utterances, pause_s=(2.0, 10.0))
     return {
         "utterances": len(utterances),
         "one_by_one": count_errors(" ".join(text for _, text in utterances), " ".join(alone)),
-        "hour": run(recognizer, join(utterances, pause_s=(0.2, 3.0), seconds=HOUR_S), PAUSES),
+        "hour": run(recognizer, join_all(utterances, pause_s=(0.2, 3.0), seconds=HOUR_S), PAUSES),
         "no_pause": [
             {
                 "chunk_s": chunk_s,
@@ -131,17 +133,20 @@ def measure(speech: Path) -> Mapping[str, Any]:
 
 
 def vad(recognizer: sewd.Recognizer, utterances: Utterances, alone: Sequence[str]) -> dict[str, Any]:
-    """Compare short recordings run whole with the same ones reduced to speech, with and without silence."""
+    """Compare short recordings run whole and without their silence, with and without more silence around."""
     rng = np.random.default_rng(SEED)
     truth = " ".join(text for _, text in utterances)
     found: dict[str, Any] = {}
     for silence_s in (0.0, 2.0):
-        noise = [1e-4 * rng.standard_normal(round(silence_s * RATE_HZ), dtype=np.float32) for _ in utterances]
+        noise = [
+            1e-4 * rng.standard_normal(round(silence_s * SAMPLE_RATE_HZ), dtype=np.float32)
+            for _ in utterances
+        ]
         padded = [
             np.concatenate([quiet, samples, quiet])
             for quiet, (samples, _) in zip(noise, utterances, strict=True)
         ]
-        seconds = sum(len(samples) for samples in padded) / RATE_HZ
+        seconds = sum(len(samples) for samples in padded) / SAMPLE_RATE_HZ
         for name, how in (("whole", PAUSES), ("vad", VAD)):
             start_s = time.process_time()
             texts = [recognizer.transcribe(samples, segmentation=how).text for samples in padded]
@@ -154,31 +159,29 @@ def vad(recognizer: sewd.Recognizer, utterances: Utterances, alone: Sequence[str
 
 
 def kept(speech: Path) -> dict[str, int]:
-    """Count the words, and those of whose sound ``VAD`` leaves anything out: real digits, joined."""
-    recordings = [one for one in read_fsdd(speech / "digits_fsdd") if one.split == "test"]
+    """Count the words of joined real digits, and those that ``VAD`` cuts any sound off."""
     rng, counts = np.random.default_rng(SEED), {"words": 0, "cut": 0}
-    for spoken in strings(recordings, KEPT_PAUSES_S):
-        quiet = np.zeros(2 * RATE_HZ, np.float32)
+    for spoken in join_strings(read_fsdd(speech, "test"), KEPT_PAUSES_S, rounds=KEPT_ROUNDS):
+        quiet = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
         samples = np.concatenate([quiet, spoken.samples, quiet])
         samples += 1e-4 * rng.standard_normal(len(samples), dtype=np.float32)
         is_kept = np.zeros(len(samples), dtype=bool)
         place = 0
-        for part in find_regions([samples], VAD, sample_rate_hz=RATE_HZ):
+        for part in find_regions([samples], VAD, sample_rate_hz=SAMPLE_RATE_HZ):
             place = max(place, part.begin)
             is_kept[place : place + len(part.samples)] = True
             place += len(part.samples)
-        for begin_s, end_s in spoken.sounds:
-            begin, end = (len(quiet) + round(edge_s * RATE_HZ) for edge_s in (begin_s, end_s))
+        for begin, end in spoken.sounds:
             counts["words"] += 1
-            counts["cut"] += not is_kept[begin:end].all()
+            counts["cut"] += not is_kept[len(quiet) + begin : len(quiet) + end].all()
     return counts
 
 
 def levels(recognizer: sewd.Recognizer, utterances: Utterances) -> Iterator[dict[str, Any]]:
-    """Yield the errors where some speak much quieter than others, in pauses and with each one alone."""
+    """Yield the errors where some speak much quieter than others, in one recording and each alone."""
     for noise_db in NOISE_DB:
         for quieter_db in QUIETER_DB:
-            joined = join(utterances, pause_s=(0.6, 3.0), noise_db=noise_db, quieter_db=quieter_db)
+            joined = join_all(utterances, pause_s=(0.6, 3.0), noise_db=noise_db, quieter_db=quieter_db)
             cut = [recognizer.transcribe(joined.samples[begin:end]).text for begin, end in joined.spans]
             yield {
                 "noise_db": noise_db,
@@ -198,9 +201,9 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"An hour of them in random orders with pauses of 0.2 to 3 s, noise at -80 dB: {hour['wer']:.2%} of "
-        f"{hour['words']} words wrong, {100 * (hour['wer'] - alone['wer']):+.2f} points against one by one; "
-        f"{hour['cpu_s_per_hour']:.1f} s of processor time for an hour."
+        f"An hour of them in random order with pauses of 0.2 to 3 s and noise at -80 dB: {hour['wer']:.2%} "
+        f"of {hour['words']} words wrong, {100 * (hour['wer'] - alone['wer']):+.2f} points against one by "
+        f"one; {hour['cpu_s_per_hour']:.1f} s of CPU time."
     )
     yield from _lines_of_windows(figures)
     yield from _lines_of_silence(figures)
@@ -208,44 +211,37 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
 
 def _lines_of_windows(figures: Mapping[str, Any]) -> Iterator[str]:
     yield "\nSpeech without a pause (gaps below 50 ms), in windows:\n"
-    yield "| `chunk_s` | `context_s` | wrong | missing | processor time for an hour |"
-    yield "|---|---|---|---|---|"
-    for row in figures["no_pause"]:
-        yield (
-            f"| {row['chunk_s']} | {row['context_s']} | {row['wrong']} | {row['missing']} | "
-            f"{row['cpu_s_per_hour']:.1f} s |"
-        )
+    rows = ([str(row["chunk_s"]), str(row["context_s"]), *_counts(row)] for row in figures["no_pause"])
+    yield from table(("`chunk_s`", "`context_s`", *_COUNTS), rows)
     pauses, windows = figures["sparse"]["pauses"], figures["sparse"]["windows"]
     yield (
-        f"\nPauses of 2 to 10 s: {pauses['wrong']} wrong parted in pauses, {windows['wrong']} in windows "
-        f"(`--no-pauses`); {pauses['cpu_s_per_hour']:.1f} s and {windows['cpu_s_per_hour']:.1f} s an hour."
+        f"\nPauses of 2 to 10 s: {pauses['wrong']} wrong split at pauses, {windows['wrong']} in windows "
+        f"(`--no-pauses`); {pauses['cpu_s_per_hour']:.1f} s and {windows['cpu_s_per_hour']:.1f} s per hour."
     )
 
 
 def _lines_of_silence(figures: Mapping[str, Any]) -> Iterator[str]:
-    yield "\nEach string by itself, whole or reduced to speech (`--vad`), silence added on either side:\n"
-    yield "| | wrong | missing | processor time for an hour |"
-    yield "|---|---|---|---|"
-    for name, row in figures["vad"].items():
-        yield f"| {name} | {row['wrong']} | {row['missing']} | {row['cpu_s_per_hour']:.1f} s |"
+    yield "\nEach string by itself, whole or without its silence (`--vad`), silence added on either side:\n"
+    yield from table(("", *_COUNTS), ([name, *_counts(row)] for name, row in figures["vad"].items()))
     yield (
         f"\nOf {figures['kept']['words']} real words with known times, with pauses of 0.3 to 1.5 s between "
-        f"them and 2 s of silence on either side, `--vad` cuts {figures['kept']['cut']}. Texts differ all "
-        "the same: the model normalises over what it hears."
+        f"them and 2 s of silence on either side, `--vad` cuts {figures['kept']['cut']}. The texts still "
+        "differ, because silence shifts the model's normalisation."
     )
     yield "\nStrings at different levels in one recording: words wrong, of these missing, wrong one by one:\n"
-    yield (
-        "| noise | "
-        + " | ".join(f"0 to {-quieter} dB" if quieter else "one level" for quieter in QUIETER_DB)
-        + " |"
-    )
-    yield "|---|" + "---|" * len(QUIETER_DB)
-    for noise_db in NOISE_DB:
-        row = [each for each in figures["levels"] if each["noise_db"] == noise_db]
-        cells = " | ".join(
-            f"{each['wrong']}, {each['missing']}, {each['one_by_one']['wrong']}" for each in row
-        )
-        yield f"| {noise_db} dB | {cells} |"
+    head = ("noise", *(f"0 to {-quieter} dB" if quieter else "one level" for quieter in QUIETER_DB))
+    levels = {noise_db: [f"{noise_db} dB"] for noise_db in NOISE_DB}
+    for row in figures["levels"]:
+        cell = f"{row['wrong']}, {row['missing']}, {row['one_by_one']['wrong']}"
+        levels[row["noise_db"]].append(cell)
+    yield from table(head, levels.values())
+
+
+_COUNTS = ("wrong", "missing", "CPU time per hour")
+
+
+def _counts(row: Mapping[str, Any]) -> list[str]:
+    return [str(row["wrong"]), str(row["missing"]), f"{row['cpu_s_per_hour']:.1f} s"]
 
 
 SECTION = Section(name="long_audio", title="Long recordings", measure=measure, lines=lines)

@@ -1,4 +1,4 @@
-"""Errors of every precision, clean and distorted: what is lost against float32, and how sure that is."""
+"""Errors of every precision, clean and distorted, and their differences from float32 with intervals."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import numpy as np
 
-from benchmarks.accuracy.counting import count_errors, count_wrong, interval
 from benchmarks.accuracy.distortions import DISTORTIONS
 from benchmarks.accuracy.english import CHECKPOINT, read_sets
-from benchmarks.accuracy.listening import as_percent
 from benchmarks.accuracy.precisions_report import lines
 from benchmarks.accuracy.sections import Section
-from benchmarks.reference.evaluate_digits import Utterances, final_sets
+from benchmarks.errors import as_percent, count, count_words, interval, summarise, wer
+from benchmarks.speech import SAMPLE_RATE_HZ, Utterances, read_test_sets
 from sewd_export import export
 from sewd_runtime import Recognizer
 
@@ -31,9 +29,9 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
     "OpenVINO int8-dynamic": {"provider": "openvino", "precision": "int8-dynamic"},
     "OpenVINO int8-static+bf16": {"provider": "openvino", "precision": "int8-static+bf16"},
 }
-"""What `load` is told; the first is what the others are compared with."""
+"""Arguments of `load`; the others are compared with the first."""
 DISTORTED = ("fp32", "int8", "OpenVINO int8-dynamic")
-"""The variants that hear more than clean speech."""
+"""The variants that are also measured on distorted speech."""
 BATCH = 16
 WORST = 5
 
@@ -47,7 +45,7 @@ class Model:
 
 
 def _digits(speech: Path) -> Mapping[str, Utterances]:
-    found = final_sets(speech, None)
+    found = read_test_sets(speech)
     return {
         "real strings": found["known_strings"],
         "synthetic strings, held out": found["synthetic_strings"],
@@ -73,8 +71,8 @@ def _measure_model(model: Model, speech: Path) -> dict[str, Any]:
         return {
             name: {
                 "utterances": len(utterances),
-                "words": sum(len(text.split()) for _, text in utterances),
-                "minutes": round(sum(len(samples) for samples, _ in utterances) / 16_000 / 60, 1),
+                "words": count_words([text for _, text in utterances]),
+                "minutes": round(sum(len(samples) for samples, _ in utterances) / SAMPLE_RATE_HZ / 60, 1),
                 **_compare(recognizers, utterances),
                 "distorted": {
                     condition: {
@@ -96,7 +94,7 @@ def _transcribe(recognizer: Recognizer, utterances: Utterances) -> list[str]:
 
 
 def _wer(recognizer: Recognizer, utterances: Utterances) -> float:
-    return as_percent(jiwer.wer([text for _, text in utterances], _transcribe(recognizer, utterances)))
+    return as_percent(wer([text for _, text in utterances], _transcribe(recognizer, utterances)))
 
 
 def _compare(recognizers: Mapping[str, Recognizer], utterances: Utterances) -> dict[str, Any]:
@@ -122,7 +120,7 @@ def _read_in_turns(
             recognizer.transcribe(samples)  # a shape's first run is slower
             begun = time.perf_counter()
             heard[name].append(recognizer.transcribe(samples).text)
-            speeds[name].append(len(samples) / 16_000 / (time.perf_counter() - begun))
+            speeds[name].append(len(samples) / SAMPLE_RATE_HZ / (time.perf_counter() - begun))
     return heard, {name: round(float(np.median(found)), 1) for name, found in speeds.items()}
 
 
@@ -139,23 +137,22 @@ def _differences(recognizer: Recognizer, utterances: Utterances, texts: Sequence
 
 def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -> dict[str, Any]:
     """Word and character error rate of one variant with 95 % intervals, and its difference to another's."""
-    wrong, words = count_wrong(truth, texts)
-    others, _ = count_wrong(truth, reference)
-    changed, _ = count_wrong(reference, texts)
+    errors = count(truth, texts)
+    more = errors.wrong - count(truth, reference).wrong
     return {
-        **count_errors(truth, texts),
-        "difference": as_percent((wrong - others).sum() / words.sum()),
-        "difference_interval": interval(wrong - others, words),
-        "words_changed": as_percent(changed.sum() / max(1, sum(len(text.split()) for text in reference))),
+        **summarise(truth, texts),
+        "difference": as_percent(more.sum() / errors.words.sum()),
+        "difference_interval": interval(more, errors.words),
+        "words_changed": as_percent(count(reference, texts).wrong.sum() / max(1, count_words(reference))),
         "texts_equal": as_percent(float(np.mean([a == b for a, b in zip(texts, reference, strict=True)]))),
     }
 
 
 def _worst(truth: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
     """The utterances with the largest share of wrong words."""
-    wrong, words = count_wrong(truth, texts)
-    order = np.argsort(-wrong / np.maximum(words, 1), kind="stable")[:WORST]
-    return [{"said": truth[place], "heard": texts[place]} for place in order if wrong[place]]
+    errors = count(truth, texts)
+    order = np.argsort(-errors.wrong / np.maximum(errors.words, 1), kind="stable")[:WORST]
+    return [{"said": truth[place], "heard": texts[place]} for place in order if errors.wrong[place]]
 
 
 SECTION = Section(name="precisions", title="Precisions", measure=measure, lines=lines)

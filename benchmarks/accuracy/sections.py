@@ -1,4 +1,4 @@
-"""What a section of docs/accuracy.md is: measured once, kept as JSON, written as Markdown."""
+"""A section of docs/accuracy.md: measured once, kept as JSON, written as Markdown."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """One section.
 
-    name: what `python -m benchmarks.accuracy` is asked for, and its JSON is called. title: its heading.
-    measure: the folder of speech → plain figures. lines: these figures → the lines below the heading.
+    name: of the section on the command line, and in the name of its JSON. title: its heading.
+    measure: folder of the shared recordings → figures as JSON. lines: these figures → lines of Markdown.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Streams against recordings that run whole: errors, lag, processor time, on strings joined with pauses."""
+"""Streams against offline recognition: errors, lag and CPU time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.accuracy.sections import Section
-from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, resample
-from benchmarks.reference.digits import SPEAKERS, WORDS, Recording, active_span, read_fsdd
+from benchmarks.errors import as_percent, match, wer
+from benchmarks.markdown import table
+from benchmarks.speech import (
+    GAP_S,
+    SAMPLE_RATE_HZ,
+    SPEAKERS,
+    Recording,
+    Samples,
+    join,
+    read_fsdd,
+    shuffle,
+    silence,
+    singles,
+)
 from sewd_runtime import Partial, Recognizer, Streaming, Word, feed_streams, finish_streams
 from sewd_runtime.long.segmentation import Segmentation
 
 RIGHT_CONTEXTS_S = (0.5, 1.0, 2.0)
 ROUNDS = 2
-GAP_S, PAUSE_S = (0.05, 0.25), (0.2, 3.0)
+PAUSE_S = (0.2, 3.0)
 NOISE = 1e-4  # of full scale: -80 dB
 BLOCK_S = 0.04
 POOLED = 32
@@ -31,7 +43,7 @@ SAME_WORD_S = 0.3
 class Talk:
     """Strings of digits of one speaker with pauses between them.
 
-    strings: the samples of each and what is said in it. ends_s: when each word ends, by its energy.
+    strings: samples and text of each. ends_s: when each word ends, by its energy.
     """
 
     samples: Samples
@@ -49,45 +61,29 @@ class Talk:
         return len(self.samples) / SAMPLE_RATE_HZ
 
 
-def _quiet(rng: np.random.Generator, bounds_s: tuple[float, float]) -> Samples:
-    return np.zeros(int(rng.uniform(*bounds_s) * SAMPLE_RATE_HZ), np.float32)
-
-
 def make_talk(recordings: Sequence[Recording], rng: np.random.Generator) -> Talk:
     """Shuffle one speaker's recordings and join them three to six at a time, with pauses between strings."""
-    order = [recordings[place] for place in rng.permutation(len(recordings))]
-    parts, strings, ends = [_quiet(rng, PAUSE_S)], [], []
-    length = len(parts[0])
-    while len(order) >= 3:
-        count = int(rng.integers(3, 7))
-        pieces, begin = [], length
-        for recording in order[:count]:
-            piece = resample(recording.samples, recording.sample_rate_hz, SAMPLE_RATE_HZ)
-            gap = _quiet(rng, GAP_S)
-            ends.append((length + len(gap) + active_span(piece)[1]) / SAMPLE_RATE_HZ)
-            pieces += [gap, piece]
-            length += len(gap) + len(piece)
-        pieces.append(_quiet(rng, GAP_S))
-        parts += [*pieces, _quiet(rng, PAUSE_S)]
-        strings.append((begin, begin + sum(map(len, pieces)), order[:count]))
-        length += len(parts[-2]) + len(parts[-1])
-        order = order[count:]
-    samples = np.concatenate(parts)
-    samples += (NOISE * rng.standard_normal(len(samples))).astype(np.float32)
+    groups, joined = shuffle(recordings, rng), []
+
+    def speak() -> Iterator[tuple[Samples, str]]:
+        for group in groups:
+            joined.append(join(singles(group), silence(rng, GAP_S)))
+            yield joined[-1].samples, joined[-1].text
+
+    talk = join(speak(), silence(rng, PAUSE_S))
+    samples = talk.samples + (NOISE * rng.standard_normal(len(talk.samples))).astype(np.float32)
+    strings = [(first, last, one) for (first, last), one in zip(talk.spans, joined, strict=True)]
     return Talk(
         samples=samples,
-        strings=tuple(
-            (samples[first:last], " ".join(WORDS[digit] for one in said for digit in one.digits))
-            for first, last, said in strings
-        ),
-        ends_s=tuple(ends),
+        strings=tuple((samples[first:last], one.text) for first, last, one in strings),
+        ends_s=tuple((first + end) / SAMPLE_RATE_HZ for first, _, one in strings for _, end in one.sounds),
     )
 
 
 def make_talks(speech: Path, *, split: str, rounds: int = ROUNDS) -> list[Talk]:
     """Make talks of every speaker's recordings of a split."""
     rng = np.random.default_rng(0)
-    recordings = [one for one in read_fsdd(speech / "digits_fsdd") if one.split == split]
+    recordings = read_fsdd(speech, split)
     return [
         make_talk([one for one in recordings if one.speaker == speaker], rng)
         for speaker in SPEAKERS
@@ -97,7 +93,7 @@ def make_talks(speech: Path, *, split: str, rounds: int = ROUNDS) -> list[Talk]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What a stream said: its words, when each was committed, and every ``Partial`` with its time."""
+    """The output of a stream: its words, when each was committed, and every ``Partial`` with its time."""
 
     words: list[Word]
     committed_s: list[float]
@@ -127,16 +123,10 @@ def hear(recognizer: Recognizer, samples: Samples, streaming: Streaming) -> Hear
 
 
 def lags(talk: Talk, heard: Heard) -> Iterator[tuple[float, float]]:
-    """Yield, of each word that is right, when it was committed and when first shown, after its true end."""
-    [chunks] = jiwer.process_words(talk.text, heard.text).alignments
-    for chunk in chunks:
-        if chunk.type != "equal":
-            continue
-        for offset in range(chunk.ref_end_idx - chunk.ref_start_idx):
-            end_s = talk.ends_s[chunk.ref_start_idx + offset]
-            place = chunk.hyp_start_idx + offset
-            word = heard.words[place]
-            yield heard.committed_s[place] - end_s, _first_shown_s(word, heard) - end_s
+    """Yield when each word that is right was committed and first shown, in seconds after its true end."""
+    for said, place in match(talk.text.split(), heard.text.split()):
+        word, end_s = heard.words[place], talk.ends_s[said]
+        yield heard.committed_s[place] - end_s, _first_shown_s(word, heard) - end_s
 
 
 def _first_shown_s(word: Word, heard: Heard) -> float:
@@ -146,11 +136,6 @@ def _first_shown_s(word: Word, heard: Heard) -> float:
         for seen in (*partial.committed, *partial.pending)
         if seen.text == word.text and abs(seen.start_s - word.start_s) < SAME_WORD_S
     )
-
-
-def wer(texts: Sequence[str], guesses: Sequence[str]) -> float:
-    """Return the word error rate in percent."""
-    return round(100 * float(jiwer.wer(list(texts), list(guesses))), 2)
 
 
 def run_streams(recognizer: Recognizer, talks: Sequence[Talk], streaming: Streaming) -> dict[str, Any]:
@@ -164,34 +149,35 @@ def run_streams(recognizer: Recognizer, talks: Sequence[Talk], streaming: Stream
     strings = [string for talk in talks for string in talk.strings]
     alone = [hear(recognizer, samples, streaming).text for samples, _ in strings]
     return {
-        "wer": wer([talk.text for talk in talks], [one.text for one in heard]),
-        "wer_strings": wer([text for _, text in strings], alone),
+        "wer": as_percent(wer([talk.text for talk in talks], [one.text for one in heard])),
+        "wer_strings": as_percent(wer([text for _, text in strings], alone)),
         "cpu_share": round(spent / sum(talk.duration_s for talk in talks), 4),
-        "lag_s": [round(float(committed.mean()), 2), round(float(np.percentile(committed, 95)), 2)],
-        "shown_s": [round(float(shown.mean()), 2), round(float(np.percentile(shown, 95)), 2)],
+        "lag_s": _summarise(committed),
+        "shown_s": _summarise(shown),
     }
+
+
+def _summarise(lags_s: NDArray[np.float64]) -> list[float]:
+    """Return the mean and the 95th percentile."""
+    return [round(float(lags_s.mean()), 2), round(float(np.percentile(lags_s, 95)), 2)]
 
 
 def run_offline(recognizer: Recognizer, talks: Sequence[Talk]) -> dict[str, Any]:
-    """Measure the same recordings where their end is known: talks in regions and whole, and strings."""
+    """Measure the same recordings offline: talks split at pauses and whole, and strings."""
     strings = [string for talk in talks for string in talk.strings]
-    parted, whole = (
-        [
-            recognizer.transcribe(talk.samples, segmentation=Segmentation(whole_s=whole_s)).text
-            for talk in talks
-        ]
-        for whole_s in (0.0, 600.0)
-    )
+    truth = [talk.text for talk in talks]
+    rates = []
+    for whole_s in (0.0, 600.0):
+        how = Segmentation(whole_s=whole_s)
+        texts = [recognizer.transcribe(talk.samples, segmentation=how).text for talk in talks]
+        rates.append(as_percent(wer(truth, texts)))
     alone = recognizer.transcribe_batch([samples for samples, _ in strings])
-    return {
-        "wer": wer([talk.text for talk in talks], parted),
-        "wer_whole": wer([talk.text for talk in talks], whole),
-        "wer_strings": wer([text for _, text in strings], [one.text for one in alone]),
-    }
+    strings_wer = wer([text for _, text in strings], [one.text for one in alone])
+    return {"wer": rates[0], "wer_whole": rates[1], "wer_strings": as_percent(strings_wer)}
 
 
 def run_pool(recognizer: Recognizer, talks: Sequence[Talk], streaming: Streaming) -> float:
-    """Return the processor time over audio of each of many streams that share the model."""
+    """Return the CPU time over audio of each of many streams that share the model."""
     random = np.random.default_rng(1)
     size, length = round(BLOCK_S * SAMPLE_RATE_HZ), POOLED_S * SAMPLE_RATE_HZ
     parts = []
@@ -232,42 +218,41 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     """Yield the section."""
     defaults = figures["defaults"]
     yield (
-        f"{figures['words']} words of the test recordings, joined to strings of 3 to 6 with gaps of 50 to "
-        f"250 ms, and these with pauses of {PAUSE_S[0]} to {PAUSE_S[1]:g} s and noise at -80 dB: "
-        f"{figures['minutes']} minutes. The word error rate is that of whole talks, and of the strings, each "
-        f"a stream of its own; offline talks run as a long recording does, in regions between pauses, and "
-        f"strings whole. Chunks of "
+        f"{figures['words']} words of the test recordings: strings of 3 to 6 words with gaps of 50 to 250 "
+        f"ms, and talks that join these with pauses of {PAUSE_S[0]} to {PAUSE_S[1]:g} s and noise at -80 dB, "
+        f"{figures['minutes']} minutes. WER is for whole talks, and for the strings, each a stream of its "
+        f"own. Offline, talks are split at pauses like long recordings, and strings run whole. Chunks of "
         f"{defaults['chunk_s']:g} s, {defaults['left_context_s']:g} s of left context.\n"
     )
     yield (
-        "Lag: from where a word's energy ends to when it is committed, and to when it is first shown, "
-        "pending (below zero: before it ends), of the words that are right, in seconds of audio, average and "
-        "95th percentile; computing comes on top. CPU: processor time of one stream over its audio, one "
-        "thread.\n"
+        "Lag: from the end of a word's energy until it is committed, and until it is first shown as pending "
+        "(below zero: before the word ends), for words that are right, in seconds of audio, mean and 95th "
+        "percentile. Computing time comes on top. CPU: CPU time of one stream over its audio, one thread.\n"
     )
-    yield "| precision | right context | WER, % | of strings, % | committed, s | shown, s | CPU, % |"
-    yield "|---|---|---|---|---|---|---|"
-    for row in figures["rows"]:
-        if row["right_context_s"] is None:
-            yield f"| {row['precision']} | offline | {row['wer']:.1f} | {row['wer_strings']:.1f} | | | |"
-            continue
-        cells = (
-            row["precision"],
-            f"{row['right_context_s']:g} s",
-            f"{row['wer']:.1f}",
-            f"{row['wer_strings']:.1f}",
-            *(f"{row[name][0]:.2f}, {row[name][1]:.2f}" for name in ("lag_s", "shown_s")),
-            f"{100 * row['cpu_share']:.1f}",
-        )
-        yield f"| {' | '.join(cells)} |"
+    head = ("precision", "right context", "WER, %", "WER of strings, %", "committed, s", "shown, s", "CPU, %")
+    yield from table(head, map(_cells, figures["rows"]))
     pooled = " and ".join(
         f"{100 * share:.1f} % in {precision}" for precision, share in figures["pooled_cpu_share"].items()
     )
     whole = " and ".join(
         f"{row['wer_whole']:.0f} % in {row['precision']}" for row in figures["rows"] if "wer_whole" in row
     )
-    yield f"\nRun whole, pauses and all, the talks have {whole}: the model normalises over silence too.\n"
-    yield f"{POOLED} streams fed together, as the defaults say: each takes {pooled} of a core."
+    yield f"\nRun whole, the talks have a WER of {whole}: silence shifts the model's normalisation.\n"
+    yield f"{POOLED} streams fed together with the defaults: each takes {pooled} of a core."
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    rates = [f"{row['wer']:.1f}", f"{row['wer_strings']:.1f}"]
+    if row["right_context_s"] is None:
+        return [row["precision"], "offline", *rates, "", "", ""]
+    lags_s = [f"{row[name][0]:.2f}, {row[name][1]:.2f}" for name in ("lag_s", "shown_s")]
+    return [
+        row["precision"],
+        f"{row['right_context_s']:g} s",
+        *rates,
+        *lags_s,
+        f"{100 * row['cpu_share']:.1f}",
+    ]
 
 
 SECTION = Section(name="streaming", title="Streams", measure=measure, lines=lines)

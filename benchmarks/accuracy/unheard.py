@@ -1,4 +1,4 @@
-"""Digit strings by synthetic voices that no model here was trained on, spoken digit by digit."""
+"""Digit strings by synthetic voices outside the training set, spoken digit by digit."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, read_mono
-from benchmarks.reference.digits import WORDS
-
-Utterances = list[tuple[Samples, str]]
+from benchmarks.reference.augmentation import Samples, read_mono
+from benchmarks.speech import GAP_S, WORDS, Utterances, join, silence
 
 Commands = Mapping[str, Callable[[str, Path], list[str]]]
 """Name of a voice → the command that speaks a word into a file."""
@@ -40,7 +38,7 @@ DEV: Commands = {
 def speak(voices: Commands, *, seed: int, count: int, phrases: Sequence[Sequence[int]] = ()) -> Utterances:
     """Return ``count`` strings of 3 to 6 digits by each voice, pauses of 50 to 250 ms between digits.
 
-    phrases: strings of which every second utterance is one.
+    phrases: every second utterance is one of these.
     """
     rng = np.random.default_rng(seed)
     utterances = []
@@ -50,15 +48,9 @@ def speak(voices: Commands, *, seed: int, count: int, phrases: Sequence[Sequence
             digits = rng.integers(len(WORDS), size=int(rng.integers(3, 7))).tolist()
             if phrases and index % 2:
                 digits = list(phrases[int(rng.integers(len(phrases)))])
-            parts = [_pause(rng)]
-            for digit in digits:
-                parts += [spoken[digit], _pause(rng)]
-            utterances.append((np.concatenate(parts), " ".join(WORDS[digit] for digit in digits)))
+            joined = join([(spoken[digit], WORDS[digit]) for digit in digits], silence(rng, GAP_S))
+            utterances.append((joined.samples, joined.text))
     return utterances
-
-
-def _pause(rng: np.random.Generator) -> Samples:
-    return np.zeros(int(rng.uniform(0.05, 0.25) * SAMPLE_RATE_HZ), np.float32)
 
 
 def _say(command: Callable[[str, Path], list[str]], word: str) -> Samples:

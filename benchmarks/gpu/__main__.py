@@ -1,9 +1,8 @@
-"""Measure on a GPU, and go on where the last call ended: `python -m benchmarks.gpu`."""
+"""Measure on a GPU, and resume where the last call ended."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -11,9 +10,10 @@ from pathlib import Path
 
 from benchmarks.gpu.jobs import Benchmark
 from benchmarks.gpu.measure import Settings
-from benchmarks.gpu.models import ALL, ROOT
+from benchmarks.gpu.models import ALL
 from benchmarks.gpu.plots import draw
 from benchmarks.gpu.variant import BASELINES
+from benchmarks.results import RESULTS, ROOT, read
 
 MODELS = ("digits", "tiny", "mid", "base-plus", "wav2vec2-base")
 SMOKE = ("smoke", "smoke-wav2vec2")
@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--smoke", action="store_true", help="two narrow models, one short run of each shape")
     parser.add_argument("--models", nargs="+", choices=sorted(ALL), help=f"default: {' '.join(MODELS)}")
     parser.add_argument("--variants", nargs="+", help="only these, and the reference")
-    parser.add_argument("--budget", type=float, default=570, metavar="SECONDS", help="end within")
+    parser.add_argument("--budget", type=float, default=570, metavar="SECONDS", help="time limit")
     parser.add_argument("--work", type=Path, default=ROOT / "build/gpu", help="what is made once")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/gpu.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "gpu.json")
     arguments = parser.parse_args(argv)
     benchmark = Benchmark(
         work=arguments.work,
@@ -39,12 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     left = benchmark.run(arguments.models or (SMOKE if arguments.smoke else MODELS), arguments.variants)
-    if arguments.out.exists():
-        content = json.loads(arguments.out.read_text(encoding="utf-8"))
+    content = read(arguments.out)
+    if content is not None:
         draw(content, arguments.out.parent, arguments.out.stem)
         print(table(content["rows"]))
     if left:
-        print("not all is done: run it again", file=sys.stderr)
+        print("jobs are left: run it again", file=sys.stderr)
     return 3 if left else 0
 
 

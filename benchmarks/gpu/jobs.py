@@ -1,10 +1,9 @@
-"""One job is one variant of one model; what is done stays done, so a run that was cut off goes on."""
+"""One job is one variant of one model; finished jobs are kept, so an interrupted run resumes."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu.measure import Settings, compare, compute_logits, describe, time_all, used_memory_mb
+from benchmarks import results
+from benchmarks.gpu.measure import Settings, compute_logits, describe, time_all, used_memory_mb
 from benchmarks.gpu.models import Prepared, parity_clips, prepare
 from benchmarks.gpu.variant import REFERENCE, UnavailableError, Variant, variants_of
-from benchmarks.peers import results
+from benchmarks.parity import compare
 from sewd_export.precisions import PRECISIONS
 
 Say = Callable[[str], None]
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True, kw_only=True)
 class Benchmark:
-    """The state of a run; `file` holds every finished job, and the one that was begun.
+    """The state of a run; `file` holds every finished job, and the one in progress.
 
     ends_s: by time.monotonic(). A job begins only if one half longer than the longest so far would fit.
     """
@@ -39,7 +39,7 @@ class Benchmark:
     longest_s: float = 0.0
 
     def run(self, models: Sequence[str], variants: Sequence[str] | None = None) -> int:
-        """Do the jobs that are left while there is time; returns how many are left then."""
+        """Do jobs while there is time; return how many are left."""
         self._read()
         left = 0
         for model in models:
@@ -66,7 +66,7 @@ class Benchmark:
                 left += 1
                 continue
             self.say(key)
-            # What ends the process (a fault in a driver) leaves this row, and is not tried again.
+            # A job that ends the process (a fault in a driver) leaves this row, and is not tried again.
             self._keep(key, {"model": model, "variant": name, "failed": "it ended the process"})
             with self._timed():
                 self._keep(key, {"model": model, "variant": name, **self._measure(prepared, name, variant)})
@@ -82,7 +82,7 @@ class Benchmark:
         self.longest_s = max(self.longest_s, time.monotonic() - begun)
 
     def _measure(self, prepared: Prepared, name: str, variant: Variant) -> dict[str, Any]:
-        """Return a variant's row; one that cannot run says why, and ends nothing else."""
+        """Return a variant's row; one that cannot run gives the reason."""
         before = used_memory_mb(self.device)
         try:
             run = variant.open(prepared, self.device)
@@ -118,14 +118,14 @@ class Benchmark:
         return parity
 
     def _read(self) -> None:
-        if self.file.exists():
-            content = json.loads(self.file.read_text(encoding="utf-8"))
+        content = results.read(self.file)
+        if content is not None:
             if content["device"] != self.device or content["machine"] != describe(self.device):
-                raise SystemExit(f"{self.file}: is of another machine or device; name another --out")
+                raise SystemExit(f"{self.file}: results of another machine or device; name another --out")
             self.rows = {f"{row['model']}: {row['variant']}": row for row in content["rows"]}
 
     def _keep(self, key: str, row: dict[str, Any]) -> None:
         self.rows[key] = row
         machine = describe(self.device)
         content = {"device": self.device, "machine": machine, "rows": list(self.rows.values())}
-        results.write(self.file, content)
+        results.write_rows(self.file, content)

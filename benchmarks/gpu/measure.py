@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import machine
 from benchmarks.gpu.models import RATE_HZ
 from benchmarks.gpu.variant import Run
-
-Logits = Mapping[str, NDArray[np.float32]]
+from sewd_runtime.system.packages import find_packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,36 +40,6 @@ def compute_logits(run: Run, clips: Mapping[str, NDArray[np.float32]]) -> dict[s
     return {name: run(samples[None])[0] for name, samples in clips.items()}
 
 
-def compare(found: Logits, reference: Logits) -> dict[str, Any]:
-    """Return largest and relative error, the share of equal labels, and how many utterances read the same."""
-    difference = norm = 0.0
-    largest, same, frames, equal = 0.0, 0, 0, 0
-    for name, expected in reference.items():
-        if found[name].shape != expected.shape:
-            raise ValueError(f"{name}: logits of {found[name].shape}, the reference has {expected.shape}")
-        error = np.abs(found[name].astype(np.float64) - expected)
-        if not np.isfinite(error).all():
-            raise ValueError(f"{name}: logits that are no numbers")
-        largest = max(largest, float(error.max()))
-        difference, norm = difference + float(np.square(error).sum()), norm + float(np.square(expected).sum())
-        labels, wanted = found[name].argmax(-1), expected.argmax(-1)
-        same, frames = same + int((labels == wanted).sum()), frames + len(wanted)
-        equal += np.array_equal(_collapse(labels), _collapse(wanted))
-    return {
-        "max_abs": largest,
-        "relative": (difference / norm) ** 0.5,
-        "label_agreement": same / frames,
-        "equal_transcripts": equal,
-        "utterances": len(reference),
-    }
-
-
-def _collapse(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Merge repeats and drop the blank, id 0."""
-    merged = labels[np.append(True, labels[1:] != labels[:-1])]
-    return merged[merged != 0]
-
-
 def time_all(run: Run, settings: Settings) -> list[dict[str, Any]]:
     """Return a row for each shape: p50 and p90 in milliseconds, and RTFx, audio over time at p50."""
     shapes = [(1, clip_s) for clip_s in settings.clips_s]
@@ -88,7 +58,7 @@ def _time(run: Run, batch: int, clip_s: float, settings: Settings) -> dict[str, 
         if len(taken) >= min(5, settings.runs) and time.perf_counter() - started > settings.seconds:
             break
         begun = time.perf_counter()
-        run(samples)  # its result is in the processor's memory, so it is done
+        run(samples)  # its result is in host memory, so the run is complete
         taken.append(time.perf_counter() - begun)
     p50, p90 = np.quantile(taken, (0.5, 0.9))
     return {
@@ -112,20 +82,10 @@ def used_memory_mb(device: str) -> float:
 
 def describe(device: str) -> dict[str, Any]:
     """Return the machine, the GPU's name and the versions: what decides the figures."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from benchmarks.peers import machine
-
-    versions = {}
     packages = ("torch", "transformers", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx-cu13")
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # noqa: PERF203 - each may be absent
-            continue
     gpu = None
     if device == "cuda":
         import torch
 
         gpu = torch.cuda.get_device_name(0)
-    return {**machine.describe(), "gpu": gpu, "versions": versions}
+    return {**machine.describe(), "gpu": gpu, "versions": find_packages(packages)}

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.models import MODELS, Model, write_checkpoint
+from benchmarks.results import EMBEDDED
+from benchmarks.speech import read_packaged
 
-ROOT = Path(__file__).parents[2]
-SPEECH = ROOT / "export/sewd_export/speech"
 RATE_HZ = 16_000
 PRECISIONS = ("fp32", "fp16", "int8-static")
 PARITY_S = (0.5, 2.3, 7.7)
@@ -73,13 +73,13 @@ class Prepared:
 
 
 def prepare(name: str, work: Path) -> Prepared:
-    """Write a checkpoint and its graphs, or take those that lie there whole."""
+    """Write a checkpoint and its graphs, unless they are complete."""
     prepared = Prepared(model=ALL[name], folder=work / name)
     if not (prepared.folder / "done").exists():
         shutil.rmtree(prepared.folder, ignore_errors=True)
         prepared.folder.mkdir(parents=True)
         if prepared.model.trained:
-            shutil.copytree(ROOT / "export/sewd_export/models/digits", prepared.checkpoint)
+            shutil.copytree(EMBEDDED, prepared.checkpoint)
         else:
             write_checkpoint(prepared.model, prepared.checkpoint)
         if prepared.model.kind == "sew-d":
@@ -113,15 +113,10 @@ def _write_graphs(prepared: Prepared) -> None:
 
 
 def parity_clips() -> dict[str, NDArray[np.float32]]:
-    """Return the utterances that are compared: seeded noise, and the repository's recordings."""
-    import soundfile
-
+    """Return the utterances for parity: seeded noise, and the exporter's clips."""
     random = np.random.default_rng(11)
     clips: dict[str, NDArray[Any]] = {
         f"noise {seconds:g} s": 0.1 * random.standard_normal(round(seconds * RATE_HZ)) for seconds in PARITY_S
     }
-    for path in sorted(SPEECH.glob("*.flac")):
-        samples, rate_hz = soundfile.read(path, dtype="float32")
-        assert rate_hz == RATE_HZ
-        clips[path.stem] = samples
+    clips |= {name: samples for name, (samples, _) in sorted(read_packaged().items())}
     return {name: samples.astype(np.float32) for name, samples in clips.items()}

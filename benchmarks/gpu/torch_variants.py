@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.gpu.models import Prepared
 from benchmarks.gpu.variant import Run, UnavailableError
+from benchmarks.parity import normalise
 
 
 def open_torch(
@@ -39,7 +40,7 @@ def open_torch(
 
     def run(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            values = torch.from_numpy(_normalise(samples)).to(device, dtype)
+            values = torch.from_numpy(normalise(samples)).to(device, dtype)
             found: NDArray[np.float32] = (replay if graphs else infer)(values).float().cpu().numpy()
             return found
 
@@ -70,9 +71,3 @@ def _capture(infer: Any, values: Any) -> tuple[Any, Any, Any]:
     with torch.cuda.graph(graph):
         logits = infer(static)
     return graph, static, logits
-
-
-def _normalise(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `(batch, samples)` of zero mean and unit variance, as Wav2Vec2FeatureExtractor does."""
-    scale = np.sqrt(samples.var(-1, keepdims=True) + np.float32(1e-7))
-    return (samples - samples.mean(-1, keepdims=True)) / scale

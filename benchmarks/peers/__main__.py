@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.peers import results
 from benchmarks.peers.driver import Settings, run_comparison
 from benchmarks.peers.models import COMPARISONS
-from benchmarks.peers.prepare import ROOT, Workshop
+from benchmarks.peers.prepare import Workshop
+from benchmarks.results import RESULTS, ROOT, SPEECH, write_rows
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,15 +26,15 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=int,
         metavar="CORE",
-        help="pinned to the first N of these (default: all allowed)",
+        help="N threads are pinned to the first N of these (default: all allowed)",
     )
-    add("--rounds", type=int, help="turns of each variant (default: 15, or 7 for the larger models)")
-    add("--repeats", type=int, default=2, help="runs in a turn, of which the last counts (default: 2)")
-    add("--speech", type=Path, default=ROOT.parent / "shared/speech", help="folder with digits_fsdd")
+    add("--rounds", type=int, help="rounds of all variants (default: 15, or 7 for the larger models)")
+    add("--repeats", type=int, default=2, help="runs in a turn; only the last counts (default: 2)")
+    add("--speech", type=Path, default=SPEECH, help="folder with digits_fsdd")
     add("--limit", type=int, help="utterances of each scored set (default: all)")
-    add("--note", default="", help="kept in the results: the state of the machine")
-    add("--out", type=Path, default=ROOT / "benchmarks/results")
-    add("--build", type=Path, default=ROOT / "build/bench", help="what is made once is kept here")
+    add("--note", default="", help="the state of the machine, written into the results")
+    add("--out", type=Path, default=RESULTS)
+    add("--build", type=Path, default=ROOT / "build/bench", help="cache of exported models")
     add("--python", nargs="+", default=[], metavar="ENVIRONMENT=PATH", help="another interpreter")
     return parser
 
@@ -47,7 +48,7 @@ def main() -> None:
         parser.error(f"{', '.join(unknown)}: choose from {', '.join(COMPARISONS)}")
     cores = arguments.cores or sorted(os.sched_getaffinity(0))
     if len(cores) < max(arguments.threads):
-        parser.error(f"{max(arguments.threads)} threads need as many cores, here are {cores}")
+        parser.error(f"{max(arguments.threads)} threads need as many cores; available: {cores}")
     settings = Settings(
         clips_s=arguments.clips,
         threads=arguments.threads,
@@ -64,7 +65,7 @@ def main() -> None:
     workshop.write_audio(speech=arguments.speech, clips_s=arguments.clips, limit=arguments.limit)
     for name in arguments.comparisons or COMPARISONS:
         path = results.path_of(arguments.out, name)
-        results.write(path, run_comparison(COMPARISONS[name], settings, workshop))
+        write_rows(path, run_comparison(COMPARISONS[name], settings, workshop))
         print(f"wrote {path}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""How far a variant is from transformers in float32, and what that does to its transcripts."""
+"""Errors of a variant's logits and transcripts against transformers in float32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Logits = Mapping[str, NDArray[np.float32]]
+from benchmarks import errors, parity
+from benchmarks.parity import Logits, transcribe
 
 
 def read_logits(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -21,31 +22,12 @@ def read_logits(path: Path) -> dict[str, NDArray[np.float32]]:
 
 def compare(logits: Logits, reference: Logits) -> dict[str, float | int]:
     """Return the relative error over all utterances, and the share of frames with the same best label."""
-    difference = norm = 0.0
-    same = frames = 0
-    for key, expected in reference.items():
-        found = logits[key]
-        if found.shape != expected.shape:
-            raise ValueError(f"utterance {key}: logits of {found.shape}, transformers gives {expected.shape}")
-        if not np.isfinite(found).all():
-            raise ValueError(f"utterance {key}: logits that are no numbers")
-        difference += float(np.square(found - expected, dtype=np.float64).sum())
-        norm += float(np.square(expected, dtype=np.float64).sum())
-        same += int((found.argmax(-1) == expected.argmax(-1)).sum())
-        frames += len(expected)
+    result = parity.compare(logits, reference)
     return {
-        "utterances": len(reference),
-        "relative_error": float(f"{np.sqrt(difference / norm):.3g}"),
-        "label_agreement": round(same / frames, 5),
+        "utterances": result["utterances"],
+        "relative_error": float(f"{result['relative']:.3g}"),
+        "label_agreement": round(result["label_agreement"], 5),
     }
-
-
-def transcribe(logits: NDArray[np.float32], tokens: Sequence[str]) -> str:
-    """Return the greedy transcript; token 0 is the blank, `|` the space."""
-    best = logits.argmax(-1)
-    kept = best[np.insert(best[1:] != best[:-1], 0, True)] if len(best) else best
-    text = "".join(tokens[index] for index in kept if index != 0)
-    return " ".join(text.replace("|", " ").split())
 
 
 def score(
@@ -55,22 +37,20 @@ def score(
 
     about: the content of `utterances.json`.
     """
-    import jiwer
-
     rows = about["utterances"]
     truth = [row["text"] for row in rows]
-    texts = [transcribe(logits[row["key"]], tokens) for row in rows]
-    expected = [transcribe(reference[row["key"]], tokens) for row in rows]
-
-    def wer(name: str | None, guesses: Sequence[str]) -> float:
-        chosen = [i for i, row in enumerate(rows) if name in (None, row["set"])]
-        return round(float(jiwer.wer([truth[i] for i in chosen], [guesses[i] for i in chosen])), 5)
-
+    texts, expected = ([transcribe(each[row["key"]], tokens) for row in rows] for each in (logits, reference))
+    count, before = errors.count(truth, texts), errors.count(truth, expected)
+    sets = np.array([row["set"] for row in rows])
+    chosen = {name: sets == name for name in dict.fromkeys(row["set"] for row in rows)}
     return {
-        "words": sum(len(text.split()) for text in truth),
-        "wer": wer(None, texts),
-        "wer_increase": round(wer(None, texts) - wer(None, expected), 5),
-        "wer_by_set": {name: wer(name, texts) for name in dict.fromkeys(row["set"] for row in rows)},
+        "words": errors.count_words(truth),
+        "wer": round(count.wer, 5),
+        "wer_increase": round(count.wer - before.wer, 5),
+        "wer_by_set": {
+            name: round(float(count.wrong[own].sum() / count.words[own].sum()), 5)
+            for name, own in chosen.items()
+        },
         "transcripts_equal": round(sum(a == b for a, b in zip(texts, expected, strict=True)) / len(texts), 5),
     }
 

@@ -1,41 +1,32 @@
 """The audio of a comparison: clips to time, utterances to score, utterances for calibration.
 
-Without the shared recordings the package's own clips are scored and calibrate; the results say so.
+Without the shared recordings, scoring and calibration use the package's own clips; the results say so.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
+from benchmarks.speech import (
+    SAMPLE_RATE_HZ,
+    Samples,
+    Utterances,
+    read_fsdd,
+    read_packaged,
+    read_test_sets,
+    strings,
+)
 
-ROOT = Path(__file__).parents[2]
-PACKAGED = ROOT / "export/sewd_export/speech"
-SAMPLE_RATE_HZ = 16_000
 SCORED = ("known_singles", "known_strings", "synthetic_strings")
 CALIBRATION_COUNT = 128
 
 
-def read_packaged() -> list[tuple[Samples, str]]:
-    """Return the package's own clips, all at 16 kHz, and what is said in them."""
-    with (PACKAGED / "transcripts.tsv").open(encoding="utf-8") as file:
-        return [
-            (soundfile.read(PACKAGED / name, dtype="float32")[0], text)
-            for name, text in csv.reader(file, delimiter="\t")
-        ]
-
-
 def cut_clips(speech: Sequence[Samples], lengths_s: Sequence[float]) -> dict[str, Samples]:
-    """Return one clip of each length, the recordings one after the other and again until it is full."""
+    """Return one clip of each length: the recordings one after another, repeated until it is full."""
     joined = np.concatenate(speech)
     return {
         f"{length_s:g}": np.resize(joined, round(length_s * SAMPLE_RATE_HZ)).astype(np.float32)
@@ -43,22 +34,17 @@ def cut_clips(speech: Sequence[Samples], lengths_s: Sequence[float]) -> dict[str
     }
 
 
-def _shared(speech: Path) -> tuple[dict[str, list[tuple[Samples, str]]], list[Samples]]:
-    """Return the scored sets, and utterances of the training split to calibrate with."""
-    sys.path.insert(0, str(ROOT / "benchmarks/reference"))
-    from benchmarks.reference.digits import read_fsdd
-    from benchmarks.reference.evaluate_digits import final_sets, strings
-
-    sets = final_sets(speech, None)
-    training = [one for one in read_fsdd(speech / "digits_fsdd") if one.split == "train"]
-    joined = strings(training)
-    order = np.random.default_rng(0).permutation(len(joined))  # of all speakers
-    return {name: sets[name] for name in SCORED}, [joined[i][0] for i in order[:CALIBRATION_COUNT]]
+def _shared(speech: Path) -> tuple[dict[str, Utterances], list[Samples]]:
+    """Return the scored sets, and utterances of the training split for calibration."""
+    sets = read_test_sets(speech)
+    training = strings(read_fsdd(speech, "train"))
+    order = np.random.default_rng(0).permutation(len(training))  # of all speakers
+    return {name: sets[name] for name in SCORED}, [training[i][0] for i in order[:CALIBRATION_COUNT]]
 
 
 def write(folder: Path, *, speech: Path, clips_s: Sequence[float], limit: int | None) -> None:
     """Write `clips`, `utterances` and `calibration` as `.npz`; `utterances.json` says what they are."""
-    packaged = read_packaged()
+    packaged = list(read_packaged().values())
     if (speech / "digits_fsdd").is_dir():
         sets, calibration = _shared(speech)
         source = "digits_fsdd test split and digits_kokoro held-out strings"
@@ -79,18 +65,3 @@ def write(folder: Path, *, speech: Path, clips_s: Sequence[float], limit: int | 
     minutes = sum(map(len, arrays.values())) / SAMPLE_RATE_HZ / 60
     about = {"source": source, "minutes": round(minutes, 1), "calibration_utterances": len(calibration)}
     (folder / "utterances.json").write_text(json.dumps({**about, "utterances": rows}), encoding="utf-8")
-
-
-def main() -> None:
-    """Write the audio."""
-    parser = argparse.ArgumentParser(description="Write the audio of a comparison.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--clips", type=float, nargs="+", required=True)
-    parser.add_argument("--limit", type=int, help="utterances of each set")
-    arguments = parser.parse_args()
-    write(arguments.folder, speech=arguments.speech, clips_s=arguments.clips, limit=arguments.limit)
-
-
-if __name__ == "__main__":
-    main()

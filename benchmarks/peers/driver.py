@@ -1,4 +1,4 @@
-"""One comparison: prepare, measure the errors, take turns, write the results."""
+"""One comparison: prepare the variants, measure their errors, time them in turns, collect the results."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers import accuracy, machine, results
+from benchmarks import machine
+from benchmarks.peers import accuracy, results
 from benchmarks.peers.client import Launch, Worker, WorkerError
 from benchmarks.peers.make import REFUSED
 from benchmarks.peers.models import MODELS, Comparison, Model
-from benchmarks.peers.prepare import ROOT, PreparationError, Workshop, size_of
+from benchmarks.peers.prepare import PreparationError, Workshop, size_of
 from benchmarks.peers.rounds import run_rounds, warm_up
 from benchmarks.peers.variants import PEERS, Variant, environments_of, own_variants
+from benchmarks.results import ROOT
 
-OWN = "sewd"  # the artifact, and what our variants' names begin with
+OWN = "sewd"  # our artifact, and the prefix of our variants' names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a run measures and where.
 
-    cores: the first n of them are given to n threads.
-    note: what the reader of the results must know of the machine's state.
+    cores: n threads are pinned to the first n of these.
+    note: the state of the machine, for readers of the results.
     """
 
     clips_s: Sequence[float] = (2.0, 10.0, 30.0)
@@ -61,7 +63,7 @@ class Run:
     """One comparison under way.
 
     reference: what every error is measured against: transformers in float32.
-    failed: what does not run, and why.
+    failed: entries that do not run, and why.
     """
 
     comparison: Comparison
@@ -87,14 +89,14 @@ class Run:
         return Worker(launch)
 
     def wants(self, name: str) -> bool:
-        """Tell whether a variant of this name takes part."""
+        """Return whether a variant of this name takes part."""
         return all(
             any(fnmatch(name, pattern) for pattern in patterns)
             for patterns in (self.comparison.variants, self.settings.patterns)
         )
 
     def wants_any_of(self, prefix: str) -> bool:
-        """Tell whether any name that begins so could take part."""
+        """Return whether any variant with this prefix could take part."""
         return all(
             any(pattern.startswith(("*", prefix)) for pattern in patterns)
             for patterns in (self.comparison.variants, self.settings.patterns)
@@ -102,13 +104,13 @@ class Run:
 
     def fail(self, name: str, error: Exception) -> None:
         """Note that an entry does not run."""
-        # Results say nothing of where the project lies on this machine.
+        # Results must not contain paths of this machine.
         self.failed.setdefault(name, str(error).replace(f"{ROOT}/", ""))
         print(f"  {name} does not run: {error}", flush=True)
 
 
 def prepare(comparison: Comparison, settings: Settings, workshop: Workshop) -> Run:
-    """Make what the comparison needs; what cannot be made is noted and left out."""
+    """Make what the comparison needs; note what cannot be made, and leave it out."""
     run = Run(comparison=comparison, settings=settings, workshop=workshop, entries={})
     for model in (MODELS[name] for name in comparison.models):
         own, refused = _own(run, model)
@@ -145,10 +147,10 @@ def _own(run: Run, model: Model) -> tuple[list[Variant], dict[str, str]]:
 
 
 def measure_errors(run: Run) -> dict[str, dict[str, Any]]:
-    """Return how far each entry is from the reference, one worker at a time.
+    """Return each entry's errors against the reference, one worker at a time.
 
-    A trained model is measured on the utterances, with its transcripts; one of random weights on the clips.
-    What fails here is not timed: a speed without an error is no result.
+    A trained model is measured on the utterances, transcripts included; random weights on the timed clips.
+    Entries that fail here are not timed: speed is never reported without an error.
     """
     errors = {}
     for model in (MODELS[name] for name in run.comparison.models):
@@ -226,7 +228,7 @@ def run_comparison(comparison: Comparison, settings: Settings, workshop: Worksho
 
 
 def assemble(run: Run, errors: Mapping[str, Mapping[str, Any]], seconds: results.Seconds) -> dict[str, Any]:
-    """Put together what a file of results says."""
+    """Return the content of a file of results."""
     comparison, settings, workshop = run.comparison, run.settings, run.workshop
     variants = [entry.variant for entry in run.entries.values()]
     environments = {"main", *(one for variant in variants for one in environments_of(variant))}

@@ -2,7 +2,7 @@
 
 An opener is called as `open(path, threads, options)` and gives `run(samples) -> logits`: `(samples,)` float32
 in [-1, 1] at 16 kHz in, `(frames, vocab)` float32 out. Normalising the samples is part of every run. Each
-function imports its engine itself: an environment holds one or two of them.
+function imports its library itself, because an environment holds only one or two of them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.parity import normalise
+
 Samples = NDArray[np.float32]
 Run = Callable[[Samples], NDArray[np.float32]]
 
 
 class UnsupportedError(RuntimeError):
-    """This machine cannot run the variant as its name says."""
-
-
-def normalise(samples: Samples) -> Samples:
-    """Return `(1, samples)` of zero mean and unit variance, as Wav2Vec2FeatureExtractor does."""
-    scale = np.sqrt(samples.var() + np.float32(1e-7))
-    return ((samples - samples.mean()) / scale)[None]
+    """This machine cannot run the variant."""
 
 
 def open_torch(path: Path, threads: int, options: Mapping[str, str]) -> Run:
@@ -54,7 +50,7 @@ def _as_run(model: Any) -> Run:
 
     def run(samples: Samples) -> NDArray[np.float32]:
         with torch.inference_mode():
-            logits = model(torch.from_numpy(normalise(samples))).logits[0]
+            logits = model(torch.from_numpy(normalise(samples[None]))).logits[0]
         return logits.numpy()  # type: ignore[no-any-return]
 
     return run
@@ -71,7 +67,7 @@ def open_onnxruntime(path: Path, threads: int, options: Mapping[str, str]) -> Ru
     output = session.get_outputs()[0].name
 
     def run(samples: Samples) -> NDArray[np.float32]:
-        return session.run([output], {"input_values": normalise(samples)})[0][0]  # type: ignore[no-any-return]
+        return session.run([output], {"input_values": normalise(samples[None])})[0][0]  # type: ignore[no-any-return]
 
     return run
 
@@ -86,7 +82,7 @@ def open_openvino(path: Path, threads: int, options: Mapping[str, str]) -> Run:
     core = openvino.Core()
     hint = options["precision_hint"]
     if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise UnsupportedError("the processor has no bf16")
+        raise UnsupportedError("the CPU has no bf16")
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": hint,
@@ -96,7 +92,7 @@ def open_openvino(path: Path, threads: int, options: Mapping[str, str]) -> Run:
     request = compiled.create_infer_request()
 
     def run(samples: Samples) -> NDArray[np.float32]:
-        request.infer({"input_values": normalise(samples)})
+        request.infer({"input_values": normalise(samples[None])})
         return request.get_output_tensor(0).data[0].copy()  # type: ignore[no-any-return]
 
     return run

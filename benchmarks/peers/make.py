@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.engines import normalise
+from benchmarks.parity import normalise
 
 EXAMPLE_SAMPLES = (2, 48_000)
 REFUSED = "refused.json"
@@ -139,7 +139,7 @@ def _utterances(calibration: Path) -> Iterator[NDArray[np.float32]]:
     """Yield each utterance as the original graph takes it, `(1, samples)`."""
     with np.load(calibration) as file:
         for name in file.files:
-            yield normalise(file[name])
+            yield normalise(file[name][None])
 
 
 def main() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
-EMBEDDED = Path("export/sewd_export/models/digits")
+from benchmarks.reference.layout import LETTERS, PREPROCESSOR
+from benchmarks.results import write
+
 SEED = 0
 
 _SEW_D: Mapping[str, Any] = {
@@ -43,7 +43,7 @@ class Model:
 
     @property
     def trained(self) -> bool:
-        """Tell whether its transcripts mean anything."""
+        """Whether its transcripts are meaningful."""
         return self.config is None
 
 
@@ -75,7 +75,7 @@ def write_checkpoint(model: Model, folder: Path) -> None:
     from transformers import SEWDConfig, SEWDForCTC, Wav2Vec2Config, Wav2Vec2ForCTC
 
     torch.manual_seed(SEED)
-    shared = {"vocab_size": len(TOKENS), "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    shared = {"vocab_size": len(LETTERS), "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     settings = {**shared, **(model.config or {})}
     network: Any = (
         SEWDForCTC(SEWDConfig(**settings))
@@ -83,21 +83,8 @@ def write_checkpoint(model: Model, folder: Path) -> None:
         else Wav2Vec2ForCTC(Wav2Vec2Config(**settings))
     )
     network.eval().save_pretrained(folder)
-    _write_json(folder / "vocab.json", {token: index for index, token in enumerate(TOKENS)})
-    extractor = {
-        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
-        "feature_size": 1,
-        "sampling_rate": 16_000,
-        "padding_side": "right",
-        "padding_value": 0.0,
-        "do_normalize": True,
-        "return_attention_mask": False,
-    }
-    _write_json(folder / "preprocessor_config.json", extractor)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write(folder / "vocab.json", {token: index for index, token in enumerate(LETTERS)})
+    write(folder / "preprocessor_config.json", PREPROCESSOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

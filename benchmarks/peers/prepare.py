@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.peers import make
-from benchmarks.peers.models import EMBEDDED, Model
+from benchmarks.peers import audio, make
+from benchmarks.peers.models import Model
 from benchmarks.peers.variants import ARTIFACTS, ENVIRONMENTS, Artifact
+from benchmarks.results import EMBEDDED, ROOT
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 _STAMP = "stamp.txt"
 
@@ -34,7 +34,7 @@ class Workshop:
 
     @property
     def audio(self) -> Path:
-        """The folder that `benchmarks.peers.audio` fills."""
+        """The folder of the audio."""
         return self.folder / "audio"
 
     def python(self, environment: str) -> str:
@@ -63,24 +63,13 @@ class Workshop:
         return found
 
     def write_audio(self, *, speech: Path, clips_s: Sequence[float], limit: int | None) -> None:
-        """Write the clips and the utterances anew: it takes seconds."""
-        lengths = [f"{length_s:g}" for length_s in clips_s]
-        limits = [] if limit is None else ["--limit", str(limit)]
-        command = [
-            "benchmarks.peers.audio",
-            str(self.audio),
-            "--speech",
-            str(speech),
-            *limits,
-            "--clips",
-            *lengths,
-        ]
-        self._run("main", command, log=self.folder / "audio.log")
+        """Write the clips and the utterances anew, which takes seconds."""
+        audio.write(self.audio, speech=speech, clips_s=clips_s, limit=limit)
 
     def checkpoint(self, model: Model) -> Path:
         """Return the folder of a model's checkpoint, made first where it is not there."""
         if model.trained:
-            return ROOT / EMBEDDED
+            return EMBEDDED
         artifact = Artifact(
             environment="main", maker="make_checkpoint", file="config.json", options={"model": model.name}
         )

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import table
 from benchmarks.peers import results
 from benchmarks.peers.models import COMPARISONS
-from benchmarks.peers.prepare import ROOT
+from benchmarks.results import RESULTS, ROOT
 
 SPEED, ACCURACY, CLAIM, LARGER = "tiny", "digits", "wav2vec2", "mid"
 """The comparisons in the documents: speed, transcripts, the paper's claim, a larger model."""
@@ -64,13 +65,11 @@ def _threads(count: int) -> str:
     return f"{count} thread{'s' * (count > 1)}"
 
 
-def _time(
-    content: Results, variant: str, against: str, threads: int, clip_s: float, *, spread: bool = True
-) -> str:
+def _time(content: Results, variant: str, threads: int, clip_s: float, *, spread: bool) -> str:
     time = results.find(content["times"], variant=variant, threads=threads, clip_s=clip_s)
     if time is None:
         return ""
-    ratio = _ratio(content, variant, against, threads, clip_s, spread=spread)
+    ratio = _ratio(content, variant, "transformers", threads, clip_s, spread=spread)
     return f"{time['median_s'] * 1000:.0f} ms" + f", {ratio}" * bool(ratio)
 
 
@@ -96,59 +95,53 @@ def _errors(content: Results, variant: str) -> list[str]:
     return [f"{errors['wer']:.2%}", f"{errors['transcripts_equal']:.1%}"]
 
 
-def _made(row: Mapping[str, Any]) -> str:
-    return f"**{row['made']}**" if row["ours"] else str(row["made"])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _head(cells: Sequence[str]) -> list[str]:
-    return [_line(cells), _line(["---"] * len(cells))]
-
-
-def speed_table(speed: Results, accuracy: Results | None, *, clip_s: float, against: str) -> Iterator[str]:
+def speed_table(speed: Results, accuracy: Results | None, *, clip_s: float) -> Iterator[str]:
     """Yield the lines of a table: a variant's times and ratios for one clip, and its errors."""
     threads = speed["settings"]["threads"]
     head = ["exported by", "runs in", "precision", *map(_threads, threads), "MB", "relative error of logits"]
     head += ["WER", "same transcripts"] if accuracy is not None else []
-    yield from _head(head)
+    rows = []
     for row in speed["variants"]:
-        cells = [_made(row), row["runs"], row["precision"]]
-        if "failed" in row:
-            cells += [f"does not run: {row['failed']}"]
-        else:
-            cells += [_time(speed, row["name"], against, n, clip_s) for n in threads]
+        cells = _row(speed, row, clip_s)
+        if "failed" not in row:
             cells += [f"{row['size_bytes'] / 1e6:.1f}", f"{row['errors']['relative_error']:.1e}"]
             cells += [] if accuracy is None else _errors(accuracy, row["name"])
-        yield _line([*cells, *[""] * (len(head) - len(cells))])
+        rows.append(cells)
+    yield from table(head, rows)
+
+
+def _row(speed: Results, row: Mapping[str, Any], clip_s: float, *, spread: bool = True) -> list[str]:
+    """Return the first cells of a variant: what it is, and its time with each number of threads."""
+    made = f"**{row['made']}**" if row["ours"] else row["made"]
+    cells = [made, row["runs"], row["precision"]]
+    if "failed" in row:
+        return [*cells, f"does not run: {row['failed']}"]
+    return [
+        *cells,
+        *(_time(speed, row["name"], n, clip_s, spread=spread) for n in speed["settings"]["threads"]),
+    ]
 
 
 def clip_tables(speed: Results, accuracy: Results | None) -> Iterator[str]:
     """Yield the lines of a table for each clip, under its length."""
     for clip_s in speed["settings"]["clips_s"]:
         yield f"{clip_s:g} s:\n"
-        yield from speed_table(speed, accuracy, clip_s=clip_s, against="transformers")
+        yield from speed_table(speed, accuracy, clip_s=clip_s)
         yield ""
 
 
 def claim_lines(claim: Results) -> Iterator[str]:
     """Yield the speed-up of each SEW-D over wav2vec 2.0 base, both run by the same library."""
-    head = ["", "runs in", *(f"{c:g} s" for c in claim["settings"]["clips_s"])]
+    clips_s = claim["settings"]["clips_s"]
     for threads in claim["settings"]["threads"]:
-        yield f"{_threads(threads)}:"
-        yield ""
-        yield from _head(head)
+        rows = []
         for row in claim["variants"]:
             against = f"wav2vec2-base {row['variant']}"
-            if row["name"] == against or "failed" in row:
-                continue
-            ratios = [
-                _ratio(claim, row["name"], against, threads, clip_s)
-                for clip_s in claim["settings"]["clips_s"]
-            ]
-            yield _line([row["model"], row["runs"], *ratios])
+            if row["name"] != against and "failed" not in row:
+                ratios = (_ratio(claim, row["name"], against, threads, clip_s) for clip_s in clips_s)
+                rows.append([row["model"], row["runs"], *ratios])
+        yield f"{_threads(threads)}:\n"
+        yield from table(["", "runs in", *(f"{clip_s:g} s" for clip_s in clips_s)], rows)
         yield ""
 
 
@@ -192,13 +185,12 @@ def readme_section(folder: Path) -> str:
     ours = [row for row in rows if row["ours"]]
     best_peer, best = (fastest(speed, accuracy, some, threads=threads) for some in (openvino, ours))
     names = ("transformers", "optimum", best_peer, "sewd-fp32", "sewd-int8", best)
-    lines = _head(["exported by", "runs in", "precision", *map(_threads, threads), "WER", "same transcripts"])
-    for row in (row_of(speed, name) for name in dict.fromkeys(names) if name):
-        cells = [_made(row), row["runs"], row["precision"]]
-        cells += [_time(speed, row["name"], "transformers", n, CLIP_S, spread=False) for n in threads]
-        lines.append(_line([*cells, *_errors(accuracy, row["name"])]))
+    shown = [row_of(speed, name) for name in dict.fromkeys(names) if name]
+    head = ["exported by", "runs in", "precision", *map(_threads, threads), "WER", "same transcripts"]
+    cells = ([*_row(speed, row, CLIP_S, spread=False), *_errors(accuracy, row["name"])] for row in shown)
     machine, speech = speed["machine"], accuracy["settings"]["speech"]
-    lines += [
+    lines = [
+        *table(head, cells),
         "",
         f"Median time for {CLIP_S:g} s of speech and speed-up over transformers: {speed['title']}, on "
         f"{machine['processor']}, {machine['cores']} cores. Word error rate",
@@ -221,7 +213,7 @@ def peers_section(folder: Path) -> str:
         f"error rate and share of transcripts equal to float32's: the same variant of {accuracy['title']} on "
         f"{speech['minutes']} minutes ({speech['source']}).",
         "",
-        *speed_table(speed, accuracy, clip_s=CLIP_S, against="transformers"),
+        *speed_table(speed, accuracy, clip_s=CLIP_S),
         "",
         setting_line(speed),
         "",
@@ -292,7 +284,7 @@ DOCUMENTS: Mapping[str, tuple[str, Callable[[Path], str]]] = {
 def main() -> None:
     """Print the tables, or write those of the documents."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.report", description=__doc__)
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--write", action="store_true", help=f"write {', '.join(DOCUMENTS)} and the plots")
     arguments = parser.parse_args()
     if not arguments.write:

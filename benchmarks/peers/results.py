@@ -1,13 +1,14 @@
-"""The file of one run: everything that was measured, and what follows from it by arithmetic."""
+"""The tables in the results of a comparison: times, and ratios derived from them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks import results
 
 Seconds = Mapping[tuple[int, str, str], Sequence[float]]
 """(threads, clip, variant) → seconds, one number a round."""
@@ -63,23 +64,6 @@ def path_of(folder: Path, comparison: str) -> Path:
     return folder / f"peers_{comparison}.json"
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a result: a line for every row of a table, so that a difference can be read."""
-    parts = [f"{json.dumps(key)}: {_lines(value)}" for key, value in content.items()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
-
-
-def _lines(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return "[\n" + ",\n".join(f" {json.dumps(row, ensure_ascii=False)}" for row in value) + "\n]"
-    return json.dumps(value, ensure_ascii=False)
-
-
 def read(folder: Path, comparison: str) -> dict[str, Any] | None:
     """Return a comparison's results, None where there are none."""
-    path = path_of(folder, comparison)
-    if not path.is_file():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return results.read(path_of(folder, comparison))

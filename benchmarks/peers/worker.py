@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -24,6 +23,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
+
+from sewd_runtime.system.packages import find_packages
 
 PACKAGES = (
     "nncf", "numpy", "onnx", "onnxruntime", "openvino", "optimum", "optimum-onnx", "torch", "transformers",
@@ -45,12 +46,8 @@ def _own_stdout() -> Iterator[TextIO]:
 
 
 def versions() -> dict[str, str]:
-    """Return Python's version and those of the packages that are installed here and matter."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+    """Return the version of Python, and those of PACKAGES that are installed in this environment."""
+    return {"python": platform.python_version(), **find_packages(PACKAGES)}
 
 
 class _Variant:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import SEWDConfig, SEWDForCTC
 
-from benchmarks.reference.augmentation import SAMPLE_RATE_HZ
-from benchmarks.reference.layout import LETTERS
+from benchmarks.reference.layout import LETTERS, PREPROCESSOR
+from benchmarks.results import write
 
 Config = Mapping[str, Any]
 
@@ -52,8 +51,6 @@ DIGITS: Config = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-
-
 """3.4 million parameters."""
 
 ENGLISH: Mapping[str, Config] = {
@@ -68,7 +65,7 @@ ENGLISH: Mapping[str, Config] = {
         "conv_dim": (64, *(128,) * 4, *(256,) * 4, *(512,) * 4),
     },
 }
-"""Seven million parameters for two processor cores; SEW-D-tiny's dimensions, 24 million, for a GPU."""
+"""Seven million parameters for two CPU cores; SEW-D-tiny's dimensions, 24 million, for a GPU."""
 
 
 def build_model(config: Config) -> SEWDForCTC:
@@ -90,25 +87,14 @@ def save_checkpoint(folder: Path, config: Config, state: Mapping[str, torch.Tens
         "replace_word_delimiter_char": " ",
         **special,
     }
-    extractor = {
-        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
-        "feature_size": 1,
-        "sampling_rate": SAMPLE_RATE_HZ,
-        "padding_side": "right",
-        "padding_value": 0.0,
-        "do_normalize": True,
-        "return_attention_mask": False,
-    }
     for name, content in {
         "config.json": written,
         "vocab.json": {letter: index for index, letter in enumerate(LETTERS)},
         "tokenizer_config.json": tokenizer,
         "special_tokens_map.json": special,
-        "preprocessor_config.json": extractor,
+        "preprocessor_config.json": PREPROCESSOR,
     }.items():
-        temporary = folder / f"{name}.part"
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(folder / name)
+        write(folder / name, content)
     halves = {name: value.detach().half().contiguous() for name, value in state.items()}
     temporary = folder / "model.safetensors.part"
     save_file(halves, temporary, metadata={"format": "pt"})

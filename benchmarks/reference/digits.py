@@ -1,13 +1,10 @@
-"""Spoken English digits: recordings, their splits, and batches of strings composed from them."""
+"""Batches of digit strings for training, composed from recordings."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from benchmarks.reference.augmentation import (
@@ -20,84 +17,13 @@ from benchmarks.reference.augmentation import (
     warp_formants,
 )
 from benchmarks.reference.layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
+from benchmarks.speech import SPEAKERS, WORDS, Recording, active_span
 
-WORDS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
-SPEAKERS = ("george", "jackson", "lucas", "nicolas")
-TEST_INDICES = range(5)  # the data set's own test split
-DEV_INDEX = 5  # ours, so that settings are never chosen on the test split
-KOKORO_HELD_OUT_EVERY = 20
 SILENCE = len(WORDS)  # class of the auxiliary labels
 IGNORED = -100  # no loss there, as torch has it
 SHORT_S = 0.7
 GENTLE_SHARE = 0.3  # of the batches are nearly undistorted: else the model underfits clean recordings
 WARPS = (1.0, 0.82, 0.88, 0.94, 1.07, 1.14, 1.22)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """One file: ``samples`` ``(samples,)`` float32 at its own rate, and the digits spoken in it."""
-
-    name: str
-    speaker: str
-    digits: tuple[int, ...]
-    split: str
-    samples: Samples
-    sample_rate_hz: int
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds at the recorded speed."""
-        return len(self.samples) / self.sample_rate_hz
-
-
-def read_fsdd(folder: Path) -> list[Recording]:
-    """Read ``{digit}_{speaker}_{index}.wav`` files; the split follows from the index."""
-    recordings = []
-    for path in sorted(folder.glob("*.wav")):
-        digit, speaker, index = path.stem.split("_")
-        split = "test" if int(index) in TEST_INDICES else "dev" if int(index) == DEV_INDEX else "train"
-        samples, rate_hz = soundfile.read(path, dtype="float32")
-        recordings.append(
-            Recording(
-                name=path.stem,
-                speaker=speaker,
-                digits=(int(digit),),
-                split=split,
-                samples=samples,
-                sample_rate_hz=rate_hz,
-            )
-        )
-    return recordings
-
-
-def read_kokoro(folder: Path) -> list[Recording]:
-    """Read the synthetic strings; every twentieth is held out."""
-    recordings = []
-    with (folder / "transcripts.tsv").open(encoding="utf-8") as file:
-        for position, (name, text, voice) in enumerate(csv.reader(file, delimiter="\t")):
-            samples, rate_hz = soundfile.read(folder / f"{name}.opus", dtype="float32")
-            split = "test" if position % KOKORO_HELD_OUT_EVERY == 0 else "train"
-            digits = tuple(WORDS.index(word) for word in text.split())
-            recordings.append(
-                Recording(
-                    name=name,
-                    speaker=voice,
-                    digits=digits,
-                    split=split,
-                    samples=samples,
-                    sample_rate_hz=rate_hz,
-                )
-            )
-    return recordings
-
-
-def active_span(samples: Samples) -> tuple[int, int]:
-    """First and last sample (exclusive) whose 10 ms block is within 26 dB of the loudest block."""
-    block = SAMPLE_RATE_HZ // 100
-    count = max(1, len(samples) // block)
-    level = np.square(samples[: count * block].reshape(count, -1)).mean(axis=1)
-    loud = np.flatnonzero(level >= 0.0025 * level.max())
-    return int(loud[0]) * block, min(len(samples), (int(loud[-1]) + 1) * block)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,14 +179,3 @@ def _draw_gap_s(rng: np.random.Generator) -> float:
     if kind < 0.3:
         return float(rng.uniform(0.0, 0.06))
     return float(rng.uniform(0.05, 0.4) if kind < 0.9 else rng.uniform(0.4, 1.0))
-
-
-def join(recordings: list[Recording], rng: np.random.Generator) -> tuple[Samples, str]:
-    """Join undistorted recordings with silent gaps of 50 to 250 ms, for evaluation: samples and text."""
-    parts: list[Samples] = []
-    for recording in recordings:
-        parts.append(np.zeros(int(rng.uniform(0.05, 0.25) * SAMPLE_RATE_HZ), np.float32))
-        parts.append(resample(recording.samples, recording.sample_rate_hz, SAMPLE_RATE_HZ))
-    parts.append(np.zeros(int(rng.uniform(0.05, 0.25) * SAMPLE_RATE_HZ), np.float32))
-    text = " ".join(WORDS[digit] for recording in recordings for digit in recording.digits)
-    return np.concatenate(parts), text

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from benchmarks import parity
 from benchmarks.reference.augmentation import Samples, normalise
-from benchmarks.reference.layout import BLANK_ID, LETTERS
+from benchmarks.reference.layout import LETTERS
 
 
 def transcribe(model: nn.Module, samples: Samples) -> str:
@@ -14,6 +15,4 @@ def transcribe(model: nn.Module, samples: Samples) -> str:
     with torch.inference_mode():
         device = next(model.parameters()).device
         logits = model(torch.from_numpy(normalise(samples[None])).to(device)).logits[0]
-    best = torch.unique_consecutive(logits.argmax(dim=-1)).tolist()
-    text = "".join(LETTERS[token_id] for token_id in best if token_id != BLANK_ID)
-    return " ".join(text.replace("|", " ").split())
+    return parity.transcribe(logits.cpu().numpy(), LETTERS)

@@ -8,6 +8,16 @@ LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 BLANK_ID = 0
 RECEPTIVE_FIELD = 400
 STRIDE = 320
+PREPROCESSOR = {
+    "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+    "feature_size": 1,
+    "sampling_rate": 16_000,
+    "padding_side": "right",
+    "padding_value": 0.0,
+    "do_normalize": True,
+    "return_attention_mask": False,
+}
+"""The content of preprocessor_config.json."""
 
 
 def count_frames(num_samples: int) -> int:

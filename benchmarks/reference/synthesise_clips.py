@@ -17,8 +17,8 @@ import numpy as np
 import soundfile
 
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples
-from benchmarks.reference.digits import WORDS
 from benchmarks.reference.voices import flite
+from benchmarks.speech import WORDS
 
 VOICES = ("awb", "rms", "kal16")
 CLIPS = 6

@@ -19,8 +19,8 @@ from torch.utils.data import Dataset
 from benchmarks.reference.augmentation import Surroundings
 from benchmarks.reference.checkpoint import DIGITS, save_checkpoint
 from benchmarks.reference.diary import Diary
-from benchmarks.reference.digits import SILENCE, SPEAKERS, DigitBatches, Recording, read_fsdd, read_kokoro
-from benchmarks.reference.evaluate_digits import Utterances, score, singles, strings
+from benchmarks.reference.digits import SILENCE, DigitBatches
+from benchmarks.reference.evaluate_digits import score
 from benchmarks.reference.training import (
     Batch,
     Schedule,
@@ -30,6 +30,7 @@ from benchmarks.reference.training import (
     join_targets,
     stream,
 )
+from benchmarks.speech import SPEAKERS, Recording, Utterances, read_fsdd, read_kokoro, singles, strings
 
 
 def frame_losses(hidden: Tensor, heads: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
@@ -64,7 +65,7 @@ def dev_sets(recordings: list[Recording], held_out_speaker: str | None) -> dict[
 def train(arguments: argparse.Namespace) -> None:
     """Run all steps, writing a log line now and then, and the state and checkpoint at every validation."""
     speech: Path = arguments.speech
-    recordings = read_fsdd(speech / "digits_fsdd") + read_kokoro(speech / "digits_kokoro")
+    recordings = read_fsdd(speech) + read_kokoro(speech)
     heard = [one for one in recordings if one.speaker != arguments.held_out_speaker]
     batches = DigitBatches(heard, Surroundings.read(speech / "noise"), seed=arguments.seed)
     schedule = Schedule(steps=arguments.steps, peak=arguments.learning_rate)

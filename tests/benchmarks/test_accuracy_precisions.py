@@ -14,8 +14,8 @@ pytest.importorskip("scipy", reason="the distortions need scipy")
 
 from benchmarks.accuracy import plots  # noqa: E402
 from benchmarks.accuracy.__main__ import document  # noqa: E402
-from benchmarks.accuracy.counting import count_wrong, interval  # noqa: E402
 from benchmarks.accuracy.distortions import DISTORTIONS, by_telephone, write_mp3  # noqa: E402
+from benchmarks.errors import align, count, interval, match, wer  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results"
 TRUTH = ["ONE TWO THREE", "FOUR", "FIVE SIX"]
@@ -31,10 +31,27 @@ def speechlike(seed: int, length: int = 24_001) -> np.ndarray[tuple[int], np.dty
 
 
 def test_wrong_words_sum_up_to_the_word_error_rate() -> None:
-    wrong, words = count_wrong(TRUTH, HEARD)
-    assert wrong.tolist() == [1, 1, 2]
-    assert words.tolist() == [3, 1, 2]
-    assert wrong.sum() / words.sum() == jiwer.wer(TRUTH, HEARD)
+    errors = count(TRUTH, HEARD)
+    assert errors.wrong.tolist() == [1, 1, 2]
+    assert errors.missing.tolist() == [0, 0, 2]
+    assert errors.words.tolist() == [3, 1, 2]
+    assert errors.wer == wer(TRUTH, HEARD) == jiwer.wer(TRUTH, HEARD)
+    assert count([""], ["ONE TWO"]).wrong.tolist() == [2]
+
+
+def test_words_are_aligned_and_matched_in_their_places() -> None:
+    truth, words = ("ONE", "TWO", "THREE", "FOUR", "NINE"), ("ONE", "ONE", "THREE", "NINE")
+    assert match(truth, words) == [(0, 0), (2, 2), (4, 3)]
+    assert list(align(truth, words)) == [(0, 0), (1, 1), (2, 2), (3, None), (4, 3)]
+    assert list(align(("ONE", "TWO", "SIX"), ("TWO", "SIX", "NINE"))) == [
+        (0, None),
+        (1, 0),
+        (2, 1),
+        (None, 2),
+    ]
+    assert list(align((), ("ONE",))) == [(None, 0)]
+    assert list(align(("ONE",), ())) == [(0, None)]
+    assert match((), ("ONE",)) == match(("ONE",), ()) == []
 
 
 def test_the_interval_holds_the_share_and_narrows_with_more_utterances() -> None:

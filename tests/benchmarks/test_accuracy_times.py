@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 pytest.importorskip("jiwer", reason="error rates need jiwer")
 
 from benchmarks.accuracy import confidence, times  # noqa: E402
-from benchmarks.reference.digits import SPEAKERS, WORDS, Recording  # noqa: E402
-from sewd_runtime.text.transcript import Word  # noqa: E402
+from benchmarks.accuracy.distortions import with_noise  # noqa: E402
+from benchmarks.speech import SPEAKERS, WORDS, Recording, join_strings  # noqa: E402
 
 
 def recordings() -> list[Recording]:
@@ -39,35 +39,21 @@ def recordings() -> list[Recording]:
 
 @pytest.mark.parametrize("pauses_s", [(0.05, 0.25), (0.0, 0.0)])
 def test_the_true_times_are_where_the_sound_was_put(pauses_s: tuple[float, float]) -> None:
-    for one in times.strings(recordings(), pauses_s):
+    for one in join_strings(recordings(), pauses_s, rounds=2):
         sound = np.zeros(len(one.samples), bool)
-        for (start_s, end_s), (first_s, last_s), word in zip(one.sounds, one.files, one.words, strict=True):
-            assert first_s <= start_s < end_s <= last_s <= len(one.samples) / 16_000
-            assert end_s - start_s == pytest.approx((3 + WORDS.index(word)) / 10, abs=0.021)
-            assert start_s - first_s == pytest.approx(0.05, abs=0.011)
-            sound[round(start_s * 16_000) : round(end_s * 16_000)] = True
+        for (start, end), (first, last), word in zip(one.sounds, one.spans, one.text.split(), strict=True):
+            assert first <= start < end <= last <= len(one.samples)
+            assert (end - start) / 16_000 == pytest.approx((3 + WORDS.index(word)) / 10, abs=0.021)
+            assert (start - first) / 16_000 == pytest.approx(0.05, abs=0.011)
+            sound[start:end] = True
         assert np.abs(one.samples[~sound]).max(initial=0) < 0.02
 
 
 def test_noise_has_its_level_and_is_nothing_but_added() -> None:
     tone = np.sin(np.arange(48_000)).astype(np.float32)
     for snr_db in (20, 0):
-        noise = times.with_noise(tone, snr_db, np.random.default_rng(0)) - tone
+        noise = with_noise(tone, snr_db, np.random.default_rng(0)) - tone
         assert 20 * np.log10(tone.std() / noise.std()) == pytest.approx(snr_db, abs=0.1)
-
-
-def words(text: str) -> list[Word]:
-    return [Word(text=word, start_s=0, end_s=1, confidence=0.5) for word in text.split()]
-
-
-def test_words_are_matched_in_their_places() -> None:
-    found = words("ONE ONE THREE NINE")
-    assert list(times.matched(found, ("ONE", "TWO", "THREE", "FOUR", "NINE"))) == [
-        (found[0], 0),
-        (found[2], 2),
-        (found[3], 4),
-    ]
-    assert list(times.matched([], ("ONE",))) == []
 
 
 def test_calibration_error_and_area() -> None:

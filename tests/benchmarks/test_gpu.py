@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 from benchmarks.gpu.__main__ import main  # noqa: E402
 from benchmarks.gpu.jobs import Benchmark  # noqa: E402
-from benchmarks.gpu.measure import Settings, compare  # noqa: E402
+from benchmarks.gpu.measure import Settings  # noqa: E402
+from benchmarks.parity import compare  # noqa: E402
 
 NEEDS_GPU = ("onnxruntime graphs fp32", "torch graphs fp16", "tensorrt fp16", "tensorrt-engine fp16")
 RUN = ("torch fp32", "torch fp16", "onnxruntime fp32", "onnxruntime fp16", "onnxruntime int8-static")

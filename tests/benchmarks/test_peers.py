@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
 pytest.importorskip("jiwer", reason="error rates need jiwer")
 
-from benchmarks.peers import accuracy, driver, engines, make, report, results  # noqa: E402
-from benchmarks.peers.models import COMPARISONS, MODELS, Comparison, Model  # noqa: E402
-from benchmarks.peers.prepare import PreparationError, Workshop, size_of  # noqa: E402
-from benchmarks.peers.rounds import order_of  # noqa: E402
-from benchmarks.peers.variants import (  # noqa: E402
+from benchmarks import parity
+from benchmarks.peers import driver, engines, make, report, results
+from benchmarks.peers.models import COMPARISONS, MODELS, Comparison, Model
+from benchmarks.peers.prepare import PreparationError, Workshop, size_of
+from benchmarks.peers.rounds import order_of
+from benchmarks.peers.variants import (
     ARTIFACTS,
     ENVIRONMENTS,
     OPENERS,
@@ -30,6 +30,7 @@ from benchmarks.peers.variants import (  # noqa: E402
     environments_of,
     own_variants,
 )
+from benchmarks.results import ROOT, write_rows
 
 RESULTS = ROOT / "benchmarks/results"
 ROUNDS, REPEATS, CLIPS = 3, 2, (0.1, 0.2)
@@ -115,7 +116,7 @@ def content(run: driver.Run) -> Mapping[str, Any]:
         errors = driver.measure_errors(run)
         (run.workshop.folder / "log.txt").unlink()
         measured = driver.assemble(run, errors, driver.measure_times(run))
-    results.write(results.path_of(run.workshop.folder, "fake"), measured)
+    write_rows(results.path_of(run.workshop.folder, "fake"), measured)
     found = results.read(run.workshop.folder, "fake")
     assert found == measured  # write-then-read is identity
     return found
@@ -194,7 +195,7 @@ def test_tables_name_every_variant(content: Mapping[str, Any]) -> None:
         **content,
         "environments": {"main": dict.fromkeys(("torch", "transformers", "onnxruntime"), "1")},
     }
-    lines = list(report.speed_table(content, content, clip_s=CLIPS[0], against="transformers"))
+    lines = list(report.speed_table(content, content, clip_s=CLIPS[0]))
     assert len(lines) == 2 + len(content["variants"])
     assert len({line.count("|") for line in lines}) == 1
     assert lines[3].startswith("| **by hand** | numpy | fp32 |")
@@ -228,8 +229,8 @@ def test_the_section_is_replaced_and_nothing_else() -> None:
 def test_greedy_transcript() -> None:
     tokens = ["<pad>", "A", "|", "B"]
     ids = [0, 1, 1, 0, 1, 2, 2, 3, 0, 0]
-    assert accuracy.transcribe(np.eye(4, dtype=np.float32)[ids], tokens) == "AA B"
-    assert accuracy.transcribe(np.zeros((0, 4), np.float32), tokens) == ""
+    assert parity.transcribe(np.eye(4, dtype=np.float32)[ids], tokens) == "AA B"
+    assert parity.transcribe(np.zeros((0, 4), np.float32), tokens) == ""
 
 
 def test_every_row_can_be_made_and_run() -> None:

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
+from benchmarks import speech  # noqa: E402
 from benchmarks.reference import augmentation, digits, layout  # noqa: E402
 
 SPEECH = Path(os.environ.get("SEWD_SPEECH", ROOT.parent / "shared" / "speech"))
@@ -21,8 +22,8 @@ needs_speech = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def recordings() -> list[digits.Recording]:
-    return digits.read_fsdd(SPEECH / "digits_fsdd")
+def recordings() -> list[speech.Recording]:
+    return speech.read_fsdd(SPEECH)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def surroundings() -> augmentation.Surroundings:
 
 
 @pytest.fixture(scope="module")
-def synthetic() -> list[digits.Recording]:
-    return digits.read_kokoro(SPEECH / "digits_kokoro")[:60]
+def synthetic() -> list[speech.Recording]:
+    return speech.read_kokoro(SPEECH)[:60]
 
 
 def tone(length_s: float, sample_rate_hz: int = 8000, seed: int = 0) -> augmentation.Samples:
@@ -41,9 +42,9 @@ def tone(length_s: float, sample_rate_hz: int = 8000, seed: int = 0) -> augmenta
     return (0.3 * np.sin(2 * np.pi * 300 * time_s) + noise).astype(np.float32)
 
 
-def made_up(split: str = "train") -> list[digits.Recording]:
+def made_up(split: str = "train") -> list[speech.Recording]:
     return [
-        digits.Recording(
+        speech.Recording(
             name=f"{digit}_{speaker}_9",
             speaker=speaker,
             digits=(digit,),
@@ -52,7 +53,7 @@ def made_up(split: str = "train") -> list[digits.Recording]:
             sample_rate_hz=8000,
         )
         for digit in range(10)
-        for speaker in digits.SPEAKERS
+        for speaker in speech.SPEAKERS
     ]
 
 
@@ -110,7 +111,7 @@ def test_frames_follow_the_convolutions(num_samples: int) -> None:
 
 def test_every_spoken_digit_is_labelled() -> None:
     batches = digits.DigitBatches(made_up(), QUIET, seed=5)
-    spelled = {tuple(layout.spell([digits.WORDS[digit]])): digit for digit in range(10)}
+    spelled = {tuple(layout.spell([speech.WORDS[digit]])): digit for digit in range(10)}
     delimiter = layout.LETTERS.index("|")
     for step in STEPS:
         batch = batches[step]
@@ -129,7 +130,7 @@ def test_every_spoken_digit_is_labelled() -> None:
 def test_active_span_is_where_the_energy_is() -> None:
     samples = np.zeros(16_000, np.float32)
     samples[4_000:9_000] = tone(5_000 / 16_000, 16_000)
-    first, last = digits.active_span(samples)
+    first, last = speech.active_span(samples)
     assert abs(first - 4_000) <= 160
     assert abs(last - 9_000) <= 160
 
@@ -168,19 +169,19 @@ def test_only_the_training_split_is_composed() -> None:
 
 
 @needs_speech
-def test_splits_follow_the_index(recordings: list[digits.Recording]) -> None:
+def test_splits_follow_the_index(recordings: list[speech.Recording]) -> None:
     assert len(recordings) == 2000
     for recording in recordings:
         index = int(recording.name.rsplit("_", 1)[1])
         assert (recording.split == "test") == (index < 5)
         assert (recording.split == "dev") == (index == 5)
-    assert {recording.speaker for recording in recordings} == set(digits.SPEAKERS)
+    assert {recording.speaker for recording in recordings} == set(speech.SPEAKERS)
 
 
 @needs_speech
 def test_real_batches(
-    recordings: list[digits.Recording],
-    synthetic: list[digits.Recording],
+    recordings: list[speech.Recording],
+    synthetic: list[speech.Recording],
     surroundings: augmentation.Surroundings,
 ) -> None:
     batches = digits.DigitBatches([*recordings, *synthetic], surroundings, seed=2)
@@ -192,9 +193,12 @@ def test_real_batches(
 
 
 @needs_speech
-def test_joined_strings_keep_every_sample(recordings: list[digits.Recording]) -> None:
+def test_joined_strings_keep_every_sample(recordings: list[speech.Recording]) -> None:
     chosen = recordings[:4]
-    samples, text = digits.join(chosen, np.random.default_rng(0))
+    pause = speech.silence(np.random.default_rng(0), speech.GAP_S)
+    joined = speech.join(speech.singles(chosen), pause)
     spoken_s = sum(recording.duration_s for recording in chosen)
-    assert spoken_s + 5 * 0.05 <= len(samples) / augmentation.SAMPLE_RATE_HZ <= spoken_s + 5 * 0.25 + 0.01
-    assert text.split() == [digits.WORDS[recording.digits[0]] for recording in chosen]
+    assert (
+        spoken_s + 5 * 0.05 <= len(joined.samples) / augmentation.SAMPLE_RATE_HZ <= spoken_s + 5 * 0.25 + 0.01
+    )
+    assert joined.text.split() == [speech.WORDS[recording.digits[0]] for recording in chosen]

@@ -1,0 +1,16 @@
+"""Tables of the generated documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table; a row shorter than the head ends in empty cells."""
+    yield _line(head)
+    yield "|" + "---|" * len(head)
+    yield from (_line([*row, *[""] * (len(head) - len(row))]) for row in rows)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
