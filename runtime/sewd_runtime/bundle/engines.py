@@ -6,14 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from sewd_runtime.bundle.schema import Rule, to_plain
+from sewd_runtime.bundle.schema import Positive, Rule, one_of, to_plain
 
 BUILDERS = ("tensorrt", "tensorrt-rtx")
 
-_Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
-_BuilderName: TypeAlias = Annotated[
-    str, Rule(must=f"one of {', '.join(BUILDERS)}", holds=lambda value: value in BUILDERS)
-]
 _Capability: TypeAlias = Annotated[
     str,
     Rule(must="a compute capability like 8.9", holds=lambda value: bool(re.fullmatch(r"\d+\.\d", value))),
@@ -24,8 +20,8 @@ _Capability: TypeAlias = Annotated[
 class BatchShape:
     """A batch of recordings that are padded to the same number of samples."""
 
-    batch: _Positive
-    samples: _Positive
+    batch: Positive
+    samples: Positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +50,7 @@ class EngineEntry:
 
     file: str
     precision: str
-    builder: _BuilderName
+    builder: Annotated[str, one_of(BUILDERS)]
     version: str
     compute_capability: _Capability
     profiles: tuple[Profile, ...]

@@ -16,7 +16,7 @@ from sewd_runtime.errors import (
 )
 
 _MAX_MANIFEST_BYTES = 4 << 20  # a manifest has a few kilobytes; a larger file is a mistake or an attack
-_MODELS = Path(__file__).parents[1] / "models"
+MODELS = Path(__file__).parents[1] / "models"
 
 
 def sha256_of(path: Path) -> str:
@@ -129,15 +129,15 @@ def find_bundle(path: str | os.PathLike[str] | None) -> Path:
 
     Raises BundleNotFoundError, which lists the embedded models.
     """
-    embedded = sorted(folder.parent.name for folder in _MODELS.glob(f"*/{MANIFEST_NAME}"))
+    embedded = sorted(folder.parent.name for folder in MODELS.glob(f"*/{MANIFEST_NAME}"))
     if path is None:
         if not embedded:
             raise BundleNotFoundError("this installation has no embedded model; give the path of a bundle")
-        return _MODELS / ("digits" if "digits" in embedded else embedded[0])
+        return MODELS / ("digits" if "digits" in embedded else embedded[0])
     if Path(path).exists():
         return Path(path)
     if os.fspath(path) in embedded:
-        return _MODELS / os.fspath(path)
+        return MODELS / os.fspath(path)
     names = ", ".join(embedded) or "none"
     raise BundleNotFoundError(
         f"{os.fspath(path)}: not a folder and not an embedded model; embedded are: {names}"

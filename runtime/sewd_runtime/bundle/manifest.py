@@ -7,7 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias, cast
 
 from sewd_runtime.bundle.engines import EngineEntry, engine_file, engine_key
-from sewd_runtime.bundle.schema import Rule, build, parse_json, to_plain
+from sewd_runtime.bundle.schema import (
+    Amount,
+    Count,
+    Positive,
+    Rule,
+    Share,
+    build,
+    one_of,
+    parse_json,
+    to_plain,
+)
 from sewd_runtime.errors import BundlePathError, FormatVersionError, ManifestKeyError, ManifestTypeError
 
 FORMAT_VERSION = 2
@@ -49,20 +59,13 @@ def _is_bare_name(name: str) -> bool:
     return name not in ("", ".", "..") and name.isprintable() and not any(letter in "/\\:" for letter in name)
 
 
-_Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
-_Count: TypeAlias = Annotated[int, Rule(must=">= 0", holds=lambda value: value >= 0)]
-_Error: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: value >= 0)]
 _Bound: TypeAlias = Annotated[float, Rule(must="> 0", holds=lambda value: value > 0)]
-_Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 0 <= value <= 1)]
 _FileName: TypeAlias = Annotated[
     str, Rule(must="a bare file name, without folder or drive", holds=_is_bare_name, error=BundlePathError)
 ]
 _Sha256: TypeAlias = Annotated[
     str,
     Rule(must="64 hexadecimal digits", holds=lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None),
-]
-_TaskName: TypeAlias = Annotated[
-    str, Rule(must=f"one of {', '.join(TASKS)}", holds=lambda value: value in TASKS)
 ]
 
 
@@ -97,15 +100,15 @@ class Tolerance:
 class Parity:
     """How far a precision was from the original when it was exported."""
 
-    cases: _Positive
-    max_abs: _Error
-    relative: _Error
-    batch_error: _Error
-    label_agreement: _Share | None
-    transcript_agreement: _Share | None
-    words: _Count = 0
-    wer: _Error | None = None
-    original_wer: _Error | None = None
+    cases: Positive
+    max_abs: Amount
+    relative: Amount
+    batch_error: Amount
+    label_agreement: Share | None
+    transcript_agreement: Share | None
+    words: Count = 0
+    wer: Amount | None = None
+    original_wer: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,7 @@ class PrecisionEntry:
     """One model of the bundle."""
 
     file: _FileName
-    opset: _Positive
+    opset: Positive
     domains: tuple[str, ...]
     tolerance: Tolerance
     parity: Parity
@@ -123,7 +126,7 @@ class PrecisionEntry:
 class CtcEntry:
     """How token ids become text."""
 
-    blank_id: _Count
+    blank_id: Count
     unknown_token: str | None
     word_delimiter: str | None
     do_lower_case: bool
@@ -134,7 +137,7 @@ class CtcEntry:
 class FileEntry:
     """Size and hash of one file."""
 
-    size_bytes: _Count
+    size_bytes: Count
     sha256: _Sha256
 
 
@@ -154,15 +157,15 @@ class Manifest:
     engines: TensorRT's, by name. The file has the key only if there are any, and is then format 3.
     """
 
-    format_version: _Positive = FORMAT_VERSION
+    format_version: Positive = FORMAT_VERSION
     name: str
-    task: _TaskName
+    task: Annotated[str, one_of(TASKS)]
     family: str
-    sample_rate_hz: _Positive
-    receptive_field: _Positive
-    stride: _Positive
-    min_samples: _Positive
-    num_outputs: _Positive
+    sample_rate_hz: Positive
+    receptive_field: Positive
+    stride: Positive
+    min_samples: Positive
+    num_outputs: Positive
     ctc: CtcEntry | None
     precisions: dict[str, PrecisionEntry]
     files: dict[_FileName, FileEntry]

@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NoReturn, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from sewd_runtime.errors import BundleError, ManifestKeyError, ManifestTypeError
 
@@ -27,6 +27,18 @@ class Rule:
     must: str
     holds: Callable[[Any], bool]
     error: type[BundleError] = ManifestTypeError
+
+
+def one_of(names: Iterable[str]) -> Rule:
+    """Return the rule that a string is one of these."""
+    allowed = tuple(names)
+    return Rule(must=f"one of {', '.join(allowed)}", holds=lambda value: value in allowed)
+
+
+Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
+Count: TypeAlias = Annotated[int, Rule(must=">= 0", holds=lambda value: value >= 0)]
+Amount: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: value >= 0)]
+Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 0 <= value <= 1)]
 
 
 def parse_json(text: str, *, where: str) -> Any:

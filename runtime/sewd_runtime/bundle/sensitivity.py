@@ -3,19 +3,11 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias, cast
+from typing import Annotated, cast
 
-from sewd_runtime.bundle.schema import Rule, build, parse_json, to_plain
+from sewd_runtime.bundle.schema import Amount, Count, Positive, Share, build, one_of, parse_json, to_plain
 
 MEASURES = {"wer": "word error rate", "disagreement": "share of transcripts that differ from float32's"}
-
-_Measure: TypeAlias = Annotated[
-    str, Rule(must=f"one of {', '.join(MEASURES)}", holds=lambda value: value in MEASURES)
-]
-_Count: TypeAlias = Annotated[int, Rule(must=">= 0", holds=lambda value: value >= 0)]
-_Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
-_Amount: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: value >= 0)]
-_Share: TypeAlias = Annotated[float, Rule(must="in [0, 1]", holds=lambda value: 0 <= value <= 1)]
 
 
 def sensitivity_file(precision: str) -> str:
@@ -33,8 +25,8 @@ class Group:
     """
 
     products: tuple[str, ...]
-    moved: _Share
-    multiplications: _Share
+    moved: Share
+    multiplications: Share
     kept: bool
 
 
@@ -42,7 +34,7 @@ class Group:
 class Trial:
     """One model that was tried: the number of groups it kept, and the increase that was measured."""
 
-    kept: _Count
+    kept: Count
     increase: float
 
 
@@ -54,11 +46,11 @@ class Sensitivity:
     none had to be kept, because then no group was measured.
     """
 
-    measure: _Measure
-    max_increase: _Amount
+    measure: Annotated[str, one_of(MEASURES)]
+    max_increase: Amount
     increase: float
-    recordings: _Positive
-    words: _Count
+    recordings: Positive
+    words: Count
     trials: tuple[Trial, ...]
     groups: tuple[Group, ...]
 

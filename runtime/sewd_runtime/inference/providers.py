@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sewd_runtime.bundle.engines import EngineEntry
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.inference.backends import Backend, Options
+from sewd_runtime.inference.backends import Backend
 from sewd_runtime.inference.backends.onnxruntime import backend as onnxruntime_backend
 from sewd_runtime.inference.backends.onnxruntime import tensorrt_backend as onnxruntime_tensorrt_backend
 from sewd_runtime.inference.backends.openvino import backend as openvino_backend
@@ -44,24 +44,6 @@ class Provider:
     choose_engine: Callable[[Sequence[EngineEntry]], EngineEntry] | None = None
     is_proven: bool = True
     run_on: str | None = None
-
-    def options(
-        self,
-        *,
-        threads: int | None = None,
-        allow_fallback: bool = False,
-        provider_options: Mapping[str, str] | None = None,
-    ) -> Options:
-        """Return how a model runs on this provider.
-
-        allow_fallback: the CPU may run any part of it. provider_options: override ``settings``.
-        """
-        return Options(
-            device=self.device,
-            settings={**self.settings, **(provider_options or {})},
-            threads=threads,
-            cpu_share=1.0 if allow_fallback else self.cpu_share,
-        )
 
     @property
     def remedy(self) -> str:

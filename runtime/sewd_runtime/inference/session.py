@@ -39,7 +39,7 @@ class Session:
         PrecisionError (not available on this CPU) or ModelError (does not load, or is of another interface).
         """
         row = find_provider(provider)
-        options = options or row.options()
+        options = options or Options(device=row.device, settings=row.settings, cpu_share=row.cpu_share)
         if options.threads is not None and options.threads < 1:
             raise ProviderError(f"threads must be at least 1, got {options.threads}")
         library = f"{row.backend.NAME} {row.backend.installed_version()}"

@@ -7,6 +7,7 @@ from sewd_runtime.bundle.engines import BatchShape, EngineEntry, Profile
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import Manifest, Parity, PrecisionEntry, Tolerance
 from sewd_runtime.errors import ModelError, PrecisionError
+from sewd_runtime.inference.backends import Options
 from sewd_runtime.inference.providers import PROVIDERS, look_up
 from sewd_runtime.inference.session import Session
 
@@ -48,10 +49,13 @@ class Variant:
         if row.choose_engine is not None:
             engine = row.choose_engine(self.engines)
             file, profiles = engine.file, engine.profiles
-        options = replace(
-            row.options(threads=threads, allow_fallback=allow_fallback, provider_options=provider_options),
+        options = Options(
+            device=row.device,
+            settings={**row.settings, **(provider_options or {})},
             compute=self.compute,
             weights=self.weights,
+            threads=threads,
+            cpu_share=1.0 if allow_fallback else row.cpu_share,
             precision=self.precision,
             profiles=profiles,
         )

@@ -119,7 +119,7 @@ def test_no_bundle(tmp_path: Path, name: str) -> None:
 
 
 def test_names_of_embedded_models(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle_module, "_MODELS", tmp_path)
+    monkeypatch.setattr(bundle_module, "MODELS", tmp_path)
     with pytest.raises(BundleNotFoundError, match="no embedded model"):
         find_bundle(None)
     for name in ("digits", "another"):

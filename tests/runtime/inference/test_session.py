@@ -9,6 +9,7 @@ import pytest
 
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.errors import InferenceError, ModelError, PrecisionError, ProviderError
+from sewd_runtime.inference.backends import Options
 from sewd_runtime.inference.backends.onnxruntime.backend import check_device, session_entries
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.providers import PROVIDERS, find_provider
@@ -67,7 +68,7 @@ def test_an_unknown_provider_is_refused_when_loading(model: Path) -> None:
 @pytest.mark.parametrize("threads", [0, -1])
 def test_threads_are_counted_from_one(model: Path, threads: int) -> None:
     with pytest.raises(ProviderError, match="at least 1"):
-        Session.open(model, task="ctc", options=PROVIDERS["cpu"].options(threads=threads))
+        Session.open(model, task="ctc", options=Options(device=PROVIDERS["cpu"].device, threads=threads))
 
 
 def test_not_a_model(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_pad() -> None:
 
 
 def test_threads_share_a_session(model: Path, recordings: list[np.ndarray]) -> None:
-    session = Session.open(model, task="ctc", options=PROVIDERS["cpu"].options(threads=1))
+    session = Session.open(model, task="ctc", options=Options(device=PROVIDERS["cpu"].device, threads=1))
     batches = [pad([samples]) for samples in recordings if len(samples) >= 400]
     alone = [session.run(*batch)[0] for batch in batches]
     with ThreadPoolExecutor(4) as pool:
@@ -115,14 +116,14 @@ def test_precision_defaults_to_fp32(tiny_bundle: Path) -> None:
 def test_memory_is_freed_after_a_large_batch_only() -> None:
     import onnxruntime
 
-    from sewd_runtime.inference.backends.onnxruntime.backend import _run_options
+    from sewd_runtime.inference.backends.onnxruntime.backend import run_options
 
     small, large = (
         {"input_values": np.zeros((1, 16_000 * seconds), np.float32), "input_lengths": np.array([16_000])}
         for seconds in (6, 60)
     )
-    assert _run_options(onnxruntime, small) is None
-    options = _run_options(onnxruntime, large)
+    assert run_options(onnxruntime, small) is None
+    options = run_options(onnxruntime, large)
     assert options.get_run_config_entry("memory.enable_memory_arena_shrinkage") == "cpu:0"
 
 

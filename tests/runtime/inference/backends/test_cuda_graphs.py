@@ -86,7 +86,7 @@ def plain(tiny_bundle: Path) -> Any:
 
 def graphs_of(plain: Any, session: Recorder) -> GraphModel:
     return GraphModel(
-        inputs=plain.inputs, outputs=plain.outputs, profiles=(PROFILE,), _session=session, _device=("cpu", 0)
+        inputs=plain.inputs, outputs=plain.outputs, profiles=(PROFILE,), session=session, device=("cpu", 0)
     )
 
 
@@ -101,7 +101,7 @@ BATCHES = ((400,), (5_001, 4_800), (900,) * 9, (399, 80), (5_000, 4_999), (LONGE
 
 def test_a_graph_gives_what_its_session_gives(plain: Any) -> None:
     """The second time from the buffers that the first left, with other samples and lengths."""
-    session = Recorder(plain._session)
+    session = Recorder(plain.session)
     model = graphs_of(plain, session)
     for seed in (1, 2):
         for lengths in BATCHES:
@@ -114,7 +114,7 @@ def test_a_graph_gives_what_its_session_gives(plain: Any) -> None:
 
 
 def test_a_bucket_has_one_graph_and_all_runs_one_thread(plain: Any) -> None:
-    session = Recorder(plain._session)
+    session = Recorder(plain.session)
     model = graphs_of(plain, session)
     for seed in range(3):
         model.run(NAMES, feed_of(5_000, 4_800, seed=seed))
@@ -126,19 +126,19 @@ def test_a_bucket_has_one_graph_and_all_runs_one_thread(plain: Any) -> None:
 
 
 def test_longer_recordings_run_without_a_graph(plain: Any) -> None:
-    session = Recorder(plain._session)
+    session = Recorder(plain.session)
     graphs_of(plain, session).run(NAMES, feed_of(LONGEST + 4_000))
     assert session.graphs == ["-1"]
 
 
 def test_graphs_do_not_grow_without_end(plain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_graphs, "_MOST_GRAPHS", 2)
-    session = Recorder(plain._session)
+    monkeypatch.setattr(cuda_graphs, "MAX_GRAPHS", 2)
+    session = Recorder(plain.session)
     model = graphs_of(plain, session)
     for length in range(1_000, 9_000, 1_000):
         feed = feed_of(length)
         np.testing.assert_allclose(model.run(NAMES, feed)[0], plain.run(NAMES, feed)[0], atol=1e-4)
-    assert len(model._bound) == 2
+    assert len(model.bound) == 2
     assert set(session.graphs) == {"-1", "1", "2"}
 
 
@@ -147,13 +147,13 @@ def test_graphs_do_not_grow_without_end(plain: Any, monkeypatch: pytest.MonkeyPa
 )
 def test_a_graph_that_does_not_follow_its_inputs_is_refused(plain: Any, lengths: tuple[int, ...]) -> None:
     """Also where the first batch fills its bucket, or all but a sample: later ones will not."""
-    model = graphs_of(plain, Recorder(plain._session, is_stale=True))
+    model = graphs_of(plain, Recorder(plain.session, is_stale=True))
     with pytest.raises(RuntimeError, match="enable_cuda_graph"):
         model.run(NAMES, feed_of(*lengths))
 
 
 def test_results_are_held_by_nothing_else(plain: Any) -> None:
-    model = graphs_of(plain, Recorder(plain._session))
+    model = graphs_of(plain, Recorder(plain.session))
     model.run(NAMES, feed_of(5_000))
     first, _ = model.run(NAMES, feed_of(5_000, seed=1))
     kept = first.copy()
@@ -162,7 +162,7 @@ def test_results_are_held_by_nothing_else(plain: Any) -> None:
 
 
 def test_runs_from_several_threads_wait_for_one_another(plain: Any) -> None:
-    model = graphs_of(plain, Recorder(plain._session))
+    model = graphs_of(plain, Recorder(plain.session))
     feeds = [feed_of(3_000 + 17 * place, seed=place) for place in range(8)]
     found: dict[int, Any] = {}
 
@@ -198,4 +198,4 @@ def test_the_setting_opens_a_model_in_graphs(
     model = onnxruntime_backend.open_model(path, options)
     assert isinstance(model, GraphModel) is (setting == "1")
     if isinstance(model, GraphModel):
-        assert (model._device, model.profiles) == (("cuda", 3), (PROFILE,))
+        assert (model.device, model.profiles) == (("cuda", 3), (PROFILE,))

@@ -145,7 +145,7 @@ def test_matmuls_with_constant_scales_run_in_int8(
     request.getfixturevalue("static" if compute == "f32" else "static_bf16")  # skips where there is no bf16
     options = Options(device="CPU", compute=compute, threads=1)
     model = openvino_backend.open_model(bundle.path_of("model.int8-static.onnx"), options)
-    compiled = model._compiled.get_runtime_model()
+    compiled = model.compiled.get_runtime_model()
     executed = [
         {key: str(value.value) for key, value in op.get_rt_info().items()} for op in compiled.get_ops()
     ]
@@ -158,7 +158,7 @@ def test_matmuls_with_constant_scales_run_in_int8(
 
 def test_a_cpu_without_bf16_is_an_error(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     core = SimpleNamespace(available_devices=["CPU"], get_property=lambda *_: ["FP32", "INT8"])
-    monkeypatch.setattr(openvino_backend, "_import_openvino", lambda: SimpleNamespace(Core=lambda: core))
+    monkeypatch.setattr(openvino_backend, "import_openvino", lambda: SimpleNamespace(Core=lambda: core))
     with pytest.raises(PrecisionError, match="does not compute in bf16; choose fp32"):
         Network.open(bundle, provider="openvino", precision="bf16")
 
@@ -261,7 +261,7 @@ def test_using_it_reports_nothing_and_leaves_nothing(tiny_bundle: Path, tmp_path
 
 def test_outputs_keep_their_names_where_compiling_drops_their_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head without bias adds zeros, and the compiled output has the matmul's name as well."""
-    ov = openvino_backend._import_openvino()
+    ov = openvino_backend.import_openvino()
     ops = ov.opset8
     values = ops.parameter([-1, -1], ov.Type.f32, name="input_values")
     matmul = ops.relu(ops.unsqueeze(values, np.array([2])))
@@ -269,7 +269,7 @@ def test_outputs_keep_their_names_where_compiling_drops_their_node(monkeypatch: 
     logits = ops.add(matmul, np.zeros(1, np.float32))
     logits.output(0).set_names({"logits"})
     model = ov.Model([logits], [values])
-    monkeypatch.setattr(openvino_backend, "_read_onnx", lambda _: model)
+    monkeypatch.setattr(openvino_backend, "read_onnx", lambda _: model)
     opened = openvino_backend.open_model(
         Path("model.onnx"), Options(device="CPU", settings={}, compute="f32", threads=1)
     )

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sewd_runtime.inference.backends.openvino.backend import _import_openvino, _read_onnx
+from sewd_runtime.inference.backends.openvino.backend import import_openvino, read_onnx
 from sewd_runtime.inference.backends.openvino.rewrites import GROUP, gather_flat, quantize_weights
 
 if importlib.util.find_spec("openvino") is None:
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
 
-openvino = _import_openvino()
+openvino = import_openvino()
 ops = importlib.import_module("openvino.opset8")
 cut_table = importlib.import_module("openvino.opset15").slice
 
@@ -124,7 +124,7 @@ def test_tables_cut_alike_share_an_index(alike: bool) -> None:
 
 
 def test_the_exported_model_is_rewritten(tiny_bundle: Path) -> None:
-    before, after = (_read_onnx(tiny_bundle / "model.fp32.onnx") for _ in range(2))
+    before, after = (read_onnx(tiny_bundle / "model.fp32.onnx") for _ in range(2))
     layers = operators(before).count("Softmax")
     assert gather_flat(after) == 2 * layers
     rng = np.random.default_rng(0)

@@ -145,9 +145,9 @@ def engine(plain: Any, cuda: Cuda, *, is_capturable: bool = True) -> TensorRtMod
         inputs=plain.inputs,
         outputs=plain.outputs,
         profiles=PROFILES,
-        _cuda=cuda,
-        _stream=0,
-        _contexts=[Context(cuda, plain, taken, is_capturable=is_capturable) for taken in PROFILES],
+        cuda=cuda,
+        stream=0,
+        contexts=[Context(cuda, plain, taken, is_capturable=is_capturable) for taken in PROFILES],
     )
 
 
@@ -179,21 +179,21 @@ def test_a_bucket_is_captured_once(plain: Any) -> None:
     model = engine(plain, cuda)
     for feed in (*batches(1), *batches(2)):
         model.run(NAMES, feed)
-    contexts: Any = model._contexts
+    contexts: Any = model.contexts
     assert sum(context.enqueued for context in contexts) == 2 * len(
-        model._shapes
+        model.buffers
     )  # once to warm, once captured
-    assert cuda.launched > 2 * len(model._shapes)
+    assert cuda.launched > 2 * len(model.buffers)
 
 
 def test_memory_does_not_grow_with_the_shapes(plain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt_backend, "_MOST_GRAPHS", 3)
+    monkeypatch.setattr(tensorrt_backend, "MAX_GRAPHS", 3)
     cuda = Cuda()
     model = engine(plain, cuda)
     for length in range(1_000, 9_000, 1_000):
         values, counts = pad([np.zeros(length, np.float32)])
         model.run(NAMES, {"input_values": values, "input_lengths": counts})
-    assert len(model._shapes) == 3
+    assert len(model.buffers) == 3
     assert len(cuda.memory) == 3 * 4
 
 

@@ -33,14 +33,14 @@ class OrtModel:
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    _session: Any
+    session: Any
 
     def run(self, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """Run one batch; concurrent runs share the session's threads."""
         import onnxruntime
 
-        options = _run_options(onnxruntime, feed)
-        outputs: Sequence[NDArray[Any]] = self._session.run(list(names), dict(feed), options)
+        options = run_options(onnxruntime, feed)
+        outputs: Sequence[NDArray[Any]] = self.session.run(list(names), dict(feed), options)
         return outputs
 
 
@@ -88,9 +88,9 @@ def open_model(path: Path, options: Options) -> CompiledModel:
     if options.device == _CUDA and settings.get(SETTING) == "1":
         device = ("cuda", int(settings.get("device_id", "0")))
         return GraphModel(
-            inputs=inputs, outputs=outputs, profiles=options.profiles, _session=session, _device=device
+            inputs=inputs, outputs=outputs, profiles=options.profiles, session=session, device=device
         )
-    return OrtModel(inputs=inputs, outputs=outputs, _session=session)
+    return OrtModel(inputs=inputs, outputs=outputs, session=session)
 
 
 def check_device(wanted: str, active: Sequence[str]) -> None:
@@ -133,7 +133,7 @@ def session_entries() -> dict[str, str]:
     return entries
 
 
-def _run_options(onnxruntime: Any, feed: Mapping[str, NDArray[Any]]) -> Any:
+def run_options(onnxruntime: Any, feed: Mapping[str, NDArray[Any]]) -> Any:
     """Return options that free memory after a large batch, None for the default ones.
 
     The arena keeps its largest size: after one recording of two minutes 930 MB, with these options 170 MB.

@@ -22,7 +22,7 @@ SETTING = "enable_cuda_graph"
 
 _GRAPH_ID = "gpu_graph_id"
 _NO_GRAPH = "-1"
-_MOST_GRAPHS = 32  # batches of further shapes run without a graph
+MAX_GRAPHS = 32  # batches of further shapes run without a graph
 _REPLAY_TOLERANCE = 1e-2  # of the largest output: the order of summation may differ
 
 
@@ -50,14 +50,14 @@ class GraphModel:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     profiles: tuple[Profile, ...]
-    _session: Any
-    _device: tuple[str, int]
-    _bound: dict[BatchShape, _Bound] = field(default_factory=dict)
-    _thread: ThreadPoolExecutor = field(default_factory=_one_thread)
+    session: Any
+    device: tuple[str, int]
+    bound: dict[BatchShape, _Bound] = field(default_factory=dict)
+    thread: ThreadPoolExecutor = field(default_factory=_one_thread)
 
     def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
         """Run one batch, in parts if it is larger than the profile takes."""
-        return self._thread.submit(self._run, names, feed).result()
+        return self.thread.submit(self._run, names, feed).result()
 
     def _run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
         if feed["input_values"].shape[1] > max(profile.max.samples for profile in self.profiles):
@@ -65,17 +65,17 @@ class GraphModel:
         return run_in_buckets(partial(self._run_bucket, names), feed, self.profiles)
 
     def _run_freely(self, names: Sequence[str], feed: Feed) -> list[NDArray[Any]]:
-        outputs: list[NDArray[Any]] = self._session.run(list(names), dict(feed), _run_options(_NO_GRAPH))
+        outputs: list[NDArray[Any]] = self.session.run(list(names), dict(feed), _run_options(_NO_GRAPH))
         return outputs
 
     def _run_bucket(self, names: Sequence[str], bucket: Bucket, feed: Feed) -> Sequence[NDArray[Any]]:
-        if bucket.shape in self._bound:
-            return self._replay(self._bound[bucket.shape], feed)
+        if bucket.shape in self.bound:
+            return self._replay(self.bound[bucket.shape], feed)
         wanted = self._run_freely(names, feed)
-        if len(self._bound) < _MOST_GRAPHS:
+        if len(self.bound) < MAX_GRAPHS:
             bound = self._capture(names, bucket.shape, wanted)
             _check_replay(bucket.shape, self._replay(bound, feed), wanted)
-            self._bound[bucket.shape] = bound
+            self.bound[bucket.shape] = bound
         return wanted
 
     def _capture(self, names: Sequence[str], shape: BatchShape, like: Sequence[NDArray[Any]]) -> _Bound:
@@ -89,25 +89,23 @@ class GraphModel:
             "input_values": np.zeros((shape.batch, shape.samples), np.float32),
             "input_lengths": np.ones(shape.batch, np.int64),
         }
-        inputs = {
-            name: OrtValue.ortvalue_from_numpy(array, *self._device) for name, array in shortest.items()
-        }
+        inputs = {name: OrtValue.ortvalue_from_numpy(array, *self.device) for name, array in shortest.items()}
         outputs = [
-            OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype, *self._device) for array in like
+            OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype, *self.device) for array in like
         ]
-        binding = self._session.io_binding()
+        binding = self.session.io_binding()
         for name, value in inputs.items():
             binding.bind_ortvalue_input(name, value)
         for name, value in zip(names, outputs, strict=True):
             binding.bind_ortvalue_output(name, value)
-        options = _run_options(str(len(self._bound) + 1))
-        self._session.run_with_iobinding(binding, options)
+        options = _run_options(str(len(self.bound) + 1))
+        self.session.run_with_iobinding(binding, options)
         return _Bound(binding=binding, options=options, inputs=inputs, outputs=outputs)
 
     def _replay(self, bound: _Bound, feed: Feed) -> list[NDArray[Any]]:
         for name, value in bound.inputs.items():
             value.update_inplace(np.ascontiguousarray(feed[name]))
-        self._session.run_with_iobinding(bound.binding, bound.options)
+        self.session.run_with_iobinding(bound.binding, bound.options)
         # On the CPU, where this is tested, `numpy()` is a view of the buffer.
         return [np.array(value.numpy()) for value in bound.outputs]
 

@@ -36,7 +36,7 @@ class OpenVinoModel:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     compute: str
-    _compiled: Any
+    compiled: Any
     _idle: list[Any] = field(default_factory=list)
 
     def run(self, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
@@ -54,7 +54,7 @@ class OpenVinoModel:
         try:
             request = self._idle.pop()  # a request serves one run at a time
         except IndexError:
-            request = self._compiled.create_infer_request()
+            request = self.compiled.create_infer_request()
         results = request.infer(padded)  # copies, not views of the request's memory
         self._idle.append(request)
         num_frames = int(results["output_lengths"].max(initial=0))
@@ -69,7 +69,7 @@ def installed_version() -> str | None:
 
 def devices() -> Sequence[str]:
     """Return the devices that OpenVINO finds on this machine."""
-    names: list[str] = _import_openvino().Core().available_devices
+    names: list[str] = import_openvino().Core().available_devices
     return names
 
 
@@ -78,12 +78,12 @@ def open_model(path: Path, options: Options) -> OpenVinoModel:
 
     Nothing is written to disk, because OpenVINO's CACHE_DIR is not set.
     """
-    openvino = _import_openvino()
+    openvino = import_openvino()
     core = openvino.Core()
     offered = core.get_property(options.device, "OPTIMIZATION_CAPABILITIES")
     if options.compute != "f32" and options.compute.upper() not in offered:
         raise PrecisionError(f"this CPU does not compute in {options.compute}; choose fp32")
-    model = _read_onnx(path)
+    model = read_onnx(path)
     gather_flat(model)
     if options.weights == "i8":
         quantize_weights(model)
@@ -95,11 +95,11 @@ def open_model(path: Path, options: Options) -> OpenVinoModel:
             _tensor(port) for port in model.outputs
         ),  # the compiled model's may have other names too
         compute=options.compute,
-        _compiled=compiled,
+        compiled=compiled,
     )
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
     """Import openvino without its telemetry package, which reports every import over the network."""
     telemetry = "openvino_telemetry"
     if telemetry in sys.modules:
@@ -114,7 +114,7 @@ def _import_openvino() -> Any:
     return openvino
 
 
-def _read_onnx(path: Path) -> Any:
+def read_onnx(path: Path) -> Any:
     """Read with the ONNX frontend: ``read_model`` tries all frontends, and others write to stderr."""
     from openvino.frontend import FrontEndManager
 

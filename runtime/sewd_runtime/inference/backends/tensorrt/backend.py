@@ -28,12 +28,12 @@ _PACKAGES = {
     "tensorrt": ("tensorrt", ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")),
 }
 _DTYPES = {"float32": "FLOAT", "int64": "INT64"}
-_MOST_GRAPHS = 32
+MAX_GRAPHS = 32
 """Number of buckets whose buffers and graph are kept; the least recently used is freed first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
+class _Buffers:
     """A bucket's buffers on the GPU and on the host, and its graph; None if it cannot be captured."""
 
     device: Mapping[str, int]
@@ -48,101 +48,102 @@ class TensorRtModel:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     profiles: tuple[Profile, ...]
-    _cuda: Any
-    _stream: Any
-    _contexts: Sequence[Any]
-    _shapes: "OrderedDict[Bucket, _Shape]" = field(default_factory=OrderedDict)
-    _lock: Any = field(default_factory=threading.Lock)
+    cuda: Any
+    stream: Any
+    contexts: Sequence[Any]
+    buffers: "OrderedDict[Bucket, _Buffers]" = field(default_factory=OrderedDict)
+    lock: Any = field(default_factory=threading.Lock)
 
     def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
         """Run one batch, in parts if it is larger than the profile takes."""
-        with self._lock:
+        with self.lock:
             return run_in_buckets(lambda bucket, part: self._run(names, bucket, part), feed, self.profiles)
 
     def _run(self, names: Sequence[str], bucket: Bucket, feed: Feed) -> Sequence[NDArray[Any]]:
-        shape = self._find_shape(bucket)
+        buffers = self._find_buffers(bucket)
         for name, values in feed.items():
-            np.copyto(shape.host[name], values)
-            self._to_device(shape.device[name], shape.host[name])
-        if shape.graph is None:
+            np.copyto(buffers.host[name], values)
+            self._to_device(buffers.device[name], buffers.host[name])
+        if buffers.graph is None:
             self._enqueue(bucket)
         else:
-            call(self._cuda, "cudaGraphLaunch", shape.graph, self._stream)
+            call(self.cuda, "cudaGraphLaunch", buffers.graph, self.stream)
         for name in names:
-            self._to_host(shape.host[name], shape.device[name])
-        call(self._cuda, "cudaStreamSynchronize", self._stream)
-        return [shape.host[name].copy() for name in names]
+            self._to_host(buffers.host[name], buffers.device[name])
+        call(self.cuda, "cudaStreamSynchronize", self.stream)
+        return [buffers.host[name].copy() for name in names]
 
     def _to_device(self, address: int, values: NDArray[Any]) -> None:
-        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+        kind = self.cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
         origin = values.ctypes.data
-        call(self._cuda, "cudaMemcpyAsync", address, origin, values.nbytes, kind, self._stream)
+        call(self.cuda, "cudaMemcpyAsync", address, origin, values.nbytes, kind, self.stream)
 
     def _to_host(self, values: NDArray[Any], address: int) -> None:
-        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        kind = self.cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         target = values.ctypes.data
-        call(self._cuda, "cudaMemcpyAsync", target, address, values.nbytes, kind, self._stream)
+        call(self.cuda, "cudaMemcpyAsync", target, address, values.nbytes, kind, self.stream)
 
     def _enqueue(self, bucket: Bucket) -> None:
-        if not self._contexts[bucket.profile].execute_async_v3(int(self._stream)):
+        if not self.contexts[bucket.profile].execute_async_v3(int(self.stream)):
             raise RuntimeError(f"TensorRT could not run {bucket.shape}")
 
-    def _find_shape(self, bucket: Bucket) -> _Shape:
-        if bucket in self._shapes:
-            self._shapes.move_to_end(bucket)
-            self._bind(bucket, self._shapes[bucket].device)
-            return self._shapes[bucket]
-        if len(self._shapes) >= _MOST_GRAPHS:
-            self._free(self._shapes.popitem(last=False)[1])
-        shape = self._make_shape(bucket)
-        self._shapes[bucket] = shape
-        return shape
+    def _find_buffers(self, bucket: Bucket) -> _Buffers:
+        if bucket in self.buffers:
+            self.buffers.move_to_end(bucket)
+            self._bind(bucket, self.buffers[bucket].device)
+            return self.buffers[bucket]
+        if len(self.buffers) >= MAX_GRAPHS:
+            self._free(self.buffers.popitem(last=False)[1])
+        self.buffers[bucket] = self._make_buffers(bucket)
+        return self.buffers[bucket]
 
-    def _make_shape(self, bucket: Bucket) -> _Shape:
+    def _make_buffers(self, bucket: Bucket) -> _Buffers:
         """Allocate a bucket's buffers, run it once to load everything, and capture a run as a graph."""
-        context, size = self._contexts[bucket.profile], bucket.shape
-        context.set_input_shape("input_values", (size.batch, size.samples))
-        context.set_input_shape("input_lengths", (size.batch,))
+        context = self._set_shape(bucket)
         host = {
             tensor.name: np.zeros(tuple(context.get_tensor_shape(tensor.name)), tensor.dtype)
             for tensor in (*self.inputs, *self.outputs)
         }
-        host["input_lengths"][:] = size.samples
-        device = {name: call(self._cuda, "cudaMalloc", values.nbytes) for name, values in host.items()}
+        host["input_lengths"][:] = bucket.shape.samples
+        device = {name: call(self.cuda, "cudaMalloc", values.nbytes) for name, values in host.items()}
         self._bind(bucket, device)
         for name in ("input_values", "input_lengths"):
             self._to_device(device[name], host[name])
         self._enqueue(bucket)
-        call(self._cuda, "cudaStreamSynchronize", self._stream)
-        return _Shape(device=device, host=host, graph=self._capture(bucket))
+        call(self.cuda, "cudaStreamSynchronize", self.stream)
+        return _Buffers(device=device, host=host, graph=self._capture(bucket))
 
-    def _bind(self, bucket: Bucket, device: Mapping[str, int]) -> None:
-        context, size = self._contexts[bucket.profile], bucket.shape
+    def _set_shape(self, bucket: Bucket) -> Any:
+        context, size = self.contexts[bucket.profile], bucket.shape
         context.set_input_shape("input_values", (size.batch, size.samples))
         context.set_input_shape("input_lengths", (size.batch,))
+        return context
+
+    def _bind(self, bucket: Bucket, device: Mapping[str, int]) -> None:
+        context = self._set_shape(bucket)
         for name, address in device.items():
             context.set_tensor_address(name, int(address))
 
     def _capture(self, bucket: Bucket) -> Any:
         """Return the graph of one run, None if this TensorRT cannot capture it."""
-        is_capturable = getattr(self._contexts[bucket.profile], "is_stream_capturable", None)
-        if is_capturable is not None and not is_capturable(int(self._stream)):
+        is_capturable = getattr(self.contexts[bucket.profile], "is_stream_capturable", None)
+        if is_capturable is not None and not is_capturable(int(self.stream)):
             return None
-        mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        call(self._cuda, "cudaStreamBeginCapture", self._stream, mode)
+        mode = self.cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        call(self.cuda, "cudaStreamBeginCapture", self.stream, mode)
         try:
             self._enqueue(bucket)
         finally:
-            captured = call(self._cuda, "cudaStreamEndCapture", self._stream)
-        graph = call(self._cuda, "cudaGraphInstantiate", captured, 0)
-        call(self._cuda, "cudaGraphDestroy", captured)
+            captured = call(self.cuda, "cudaStreamEndCapture", self.stream)
+        graph = call(self.cuda, "cudaGraphInstantiate", captured, 0)
+        call(self.cuda, "cudaGraphDestroy", captured)
         return graph
 
-    def _free(self, shape: _Shape) -> None:
-        if shape.graph is not None:
-            call(self._cuda, "cudaGraphExecDestroy", shape.graph)
-        for address in shape.device.values():
-            call(self._cuda, "cudaFree", address)
+    def _free(self, buffers: _Buffers) -> None:
+        if buffers.graph is not None:
+            call(self.cuda, "cudaGraphExecDestroy", buffers.graph)
+        for address in buffers.device.values():
+            call(self.cuda, "cudaFree", address)
 
 
 def installed_version() -> str | None:
@@ -216,9 +217,9 @@ def open_model(path: Path, options: Options) -> TensorRtModel:
         inputs=tuple(_tensor(engine, name) for name in inputs),
         outputs=tuple(_tensor(engine, name) for name in names if name not in inputs),
         profiles=options.profiles,
-        _cuda=cuda,
-        _stream=stream,
-        _contexts=contexts,
+        cuda=cuda,
+        stream=stream,
+        contexts=contexts,
     )
 
 
