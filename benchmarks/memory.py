@@ -3,10 +3,10 @@
 python -m benchmarks.memory -o benchmarks/results/memory.json
 python -m benchmarks.memory --minutes 1 --requests 200 --variants    (a short run)
 
-Long files go through ``sewd transcribe`` under a limit on address space, so that what does not fit fails by
-itself. Requests go through ``Recognizer.transcribe``, lengths drawn with a seed; the variants run the same
-requests on onnxruntime directly with other settings of its memory. Wall times are only as good as the
-machine was quiet; memory does not depend on it.
+Long files go through ``sewd transcribe`` under a limit on address space, so that a file that does not fit
+fails by itself. Requests of seeded random lengths go through ``Recognizer.transcribe``; the variants run the
+same requests on onnxruntime directly with other memory settings. Wall times need an idle machine; memory does
+not.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sewd_runtime.system.machine import describe_machine, describe_versions
 
 JOBS = "benchmarks.memory_jobs"
 MAX_GROWTH = 0.05
-"""What resident memory may gain from SETTLED requests to the last."""
+"""How much resident memory may grow from SETTLED requests to the last, as a share."""
 
 Model = dict[str, str | None]
 """The ``model`` (a bundle, None is the embedded one) and the ``precision`` of all jobs."""
@@ -49,7 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def run_child(job: dict[str, Any], *, limit_bytes: int | None = None) -> tuple[int, list[Any], str]:
-    """Run a job in a new process; return its exit code, the JSON it printed, and its last complaint."""
+    """Run a job in a new process; return its exit code, the JSON it printed, and its last error line."""
     environment = {**os.environ, **job.get("environment", {})}
 
     def limit() -> None:
@@ -70,7 +70,7 @@ def run_child(job: dict[str, Any], *, limit_bytes: int | None = None) -> tuple[i
 
 
 def measure_files(minutes: Sequence[float], model: Model, limit_bytes: int) -> Iterator[dict[str, Any]]:
-    """Transcribe one file of each length; yield peak memory and time, or why it did not fit."""
+    """Transcribe one file of each length; yield peak memory and time, or the error if it did not fit."""
     with tempfile.TemporaryDirectory() as folder:
         for each in minutes:
             path = Path(folder) / f"{each:g} minutes.wav"
@@ -103,7 +103,7 @@ def write_speech(path: Path, seconds: float) -> None:
 
 
 def short(complaint: str, path: Path) -> str:
-    """Cut a complaint to what a reader needs, without the temporary path."""
+    """Shorten an error message, and remove the temporary path."""
     return complaint.replace(str(path), path.name)[:300]
 
 
@@ -127,7 +127,7 @@ def measure_requests(count: int, model: Model, variant: dict[str, Any] | None = 
 
 
 def measure_long(model: Model, variant: dict[str, Any]) -> dict[str, Any]:
-    """Return what stays resident around one long recording, in a new process with a variant's settings."""
+    """Return the resident memory before and after one long recording, in a new process."""
     environment = variant.get("environment", {})
     job = {"kind": "long", **model, "variant": variant, "environment": environment}
     code, found, complaint = run_child(job)

@@ -1,4 +1,4 @@
-"""The processes of memory.py: one job each, as JSON in the first argument, answered in lines of JSON."""
+"""The processes of memory.py: each runs one job, JSON in the first argument, and prints lines of JSON."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ POINTS = (10, 50, SETTLED, 200, 500, 1_000, 2_000, 5_000, 10_000)
 SEED = 0
 LONG_SECONDS = 120
 LONG_AROUND = 50
-"""Short requests before and after one long recording, which may leave its memory behind."""
+"""Short requests before and after one long recording, whose memory may stay allocated."""
 
 
 def speech(seconds: float) -> NDArray[np.float32]:
-    """Return the repository's clips one after another, repeated to length: (samples,) float32."""
+    """Return the exporter's clips one after another, repeated to length: (samples,) float32."""
     clips = [samples for _, (samples, _) in sorted(read_packaged().items())]
     return np.resize(np.concatenate(clips), round(seconds * SAMPLE_RATE_HZ))
 
 
 def requests(count: int) -> Iterator[NDArray[np.float32]]:
-    """Yield seeded clips, lengths uniform within REQUEST_SECONDS, from seeded places of the speech."""
+    """Yield seeded random clips, lengths uniform within REQUEST_SECONDS."""
     source = speech(60)
     rng = np.random.default_rng(SEED)
     for _ in range(count):
@@ -50,7 +50,7 @@ def resident_bytes() -> int:
 
 
 def do_file(job: dict[str, Any]) -> int:
-    """In the child: ``sewd transcribe`` of one file, then what it took."""
+    """In the child: ``sewd transcribe`` one file, then print peak memory and CPU time."""
     from sewd_runtime.cli import main as sewd
 
     model = ["--model", job["model"]] if job["model"] else []
@@ -60,7 +60,7 @@ def do_file(job: dict[str, Any]) -> int:
 
 
 def do_requests(job: dict[str, Any]) -> int:
-    """In the child: many requests on one model; print the resident memory at some of them."""
+    """In the child: run many requests on one model; print the resident memory at POINTS."""
     run = open_model(job)
     for done, samples in enumerate(requests(job["count"]), start=1):
         run(samples)
@@ -71,7 +71,7 @@ def do_requests(job: dict[str, Any]) -> int:
 
 
 def do_long(job: dict[str, Any]) -> int:
-    """In the child: short requests, one long recording, short requests again; print what stays resident."""
+    """In the child: run short requests, one long recording, short requests again; print resident memory."""
     run = open_model(job)
     kept = {}
     for name, clips in (
@@ -89,7 +89,7 @@ def do_long(job: dict[str, Any]) -> int:
 
 
 def open_model(job: dict[str, Any]) -> Callable[[NDArray[np.float32]], object]:
-    """Return what runs one request: the recognizer, or onnxruntime itself with a variant's settings."""
+    """Return a function that runs one request: the recognizer's, or onnxruntime with a variant's settings."""
     if "variant" not in job:
         from sewd_runtime import Recognizer
 

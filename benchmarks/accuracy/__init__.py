@@ -1,1 +1,1 @@
-"""The figures of docs/accuracy.md, one section a module."""
+"""The figures of docs/accuracy.md, one module per section."""

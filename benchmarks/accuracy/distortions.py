@@ -31,7 +31,7 @@ def in_noise(snr_db: float, utterances: Utterances, rng: np.random.Generator | N
 
 
 def by_telephone(samples: Samples) -> Samples:
-    """8 kHz, 300 to 3,400 Hz, and back to 16 kHz: ``(samples,)`` float32."""
+    """Reduce to 8 kHz and 300 to 3,400 Hz, and return at 16 kHz: ``(samples,)`` float32."""
     narrow = resample(samples, SAMPLE_RATE_HZ, TELEPHONE_HZ)
     band = signal.butter(4, TELEPHONE_BAND_HZ, btype="bandpass", fs=TELEPHONE_HZ, output="sos")
     filtered = signal.sosfilt(band, narrow).astype(np.float32)
@@ -53,7 +53,7 @@ def write_mp3(samples: Samples) -> bytes:
 
 
 def as_mp3(samples: Samples) -> Samples:
-    """Through MP3 and back: ``(samples,)`` float32, a few ms longer."""
+    """Encode as MP3 and decode: ``(samples,)`` float32, a few ms longer."""
     loudest = max(1.0, float(np.abs(samples).max()))
     read, _ = soundfile.read(io.BytesIO(write_mp3(samples / loudest)), dtype="float32")
     return np.asarray(read * loudest, dtype=np.float32)

@@ -112,7 +112,7 @@ def _long(recognizer: Recognizer, utterances: Utterances) -> dict[str, Any]:
         return (noise * 1e-4).astype(np.float32)
 
     joined = join(utterances, pause, leading=False)
-    ways = {"parted in pauses": Segmentation(), "in windows": Segmentation(pause_s=None)}
+    ways = {"split at pauses": Segmentation(), "in windows": Segmentation(pause_s=None)}
     return {
         name: as_percent(wer([joined.text], [recognizer.transcribe(joined.samples, segmentation=how).text]))
         for name, how in ways.items()

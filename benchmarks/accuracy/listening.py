@@ -1,4 +1,4 @@
-"""What a model hears in sets of utterances, and what decoders make of it."""
+"""Emissions of a model for sets of utterances, and their transcripts by any decoder."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _BATCH = 16
 
 Emissions = list[np.ndarray[Any, Any]]
 Heard = tuple[Emissions, list[str]]
-"""Log-probabilities, (frames, vocab) each, and what was said."""
+"""Log-probabilities, (frames, vocab) each, and the true texts."""
 
 
 class Listener:
-    """A model's emissions of sets of utterances, and what decoders make of them; None is the embedded one."""
+    """A model whose emissions are computed once and decoded in several ways; None is the embedded model."""
 
     def __init__(self, bundle: Path | None = None) -> None:
         model = Recognizer.load(bundle, threads=1)
         self.model = model
 
     def hear(self, utterances: Utterances) -> Heard:
-        """Return log-probabilities, (frames, vocab) each, and what was said."""
+        """Return the log-probabilities of each utterance, and the true texts."""
         logits = self.model.logits([samples for samples, _ in utterances])
         return [log_softmax(one) for one in logits], [text for _, text in utterances]
 
@@ -43,7 +43,7 @@ class Listener:
         return [" ".join(vocabulary.text(one.token_ids).split()) for one in found]
 
     def speed(self, decoder: Decoder, emissions: Emissions) -> float:
-        """Return seconds of audio decoded in a second of one core, the median of three."""
+        """Return seconds of audio decoded per second of CPU time, the median of three runs."""
         vocabulary, rates = self.model.vocabulary, []
         stride_s = self.model.manifest.stride / self.model.manifest.sample_rate_hz
         for _ in range(3):

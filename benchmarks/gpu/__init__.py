@@ -1,1 +1,1 @@
-"""Speed and parity on an NVIDIA GPU: `python -m benchmarks.gpu`; docs/engines.md says what was run of it."""
+"""Speed and parity on an NVIDIA GPU; docs/engines.md says what was run."""

@@ -20,14 +20,14 @@ SMOKE = ("smoke", "smoke-wav2vec2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the jobs that are left; returns 0 when all are done, 3 while some are left."""
+    """Run the jobs that are left; return 0 when all are done, 3 while some are left."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--smoke", action="store_true", help="two narrow models, one short run of each shape")
     parser.add_argument("--models", nargs="+", choices=sorted(ALL), help=f"default: {' '.join(MODELS)}")
-    parser.add_argument("--variants", nargs="+", help="only these, and the reference")
+    parser.add_argument("--variants", nargs="+", help="only these and the reference")
     parser.add_argument("--budget", type=float, default=570, metavar="SECONDS", help="time limit")
-    parser.add_argument("--work", type=Path, default=ROOT / "build/gpu", help="what is made once")
+    parser.add_argument("--work", type=Path, default=ROOT / "build/gpu", help="cache of the models")
     parser.add_argument("--out", type=Path, default=RESULTS / "gpu.json")
     arguments = parser.parse_args(argv)
     benchmark = Benchmark(
@@ -55,7 +55,7 @@ def _settings(*, smoke: bool) -> Settings:
 
 
 def table(rows: Sequence[dict]) -> str:  # type: ignore[type-arg]
-    """Return a line for each row: p50 of batch 1 and the longest common clip, and how it compares."""
+    """Return a line for each row: p50 of batch 1 on 10 s, and the speed-up over the baselines."""
     times = {(row["model"], row["variant"]): _main_time(row) for row in rows if "times" in row}
     lines = [
         f"{'model':16}{'variant':28}{'p50 ms':>9}{'p90 ms':>9}{'RTFx':>9}{'max abs':>10}  times as fast as"
@@ -79,7 +79,7 @@ def table(rows: Sequence[dict]) -> str:  # type: ignore[type-arg]
 
 
 def _main_time(row: dict) -> dict:  # type: ignore[type-arg]
-    """Return the time of batch 1 on 10 s, or on the longest clip below."""
+    """Return the time of batch 1 on 10 s, or on the longest clip that is shorter."""
     alone = [time_ for time_ in row["times"] if time_["batch"] == 1 and time_["clip_s"] <= 10]
     return max(alone, key=lambda time_: time_["clip_s"])
 

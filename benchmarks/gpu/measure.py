@@ -1,4 +1,4 @@
-"""Parity, latency, throughput and memory of one variant; copies to and from the GPU are timed too."""
+"""Parity, latency, throughput and memory of one variant; times include copies to and from the GPU."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sewd_runtime.system.packages import find_packages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What is timed: batch 1 on clips of these seconds, batches of `batch_clip_s`, so many runs of each."""
+    """The shapes to time: batch 1 on clips of `clips_s`, `batches` of `batch_clip_s`, `runs` runs of each."""
 
     clips_s: Sequence[float] = (2.0, 10.0, 30.0)
     batches: Sequence[int] = (1, 4, 16, 64)
     batch_clip_s: float = 10.0
     runs: int = 30
     warm_up: int = 3
-    seconds: float = 5.0  # at most, for one shape, once five runs are done
+    seconds: float = 5.0  # limit for one shape, after five runs
 
     def few(self) -> Settings:
-        """Return the same with one clip, alone and in one batch."""
+        """Return settings with one clip, alone and in one batch."""
         batches = (1, self.batches[len(self.batches) // 2])
         return replace(self, clips_s=(self.batch_clip_s,), batches=batches)
 
@@ -58,7 +58,7 @@ def _time(run: Run, batch: int, clip_s: float, settings: Settings) -> dict[str, 
         if len(taken) >= min(5, settings.runs) and time.perf_counter() - started > settings.seconds:
             break
         begun = time.perf_counter()
-        run(samples)  # its result is in host memory, so the run is complete
+        run(samples)  # the result is in host memory, so the run is complete
         taken.append(time.perf_counter() - begun)
     p50, p90 = np.quantile(taken, (0.5, 0.9))
     return {
@@ -73,7 +73,7 @@ def _time(run: Run, batch: int, clip_s: float, settings: Settings) -> dict[str, 
 
 
 def used_memory_mb(device: str) -> float:
-    """Return the GPU's memory in use, by all libraries, or this process's largest resident memory."""
+    """Return the GPU memory in use by all libraries, or the peak resident memory of this process."""
     if device != "cuda":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
@@ -81,7 +81,7 @@ def used_memory_mb(device: str) -> float:
 
 
 def describe(device: str) -> dict[str, Any]:
-    """Return the machine, the GPU's name and the versions: what decides the figures."""
+    """Return the machine, the GPU's name and the versions of the packages."""
     packages = ("torch", "transformers", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx-cu13")
     gpu = None
     if device == "cuda":

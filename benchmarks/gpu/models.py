@@ -1,4 +1,4 @@
-"""What is measured: checkpoints of random weights or the trained one, and the graphs made of them."""
+"""The models to measure: checkpoints of random weights, the digits model, and their graphs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ALL: Mapping[str, Model] = {**MODELS, **_SMOKE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A model's folder: `checkpoint/`, and for SEW-D `model.<precision>.onnx` and its numbers."""
+    """A model's folder: `checkpoint/`, and for SEW-D `model.<precision>.onnx` and `numbers.json`."""
 
     model: Model
     folder: Path
@@ -89,7 +89,7 @@ def prepare(name: str, work: Path) -> Prepared:
 
 
 def _write_graphs(prepared: Prepared) -> None:
-    """Trace once, convert to each precision; parity is measured here, on the GPU."""
+    """Trace once and convert to each precision; parity is measured by this benchmark, not at export."""
     import onnx_ir as ir
 
     from sewd_export.checkpoint.loading import load_checkpoint

@@ -1,4 +1,4 @@
-"""Our graphs: in onnxruntime, with and without CUDA graphs, in its TensorRT, and as engines."""
+"""Our graphs in onnxruntime, with and without CUDA graphs, in its TensorRT provider, and as engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = ("logits", "output_lengths")
 
 
 def open_ort(prepared: Prepared, device: str, *, precision: str, graphs: bool = False) -> Run:
-    """Return a run in onnxruntime by the runtime's own backend and settings, on the GPU or the CPU."""
+    """Return a run in onnxruntime through the runtime's own backend and settings, on GPU or CPU."""
     from sewd_runtime.inference.backends import Options
     from sewd_runtime.inference.backends.onnxruntime.backend import open_model
     from sewd_runtime.inference.backends.onnxruntime.cuda_graphs import SETTING
@@ -35,7 +35,7 @@ def open_ort(prepared: Prepared, device: str, *, precision: str, graphs: bool = 
 
 
 def open_tensorrt(prepared: Prepared, device: str, *, precision: str) -> Run:
-    """Return a run through onnxruntime's TensorRT, with the runtime's own options."""
+    """Return a run through onnxruntime's TensorRT provider with the runtime's own options."""
     from sewd_runtime.inference.backends import Options
     from sewd_runtime.inference.backends.onnxruntime.tensorrt_backend import open_model
 
@@ -45,7 +45,7 @@ def open_tensorrt(prepared: Prepared, device: str, *, precision: str) -> Run:
 
 
 def open_engine(prepared: Prepared, device: str, *, precision: str) -> Run:
-    """Build an engine for this GPU, and return a run of it by the runtime's own backend."""
+    """Build an engine for this GPU, and return a run of it through the runtime's own backend."""
     from sewd_export.errors import ExportError
     from sewd_export.tensorrt.builder import build, capability_here, find_library
     from sewd_runtime.errors import SewdError

@@ -1,4 +1,4 @@
-"""Two plots of a results file: latency of batch 1 by length, and RTFx by batch."""
+"""Two plots of the results: latency of batch 1 by length, and RTFx by batch size."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def open_torch(
 
 
 def _compile(model: Any) -> Any:
-    """Return a model that is compiled for each shape; past torch's limit of 8 it would quietly run eager."""
+    """Compile for each shape; beyond torch's default limit of 8 shapes it would silently run eager."""
     import torch
     import torch._dynamo
 
@@ -57,7 +57,7 @@ def _compile(model: Any) -> Any:
 
 
 def _capture(infer: Any, values: Any) -> tuple[Any, Any, Any]:
-    """Return a CUDA graph of a shape with the tensors it reads and writes, after three runs beside it."""
+    """Return a CUDA graph for a shape with its input and output tensors, after three warm-up runs."""
     import torch
 
     static = values.clone()

@@ -1,4 +1,4 @@
-"""What is compared on each model."""
+"""The variants that are compared on each model."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ BASELINES = ("torch fp16", "torch.compile fp16")
 
 
 class UnavailableError(RuntimeError):
-    """A variant cannot run here; the message says why."""
+    """A variant cannot run here; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One way to run a model.
 
-    precision: of ours, whose tolerance it is held to; None for torch's.
-    few_shapes: each new shape takes it long, so it is compared and timed on fewer.
+    precision: of our graph, whose tolerance applies; None for torch.
+    few_shapes: measure fewer shapes, because each new one takes long.
     """
 
     open: Callable[[Prepared, str], Run]
@@ -61,6 +61,6 @@ def find_variants() -> Mapping[str, Variant]:
 
 
 def variants_of(prepared: Prepared) -> Mapping[str, Variant]:
-    """Return those that a model has: ours only for SEW-D."""
+    """Return the variants of a model; ours exist only for SEW-D."""
     ours = prepared.model.kind == "sew-d"
     return {name: row for name, row in find_variants().items() if ours or row.precision is None}

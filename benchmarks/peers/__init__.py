@@ -1,1 +1,1 @@
-"""The same work done by sewd and by what else runs SEW-D: a table of variants, a process each, one run."""
+"""Comparison of sewd with other ways to run SEW-D: a table of variants, a process for each, one run."""

@@ -1,4 +1,4 @@
-"""The driver's side of a worker: started, asked, stopped between its turns, ended."""
+"""The driver's side of a worker: start it, send requests, stop it between its turns, end it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _END_S = 10
 
 
 class WorkerError(RuntimeError):
-    """A variant could not be opened or run; the message says why."""
+    """A variant cannot be opened or run; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """What a worker opens, and where it may run.
 
-    cores: those it is pinned to; none leaves it free.
+    cores: those it is pinned to; it may use all if there are none.
     """
 
     python: str
@@ -38,9 +38,9 @@ class Launch:
 
 
 class Worker:
-    """One variant's process; it computes only while it is asked, and sleeps under SIGSTOP otherwise.
+    """One variant's process, stopped by SIGSTOP except while it serves a request.
 
-    Without that, the threads that some engines leave spinning would share the cores with the next variant.
+    Otherwise the spinning threads of some libraries would share the cores with the next variant.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -77,7 +77,7 @@ class Worker:
         return float(self._ask({"run": clip, "repeats": repeats})["seconds"])
 
     def write_logits(self, utterances: Path, to: Path) -> None:
-        """Write the logits of every array of an `.npz` to another."""
+        """Write the logits of all utterances in an `.npz` to another."""
         self._ask({"logits": str(utterances), "to": str(to)})
 
     def close(self) -> None:

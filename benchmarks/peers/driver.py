@@ -103,7 +103,7 @@ class Run:
         )
 
     def fail(self, name: str, error: Exception) -> None:
-        """Note that an entry does not run."""
+        """Record that an entry does not run."""
         # Results must not contain paths of this machine.
         self.failed.setdefault(name, str(error).replace(f"{ROOT}/", ""))
         print(f"  {name} does not run: {error}", flush=True)
@@ -131,9 +131,9 @@ def prepare(comparison: Comparison, settings: Settings, workshop: Workshop) -> R
 
 
 def _own(run: Run, model: Model) -> tuple[list[Variant], dict[str, str]]:
-    """Return our variants of a model, and the precisions that its export refused with the reason.
+    """Return our variants of a model, and the precisions that the export refused, with the reasons.
 
-    Where the export fails as a whole, that is float32's failure.
+    If the whole export fails, float32 is the one refused.
     """
     if model.kind != "sew-d" or not run.wants_any_of(OWN):
         return [], {}
@@ -267,7 +267,7 @@ def _describe(run: Run, name: str, errors: Mapping[str, Any] | None) -> dict[str
 
 
 def _baselines(run: Run) -> dict[str, list[str]]:
-    """Return what each entry is set against: variants of its model, or its variant of another model."""
+    """Return the baselines of each entry: variants of its model, or the same variant of another model."""
     comparison = run.comparison
     if comparison.baseline_model is None:
         return {name: list(comparison.baselines) for name in run.entries}

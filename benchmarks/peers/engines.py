@@ -30,7 +30,7 @@ def open_torch(path: Path, threads: int, options: Mapping[str, str]) -> Run:
 
 
 def open_compiled(path: Path, threads: int, options: Mapping[str, str]) -> Run:
-    """Open transformers' model through torch.compile, one program for every length."""
+    """Open transformers' model through torch.compile with dynamic shapes."""
     import torch
 
     return _as_run(torch.compile(_torch_model(path, threads), dynamic=True))
@@ -57,7 +57,7 @@ def _as_run(model: Any) -> Run:
 
 
 def open_onnxruntime(path: Path, threads: int, options: Mapping[str, str]) -> Run:
-    """Open an exported graph in onnxruntime with its default settings, spinning threads among them."""
+    """Open an exported graph in onnxruntime with its default settings, spinning threads included."""
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()

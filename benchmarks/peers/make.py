@@ -1,7 +1,7 @@
 """Makers: each writes one artifact, in a process in its own environment.
 
 A maker is called as `make(source, folder, calibration, options)`: a checkpoint's folder or another artifact's
-file, an empty folder, and an `.npz` of utterances of no test set, each `(samples,)` float32 at 16 kHz.
+file, an empty folder, and an `.npz` of utterances for calibration, each `(samples,)` float32 at 16 kHz.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.parity import normalise
 
 EXAMPLE_SAMPLES = (2, 48_000)
 REFUSED = "refused.json"
-"""Beside a bundle's folder: the precisions that failed their own parity, and how."""
+"""The file beside a bundle's folder with the precisions that failed their parity, and the reasons."""
 
 
 def make_checkpoint(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
@@ -51,7 +51,7 @@ def export_with_optimum(source: Path, folder: Path, calibration: Path, options: 
 
 
 def export_with_sewd(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
-    """Export a bundle with every precision that passes its own parity; the others go to REFUSED."""
+    """Export a bundle with every precision that passes its parity; write the others to REFUSED."""
     from sewd_export import export
     from sewd_export.errors import ParityError
     from sewd_export.precisions import PRECISIONS
@@ -70,7 +70,7 @@ def export_with_sewd(source: Path, folder: Path, calibration: Path, options: Map
 
 
 def quantize_dynamic(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
-    """Quantize with onnxruntime, activations at run time: its integer convolutions are slower than float."""
+    """Quantize matmuls with onnxruntime, activations at run time; its int8 convolutions are slow."""
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_dynamic as quantize
 
@@ -84,9 +84,9 @@ def quantize_dynamic(source: Path, folder: Path, calibration: Path, options: Map
 
 
 def quantize_static(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
-    """Quantize with onnxruntime, QDQ, after its own preprocessing and on the calibration utterances.
+    """Quantize with onnxruntime, QDQ, after its preprocessing, calibrated on the utterances.
 
-    options: `matmul_only` leaves the convolutions in float.
+    options: `matmul_only` keeps the convolutions in float32.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
@@ -115,9 +115,9 @@ def quantize_static(source: Path, folder: Path, calibration: Path, options: Mapp
 
 
 def quantize_with_nncf(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
-    """Quantize with NNCF for OpenVINO, weights and activations, on the calibration utterances.
+    """Quantize weights and activations with NNCF for OpenVINO, calibrated on the utterances.
 
-    options: `matmul_only` leaves the convolutions in float.
+    options: `matmul_only` keeps the convolutions in float32.
     """
     import nncf
     import openvino
@@ -136,7 +136,7 @@ def quantize_with_nncf(source: Path, folder: Path, calibration: Path, options: M
 
 
 def _utterances(calibration: Path) -> Iterator[NDArray[np.float32]]:
-    """Yield each utterance as the original graph takes it, `(1, samples)`."""
+    """Yield each utterance as the input of the original graph, `(1, samples)`."""
     with np.load(calibration) as file:
         for name in file.files:
             yield normalise(file[name][None])

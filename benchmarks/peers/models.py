@@ -1,4 +1,4 @@
-"""The models that are compared, and which variants of which models meet in one run."""
+"""The models that are compared, and the comparisons: which variants of which models one run measures."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _SEW_D: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A checkpoint: random weights of a published model's dimensions, or the trained one in the package.
+    """A checkpoint: random weights with a published model's dimensions, or the digits model.
 
-    config: what differs from the configuration's defaults; None is the trained model.
+    config: differences from the configuration's defaults; None is the digits model.
     """
 
     name: str
@@ -70,7 +70,7 @@ MODELS: Mapping[str, Model] = {model.name: model for model in _ALL}
 
 
 def write_checkpoint(model: Model, folder: Path) -> None:
-    """Write a checkpoint of seeded random weights, with the files that exporters look for."""
+    """Write a checkpoint of seeded random weights, with the files that exporters need."""
     import torch
     from transformers import SEWDConfig, SEWDForCTC, Wav2Vec2Config, Wav2Vec2ForCTC
 
@@ -89,11 +89,11 @@ def write_checkpoint(model: Model, folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What meets in one run, and becomes one file of results.
+    """The variants of one run, which become one file of results.
 
-    variants: their names, or patterns of names; all where a model's bundle or a peer has them.
-    baselines: those that every other is set against: variants of the same model, or, where `model` is given,
-    the same variant of that model.
+    variants: names or patterns.
+    baselines: variants of the same model that the others are compared with; with `baseline_model`, the same
+    variant of that model instead.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Checkpoints, artifacts and audio: made in their environments, kept until what they depend on changes."""
+"""Checkpoints, artifacts and audio: made in their environments, cached until their inputs change."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _STAMP = "stamp.txt"
 
 
 class PreparationError(RuntimeError):
-    """Something could not be made; the message ends with the last line that its maker wrote."""
+    """An artifact cannot be made; the message contains the last line of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """Where things are made: `folder` keeps them, `pythons` overrides the environments' interpreters."""
+    """The cache of artifacts in `folder`; `pythons` overrides the environments' interpreters."""
 
     folder: Path
     pythons: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Workshop:
         return self.pythons.get(environment, str(default))
 
     def variables(self, *, threads: int | None = None) -> dict[str, str]:
-        """Return the environment variables of every process: our sources first, no network, its threads."""
+        """Return the environment variables of every process: our sources, no network, number of threads."""
         paths = [str(ROOT), str(ROOT / "runtime"), os.environ.get("PYTHONPATH", "")]
         limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         return {
@@ -55,19 +55,19 @@ class Workshop:
         }
 
     def versions(self, environment: str) -> dict[str, str]:
-        """Return the versions of Python and of the packages that matter in an environment."""
+        """Return the versions of Python and of the relevant packages in an environment."""
         program = "import json; from benchmarks.peers.worker import versions; print(json.dumps(versions()))"
         command = [self.python(environment), "-c", program]
         done = subprocess.run(command, env=self.variables(), capture_output=True, text=True, check=True)
-        found: dict[str, str] = json.loads(done.stdout)
-        return found
+        versions: dict[str, str] = json.loads(done.stdout)
+        return versions
 
     def write_audio(self, *, speech: Path, clips_s: Sequence[float], limit: int | None) -> None:
         """Write the clips and the utterances anew, which takes seconds."""
         audio.write(self.audio, speech=speech, clips_s=clips_s, limit=limit)
 
     def checkpoint(self, model: Model) -> Path:
-        """Return the folder of a model's checkpoint, made first where it is not there."""
+        """Return the folder of a model's checkpoint, and make it first if it is missing."""
         if model.trained:
             return EMBEDDED
         artifact = Artifact(
@@ -76,7 +76,7 @@ class Workshop:
         return self._make(model, "checkpoint", artifact, ROOT, _digest([HERE / "models.py"])).parent
 
     def artifact(self, model: Model, name: str) -> Path:
-        """Return the file of an artifact, made first where it is missing or what it depends on has changed.
+        """Return the file of an artifact, and make it first if it is missing or outdated.
 
         Raises PreparationError.
         """
@@ -120,7 +120,7 @@ class Workshop:
         if done.returncode:
             lines = log.read_text(encoding="utf-8").split("\n")
             last = next((line for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
-            raise PreparationError(f"{' '.join(command[:2])}: {last.strip()[:400]} (all of it: {log})")
+            raise PreparationError(f"{' '.join(command[:2])}: {last.strip()[:400]} (log: {log})")
 
 
 def _digest(paths: Iterable[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Interleaving: in every round each variant has one turn at each clip, in an order of that round's own."""
+"""Interleaving: in every round each variant has one turn at each clip, in an order drawn for that round."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ Fail = Callable[[str, Exception], None]
 
 
 class Timed(Protocol):
-    """What takes turns; raises RuntimeError where it cannot."""
+    """A worker; raises RuntimeError when it fails."""
 
     def seconds(self, clip: str, *, repeats: int = 1) -> float:
         """Run a clip `repeats` times and return the seconds of the last."""
 
 
 def order_of(names: Sequence[str], number: int, *, seed: int = 0) -> list[str]:
-    """Return the order of round `number`, another in each: no one always follows the slowest."""
+    """Return the random order of round `number`, so that no variant always follows the slowest."""
     return [names[index] for index in np.random.default_rng((seed, number)).permutation(len(names))]
 
 
 def warm_up(workers: Mapping[str, Timed], clips: Sequence[str], *, fail: Fail) -> float:
-    """Run every clip twice on every worker, and return the seconds that a round of single runs takes.
+    """Run every clip twice on every worker, and return the seconds of a round of single runs.
 
-    `fail` is told of those that raise.
+    fail: called with the name of each worker that raises.
     """
     total = 0.0
     for name, worker in workers.items():
         try:
             total += sum(worker.seconds(clip, repeats=2) for clip in clips)
-        except RuntimeError as error:  # noqa: PERF203 - one failure must not end the others
+        except RuntimeError as error:  # noqa: PERF203 - one failure must not stop the others
             fail(name, error)
     return total
 
@@ -39,10 +39,10 @@ def warm_up(workers: Mapping[str, Timed], clips: Sequence[str], *, fail: Fail) -
 def run_rounds(
     workers: Mapping[str, Timed], clips: Sequence[str], *, rounds: int, repeats: int, fail: Fail
 ) -> dict[tuple[str, str], list[float]]:
-    """Return the seconds of each (clip, variant), one number a round; none of a variant that raises.
+    """Return the seconds of each (clip, variant), one number per round, without variants that raise.
 
-    In a turn a variant runs one clip `repeats` times, the last of which counts: the others bring its weights
-    back into the processor's caches.
+    In a turn a variant runs one clip `repeats` times. Only the last run counts: the others load its weights
+    into the CPU's caches again.
     """
     seconds: dict[tuple[str, str], list[float]] = {(clip, name): [] for clip in clips for name in workers}
     failed: set[str] = set()
@@ -56,4 +56,4 @@ def run_rounds(
                 except RuntimeError as error:
                     failed.add(name)
                     fail(name, error)
-    return {(clip, name): found for (clip, name), found in seconds.items() if name not in failed}
+    return {(clip, name): series for (clip, name), series in seconds.items() if name not in failed}

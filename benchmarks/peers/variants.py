@@ -1,16 +1,18 @@
-"""The table of what is compared: how each variant is made, where it lives and what runs it."""
+"""The variants that are compared: how each is made, its environment, and what runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sewd_runtime.bundle.manifest import model_file
+
 ENVIRONMENTS: Mapping[str, str] = {
     "main": ".venv",
     "optimum": ".venv-optimum",
     "openvino": ".venv-openvino",
 }
-"""Environment → its folder; the Makefile makes them."""
+"""Environment → its folder, which the Makefile creates."""
 
 OPENERS: Mapping[str, str] = {
     "torch": "benchmarks.peers.engines:open_torch",
@@ -36,35 +38,24 @@ class Artifact:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+def _artifact(maker: str, environment: str, file: str = "model.onnx", **options: str) -> Artifact:
+    return Artifact(maker=maker, environment=environment, file=file, options=options)
+
+
+def _quantized(maker: str, environment: str, file: str = "model.onnx", **options: str) -> Artifact:
+    return Artifact(maker=maker, environment=environment, file=file, source="optimum", options=options)
+
+
 ARTIFACTS: Mapping[str, Artifact] = {
-    "exporters": Artifact(environment="main", maker="export_with_transformers", file="model.onnx"),
-    "exporters-fused": Artifact(
-        environment="main",
-        maker="export_with_transformers",
-        file="model.onnx",
-        options={"ort_fusions": "cpu"},
-    ),
-    "optimum": Artifact(environment="optimum", maker="export_with_optimum", file="model.onnx"),
-    "ort-dynamic": Artifact(
-        environment="main", maker="quantize_dynamic", file="model.onnx", source="optimum"
-    ),
-    "ort-static": Artifact(environment="main", maker="quantize_static", file="model.onnx", source="optimum"),
-    "ort-static-matmul": Artifact(
-        environment="main",
-        maker="quantize_static",
-        file="model.onnx",
-        source="optimum",
-        options={"matmul_only": "yes"},
-    ),
-    "nncf": Artifact(environment="openvino", maker="quantize_with_nncf", file="model.xml", source="optimum"),
-    "nncf-matmul": Artifact(
-        environment="openvino",
-        maker="quantize_with_nncf",
-        file="model.xml",
-        source="optimum",
-        options={"matmul_only": "yes"},
-    ),
-    "sewd": Artifact(environment="main", maker="export_with_sewd", file="bundle.json"),
+    "exporters": _artifact("export_with_transformers", "main"),
+    "exporters-fused": _artifact("export_with_transformers", "main", ort_fusions="cpu"),
+    "optimum": _artifact("export_with_optimum", "optimum"),
+    "ort-dynamic": _quantized("quantize_dynamic", "main"),
+    "ort-static": _quantized("quantize_static", "main"),
+    "ort-static-matmul": _quantized("quantize_static", "main", matmul_only="yes"),
+    "nncf": _quantized("quantize_with_nncf", "openvino", "model.xml"),
+    "nncf-matmul": _quantized("quantize_with_nncf", "openvino", "model.xml", matmul_only="yes"),
+    "sewd": _artifact("export_with_sewd", "main", "bundle.json"),
 }
 
 
@@ -74,10 +65,10 @@ class Variant:
 
     ours: made by sewd.
     engine: a row of OPENERS, or `module:function` that opens a model.
-    precision: what the weights and products are in.
+    precision: of weights and matmuls.
     artifact: a row of ARTIFACTS, or `checkpoint`.
-    file: the model, where it is another file beside the artifact's own.
-    made, runs: by what, for the reader of a table; docs/benchmark.md says how.
+    file: the model, if it is another file in the artifact's folder.
+    made, runs: by what, as the tables show it; docs/peers.md says how.
     """
 
     name: str
@@ -97,6 +88,16 @@ class Variant:
         return OPENERS.get(self.engine, self.engine)
 
 
+def _on_torch(name: str, engine: str) -> Variant:
+    return Variant(name=name, engine=engine, precision="fp32", made="transformers", runs=engine)
+
+
+def _on_onnxruntime(name: str, artifact: str, precision: str, made: str) -> Variant:
+    return Variant(
+        name=name, engine="onnxruntime", precision=precision, artifact=artifact, made=made, runs="onnxruntime"
+    )
+
+
 def _on_openvino(name: str, artifact: str, precision: str, hint: str, made: str) -> Variant:
     return Variant(
         name=name,
@@ -112,64 +113,17 @@ def _on_openvino(name: str, artifact: str, precision: str, hint: str, made: str)
 
 _OPTIMUM = "optimum-onnx"
 _EXPORTERS = "transformers.exporters"
+_STATIC = f"{_OPTIMUM}, quantize_static"
 
 PEERS: Sequence[Variant] = (
-    Variant(name="transformers", engine="torch", precision="fp32", made="transformers", runs="torch"),
-    Variant(
-        name="torch-compile",
-        engine="torch.compile",
-        precision="fp32",
-        made="transformers",
-        runs="torch.compile",
-    ),
-    Variant(
-        name="exporters",
-        engine="onnxruntime",
-        precision="fp32",
-        artifact="exporters",
-        made=_EXPORTERS,
-        runs="onnxruntime",
-    ),
-    Variant(
-        name="exporters-fused",
-        engine="onnxruntime",
-        precision="fp32",
-        artifact="exporters-fused",
-        made=f"{_EXPORTERS}, ort_fusions",
-        runs="onnxruntime",
-    ),
-    Variant(
-        name="optimum",
-        engine="onnxruntime",
-        precision="fp32",
-        artifact="optimum",
-        made=_OPTIMUM,
-        runs="onnxruntime",
-    ),
-    Variant(
-        name="optimum-dynamic-int8",
-        engine="onnxruntime",
-        precision="int8",
-        artifact="ort-dynamic",
-        made=f"{_OPTIMUM}, quantize_dynamic",
-        runs="onnxruntime",
-    ),
-    Variant(
-        name="optimum-static-int8",
-        engine="onnxruntime",
-        precision="int8",
-        artifact="ort-static",
-        made=f"{_OPTIMUM}, quantize_static",
-        runs="onnxruntime",
-    ),
-    Variant(
-        name="optimum-static-int8-matmul",
-        engine="onnxruntime",
-        precision="int8",
-        artifact="ort-static-matmul",
-        made=f"{_OPTIMUM}, quantize_static but convolutions",
-        runs="onnxruntime",
-    ),
+    _on_torch("transformers", "torch"),
+    _on_torch("torch-compile", "torch.compile"),
+    _on_onnxruntime("exporters", "exporters", "fp32", _EXPORTERS),
+    _on_onnxruntime("exporters-fused", "exporters-fused", "fp32", f"{_EXPORTERS}, ort_fusions"),
+    _on_onnxruntime("optimum", "optimum", "fp32", _OPTIMUM),
+    _on_onnxruntime("optimum-dynamic-int8", "ort-dynamic", "int8", f"{_OPTIMUM}, quantize_dynamic"),
+    _on_onnxruntime("optimum-static-int8", "ort-static", "int8", _STATIC),
+    _on_onnxruntime("optimum-static-int8-matmul", "ort-static-matmul", "int8", f"{_STATIC} but convolutions"),
     _on_openvino("optimum-openvino-f32", "optimum", "fp32", "f32", _OPTIMUM),
     _on_openvino("optimum-openvino-bf16", "optimum", "bf16", "bf16", _OPTIMUM),
     _on_openvino("exporters-openvino-f32", "exporters", "fp32", "f32", _EXPORTERS),
@@ -191,48 +145,39 @@ _OWN_ON_OPENVINO: Mapping[str, Mapping[str, str]] = {
         "int8-static-openvino-bf16": "int8-static+bf16",
     },
 }
-"""A bundle's precision → variants of its file → what our runtime calls that. Other files have operators that
-OpenVINO lacks, or are to it what fp32 is."""
+"""A bundle's precision → variants of its file → their precision in our runtime. OpenVINO lacks operators of
+the other files, or runs them as it runs fp32."""
 
 
 def own_variants(precisions: Sequence[str]) -> Iterator[Variant]:
-    """Yield our variants: one on onnxruntime for each precision of a bundle, then those on OpenVINO."""
+    """Yield our variants: each precision of a bundle on onnxruntime, then those on OpenVINO."""
     for precision in precisions:
-        yield Variant(
-            name=f"sewd-{precision}",
-            ours=True,
-            engine="sewd",
-            precision=precision,
-            artifact="sewd",
-            file=_file(precision),
-            options={"precision": precision},
-            made="sewd-export",
-            runs="onnxruntime",
-        )
+        yield _own(precision, precision, "onnxruntime", {"precision": precision})
     for precision in precisions:
         for name, runs_as in _OWN_ON_OPENVINO.get(precision, {}).items():
-            yield Variant(
-                name=f"sewd-{name}",
-                ours=True,
-                engine="sewd",
-                precision=runs_as.removesuffix("+bf16"),
-                environment="openvino",
-                artifact="sewd",
-                file=_file(precision),
-                options={"provider": "openvino", "precision": runs_as},
-                made="sewd-export",
-                runs=f"OpenVINO, {name.rpartition('-')[2]}",
-            )
+            runs = f"OpenVINO, {name.rpartition('-')[2]}"
+            yield _own(name, precision, runs, {"provider": "openvino", "precision": runs_as})
 
 
-def _file(precision: str) -> str:
-    return f"model.{precision}.onnx"
+def _own(name: str, precision: str, runs: str, options: Mapping[str, str]) -> Variant:
+    return Variant(
+        name=f"sewd-{name}",
+        ours=True,
+        engine="sewd",
+        precision=options["precision"].removesuffix("+bf16"),
+        environment="openvino" if "provider" in options else "main",
+        artifact="sewd",
+        file=model_file(precision),
+        options=options,
+        made="sewd-export",
+        runs=runs,
+    )
 
 
 def environments_of(variant: Variant) -> set[str]:
     """Return the environments that run a variant and made it."""
-    found, name = {variant.environment}, variant.artifact
+    environments, name = {variant.environment}, variant.artifact
     while name in ARTIFACTS:
-        found.add(ARTIFACTS[name].environment)
+        environments.add(ARTIFACTS[name].environment)
         name = ARTIFACTS[name].source
-    return found
+    return environments

@@ -1,12 +1,12 @@
-"""One variant in a process of its own: `python -m benchmarks.peers.worker`, spoken to in lines of JSON.
+"""One variant in a process of its own, `python -m benchmarks.peers.worker`, that reads and writes JSON lines.
 
-The first line in says what to open: `opener`, `path`, `threads`, `cores`, `options`, `clips`. The
-worker answers `{"ready": true}` or `{"error": message}`. Then each line in is one of
+The first line of input says what to open: `opener`, `path`, `threads`, `cores`, `options`, `clips`. The
+worker answers `{"ready": true}` or `{"error": message}`. Each further line is one of
 
-    {"run": clip, "repeats": n}     → {"seconds": s}: of the last of n runs
-    {"logits": file, "to": file}    → {"utterances": n}: logits of an .npz's arrays, written to another
+    {"run": clip, "repeats": n}     → {"seconds": s}, the time of the last of n runs
+    {"logits": file, "to": file}    → {"utterances": n}, after writing the logits of one .npz to another
 
-and an empty line, or the end of the input, ends it.
+and an empty line, or the end of the input, ends the process.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ PACKAGES = (
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process with the driver, who stops it between its turns."""
+    """Ask Linux to kill this process when the driver dies, which may happen while it is stopped."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 @contextlib.contextmanager
 def _own_stdout() -> Iterator[TextIO]:
-    """Yield the real standard output, and send what anyone else prints to standard error."""
+    """Yield the real standard output, and redirect what libraries print to standard error."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as channel:
         os.dup2(2, 1)
         yield channel
@@ -77,9 +77,9 @@ class _Variant:
         import numpy as np
 
         with np.load(logits) as file:
-            found = {name: self.infer(file[name]) for name in file.files}
-        np.savez(to, **found)
-        return {"utterances": len(found)}
+            results = {name: self.infer(file[name]) for name in file.files}
+        np.savez(to, **results)
+        return {"utterances": len(results)}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Cheap, seeded distortions: a few recorded speakers become many speakers, rooms and microphones."""
+"""Cheap, seeded distortions that turn a few recorded speakers into many speakers, rooms and microphones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Samples = NDArray[np.float32]
 SAMPLE_RATE_HZ = 16_000
 MAX_RESPONSE_S = 0.5
 WARP_WINDOW_S = 0.032
-WARP_LIFTER_S = 0.0025  # slower than any pitch period of a voice below 400 Hz: what is left is the formants
+WARP_LIFTER_S = 0.0025  # below the pitch period of voices up to 400 Hz: only the formants remain
 NOISE_GLOBS = ("*__noise__*.wav", "*short_noises__*.wav", "*demo__tap.wav", "*acoustic_guitar*.wav")
 RESPONSE_GLOBS = ("*__RIRs__*.wav", "*__ir__*.wav")
 
 
 def warp_formants(samples: Samples, sample_rate_hz: int, factor: float) -> Samples:
-    """Move the spectral envelope up by ``factor`` and leave pitch and duration alone.
+    """Move the spectral envelope up by ``factor``; pitch and duration stay.
 
     samples: (samples,) float32; the result has the same length.
     """
@@ -58,7 +58,7 @@ def read_mono(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
 
 
 def resample(samples: Samples, from_hz: float, to_hz: float) -> Samples:
-    """Change the rate; with a false ``from_hz`` this is the speed (and pitch, and formant) distortion."""
+    """Resample; with a wrong ``from_hz`` this changes speed, pitch and formants."""
     if from_hz == to_hz:
         return samples
     return np.asarray(soxr.resample(samples, from_hz, to_hz, quality="LQ"), dtype=np.float32)
@@ -73,13 +73,13 @@ class Surroundings:
 
     @classmethod
     def read(cls, folder: Path) -> Surroundings:
-        """Read the folder's noises and responses, not its spoken sentences, and add coloured noise."""
+        """Read the noises and room responses of the folder, without its speech, and add coloured noise."""
         noises = [read_mono(path) for path in _find(folder, NOISE_GLOBS)]
         noises += [coloured_noise(slope, seconds=10.0) for slope in (0.0, 0.5, 1.0)]
         responses = []
         for path in _find(folder, RESPONSE_GLOBS):
             response = read_mono(path)
-            response = response[int(np.argmax(np.abs(response))) :]  # no delay: labels stay aligned
+            response = response[int(np.argmax(np.abs(response))) :]  # no delay, so that labels stay aligned
             responses.append(response[: int(MAX_RESPONSE_S * SAMPLE_RATE_HZ)] / np.abs(response[0]))
         loud = [noise / noise.std() for noise in noises if noise.std() > 0]
         return cls(noises=tuple(loud), responses=tuple(responses))
@@ -132,7 +132,7 @@ def _noise_for(row: Samples, surroundings: Surroundings, rng: np.random.Generato
 
 
 def _filter(batch: Samples, surroundings: Surroundings, rng: np.random.Generator, strength: float) -> Samples:
-    """Apply every linear distortion of a row as one product in the frequency domain."""
+    """Apply all linear distortions of a row as one multiplication in the frequency domain."""
     count = batch.shape[1]
     size = fft.next_fast_len(count + int(MAX_RESPONSE_S * SAMPLE_RATE_HZ), real=True)
     spectrum = fft.rfft(batch, n=size)
@@ -151,7 +151,7 @@ def _filter(batch: Samples, surroundings: Surroundings, rng: np.random.Generator
 
 
 def _equaliser(frequency_hz: Samples, rng: np.random.Generator) -> Samples:
-    """A smooth random gain: a tilt of up to 6 dB per decade and a few decibels of ripple."""
+    """Return a smooth random gain: a tilt of up to 6 dB per decade and a ripple of a few dB."""
     nodes_hz = np.array([0, 150, 300, 600, 1000, 1500, 2200, 3000, 4000, 5500, 8000])
     tilt_db = rng.uniform(-6, 6) * np.log10(np.maximum(nodes_hz, 100) / 1000)
     gain_db = np.interp(frequency_hz, nodes_hz, tilt_db + rng.normal(0, 2.5, len(nodes_hz)))
@@ -159,7 +159,7 @@ def _equaliser(frequency_hz: Samples, rng: np.random.Generator) -> Samples:
 
 
 def _band(frequency_hz: Samples, rng: np.random.Generator) -> Samples:
-    """A telephone-like band: everything outside fades over a quarter of the edge frequency."""
+    """Return the gain of a band like a telephone's: it fades over a quarter of the edge frequency."""
     low_hz, high_hz = rng.uniform(50, 350), rng.uniform(2800, 4000)
     rise = np.clip((frequency_hz - 0.75 * low_hz) / (0.25 * low_hz), 0, 1)
     fall = np.clip((1.1 * high_hz - frequency_hz) / (0.1 * high_hz), 0, 1)

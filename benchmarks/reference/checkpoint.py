@@ -1,4 +1,4 @@
-"""The configurations trained here, and a checkpoint folder as the transformers library reads it."""
+"""The configurations trained here, and checkpoint folders that transformers can read."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ ENGLISH: Mapping[str, Config] = {
 
 
 def build_model(config: Config) -> SEWDForCTC:
-    """Make the model with fresh weights."""
+    """Return the model with random weights."""
     return SEWDForCTC(SEWDConfig(**config))
 
 
 def save_checkpoint(folder: Path, config: Config, state: Mapping[str, torch.Tensor]) -> None:
-    """Write configuration, tokenizer and float16 weights; each file is renamed into place when complete."""
+    """Write configuration, tokenizer and float16 weights; each file appears only when complete."""
     folder.mkdir(parents=True, exist_ok=True)
     written = SEWDConfig(**config, architectures=["SEWDForCTC"], dtype="float16").to_dict()
     written.pop("_name_or_path", None)

@@ -1,4 +1,4 @@
-"""The log of a run: its losses and what validation finds, a JSON object a line."""
+"""The log of a training run: losses and validation results, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.reference.training import Training
 
 
 class Diary:
-    """The run's log, a JSON object a line, and its time."""
+    """The log of a run, and its time."""
 
     def __init__(self, path: Path, before_s: float) -> None:
         self._file = path.open("a", encoding="utf-8", buffering=1)
@@ -21,13 +21,13 @@ class Diary:
 
     @property
     def wall_s(self) -> float:
-        """Seconds of training, those before a resumption included."""
+        """Seconds of training, including those before it was resumed."""
         return time.monotonic() - self._began
 
     def note(
         self, training: Training, losses: dict[str, float], learning_rate: float, every: int = 50
     ) -> None:
-        """Keep the losses; write their means now and then."""
+        """Collect losses, and write their means every ``every`` steps."""
         self._losses.append(losses)
         if training.step % every == 0:
             mean = {name: round(fmean(one[name] for one in self._losses), 4) for name in losses}

@@ -20,9 +20,9 @@ from benchmarks.reference.layout import RECEPTIVE_FIELD, STRIDE, count_frames, s
 from benchmarks.speech import SPEAKERS, WORDS, Recording, active_span
 
 SILENCE = len(WORDS)  # class of the auxiliary labels
-IGNORED = -100  # no loss there, as torch has it
+IGNORED = -100  # no loss there, as in torch
 SHORT_S = 0.7
-GENTLE_SHARE = 0.3  # of the batches are nearly undistorted: else the model underfits clean recordings
+GENTLE_SHARE = 0.3  # of the batches are nearly undistorted; otherwise the model underfits clean recordings
 WARPS = (1.0, 0.82, 0.88, 0.94, 1.07, 1.14, 1.22)
 
 
@@ -44,7 +44,7 @@ class _Row:
     digits: list[int] = field(default_factory=list)
 
     def place(self, piece: Samples, digits: tuple[int, ...], start: int) -> None:
-        """Add ``piece`` at ``start`` and label its frames: the digit, or nothing where several are spoken."""
+        """Add ``piece`` at ``start`` and label its frames: the digit, or ``IGNORED`` for several."""
         self.samples[start : start + len(piece)] += piece
         first, last = (start + edge for edge in active_span(piece))
         centre = np.arange(len(self.labels)) * STRIDE + RECEPTIVE_FIELD // 2
@@ -54,10 +54,10 @@ class _Row:
 
 
 class DigitBatches:
-    """Batches of equal-length strings; batch ``step`` depends on the seed and the step alone.
+    """Batches of strings of equal length; batch ``step`` depends only on the seed and the step.
 
-    Distortions and synthetic voices, whose frames are not labelled, come in gradually over ``gentle_steps``,
-    up to ``strength`` (0 to 1).
+    Distortions and synthetic voices, whose frames are not labelled, increase over ``gentle_steps`` up to
+    ``strength`` (0 to 1).
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class DigitBatches:
         self._by_speaker: dict[str, list[Recording]] = {}
         for recording in training:
             if recording.speaker in SPEAKERS:
-                # THREE twice as often: its doubled letter needs a blank inside, which CTC learns last.
+                # THREE twice as often: its double letter needs a blank between, which CTC learns last.
                 copies = 2 if recording.digits == (3,) else 1
                 self._by_speaker.setdefault(recording.speaker, []).extend([recording] * copies)
         self._synthetic = [recording for recording in training if recording.speaker not in SPEAKERS]
@@ -107,7 +107,7 @@ class DigitBatches:
         )
 
     def _compose(self, num_samples: int, strength: float, rng: np.random.Generator) -> _Row:
-        """Fill ``num_samples`` with pieces of one voice and gaps; one row in a hundred stays empty."""
+        """Fill ``num_samples`` with recordings of one voice and gaps; one row in a hundred stays empty."""
         labels = np.full(count_frames(num_samples), SILENCE, dtype=np.int64)
         row = _Row(np.zeros(num_samples, np.float32), labels)
         if rng.random() < 0.01:
@@ -124,7 +124,7 @@ class DigitBatches:
             limit -= len(digits)
             if limit <= 0:
                 break
-        # Half the rows start or end on speech: else CTC learns to write last letters in the silence after it.
+        # Half the rows start or end with speech; otherwise CTC learns to emit last letters in silence.
         position = (0, room, int(rng.integers(room + 1)), int(rng.integers(room + 1)))[rng.integers(4)]
         for piece, digits, gap in pieces:
             row.place(piece, digits, position + gap)
@@ -134,9 +134,9 @@ class DigitBatches:
     def _pieces(
         self, num_samples: int, strength: float, rng: np.random.Generator
     ) -> list[tuple[Samples, tuple[int, ...]]]:
-        """Candidates of one speaker and one distortion of the voice, the first one sure to fit.
+        """Return recordings of one speaker with one distortion of the voice; the first always fits.
 
-        In rows too short for two digits the first one nearly fills the row, as a file with one word does.
+        In rows too short for two digits the first nearly fills the row, like a file with one word.
         """
         synthetic = self._synthetic and num_samples > SAMPLE_RATE_HZ
         if synthetic and rng.random() < self._synthetic_share * strength:
@@ -165,7 +165,7 @@ class DigitBatches:
         return pieces
 
     def _voice(self, recording: Recording, warp: float) -> Samples:
-        """The recording with its formants moved, remembered because the warp costs a millisecond."""
+        """Return the recording with its formants moved, cached because this takes a millisecond."""
         if warp == 1.0:
             return recording.samples
         key = (recording.name, warp)

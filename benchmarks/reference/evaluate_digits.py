@@ -19,13 +19,13 @@ from benchmarks.speech import SPEAKERS, Utterances, read_test_sets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Errors of one set; ``wer`` is a fraction of ``words``."""
+    """Errors of one set; ``wer`` is a share of ``words``."""
 
     utterances: int
     words: int
     wer: float
     exact: float
-    """Fraction of utterances without any error."""
+    """Share of utterances without any error."""
 
 
 def score(model: nn.Module, utterances: Utterances) -> Score:

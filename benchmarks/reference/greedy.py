@@ -1,4 +1,4 @@
-"""The greedy text of one unpadded utterance, in torch and float32: the measure while a model is trained."""
+"""Greedy transcription of one unpadded utterance in torch and float32, for validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.reference.layout import LETTERS
 
 
 def transcribe(model: nn.Module, samples: Samples) -> str:
-    """Greedy text of ``(samples,)`` float32 at 16 kHz."""
+    """Return the greedy transcript of ``(samples,)`` float32 at 16 kHz."""
     with torch.inference_mode():
         device = next(model.parameters()).device
         logits = model(torch.from_numpy(normalise(samples[None])).to(device)).logits[0]

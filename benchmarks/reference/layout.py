@@ -1,4 +1,4 @@
-"""What the models trained here share with the published ones: their 32 letters, and their frames of 20 ms."""
+"""What the models trained here share with the published ones: 32 letters and frames of 20 ms."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PREPROCESSOR = {
 
 
 def count_frames(num_samples: int) -> int:
-    """Frames the model makes of ``num_samples``: stride 320, receptive field 400."""
+    """Return the number of frames for ``num_samples``: stride 320, receptive field 400."""
     return max(0, (num_samples - RECEPTIVE_FIELD) // STRIDE + 1)
 
 
 def spell(words: list[str]) -> list[int]:
-    """Token ids of the words with ``|`` between them."""
+    """Return the token ids of the words with ``|`` between them."""
     return [LETTERS.index(letter) for letter in "|".join(words)]
 
 
 def spellable(text: str) -> str:
-    """Upper-case words of letters and apostrophes, without punctuation; nothing where there are figures."""
+    """Return upper-case words of letters and apostrophes without punctuation; empty if there are figures."""
     words = re.sub(r"[^\w' ]|_", " ", text.upper().replace("\u2019", "'")).split()
     return " ".join(words) if all(re.fullmatch("[A-Z']*[A-Z][A-Z']*", word) for word in words) else ""

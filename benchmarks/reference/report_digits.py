@@ -22,7 +22,7 @@ from sewd_runtime.system.packages import find_packages
 
 
 def describe_training(work: Path) -> dict[str, Any]:
-    """Steps and wall minutes from the run's log."""
+    """Return steps and wall-clock minutes from the run's log."""
     lines = [json.loads(line) for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(line for line in reversed(lines) if "wall_s" in line)
     return {"steps": last["step"], "wall_minutes": round(last["wall_s"] / 60, 1)}
@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Evaluate everything and write one JSON file."""
+    """Evaluate both checkpoints and write one JSON file."""
     arguments = parse_arguments()
     report: dict[str, Any] = {
         "model": describe_training(arguments.work)

@@ -1,10 +1,10 @@
-"""Train the embedded reference model, spoken English digits, from random weights on two processor cores.
+"""Train the embedded reference model, spoken English digits, from random weights on two CPU cores.
 
     python -m benchmarks.reference.train_digits --speech ../shared/speech -o digits
 
 Writes a checkpoint folder in float16. CTC alone stays on a plateau for thousands of steps, so a second head,
-thrown away afterwards, learns which digit is spoken in each frame: known for free where recordings are joined
-with gaps.
+discarded afterwards, learns which digit is spoken in each frame. This is known because the recordings are
+joined here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmarks.speech import SPEAKERS, Recording, Utterances, read_fsdd, read_k
 
 
 def frame_losses(hidden: Tensor, heads: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-    """Which digit is spoken in each frame."""
+    """Return the loss for the digit spoken in each frame."""
     return {"frames": frame_loss(heads["digits"](hidden), batch["labels"])}
 
 
@@ -49,7 +49,7 @@ class _Steps(Dataset[Batch]):
 
 
 def dev_sets(recordings: list[Recording], held_out_speaker: str | None) -> dict[str, Utterances]:
-    """Small sets to watch; none of them is in the final report but the synthetic one's first part."""
+    """Return small sets for validation; only the synthetic one overlaps with the final report."""
     dev = [one for one in recordings if one.split == "dev"]
     known = [one for one in dev if one.speaker != held_out_speaker]
     sets = {"known": singles(known) + strings(known, rounds=2)}
@@ -63,7 +63,7 @@ def dev_sets(recordings: list[Recording], held_out_speaker: str | None) -> dict[
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Run all steps, writing a log line now and then, and the state and checkpoint at every validation."""
+    """Run all steps; write log lines, and state and checkpoint at every validation."""
     speech: Path = arguments.speech
     recordings = read_fsdd(speech) + read_kokoro(speech)
     heard = [one for one in recordings if one.speaker != arguments.held_out_speaker]

@@ -1,4 +1,4 @@
-"""What both recipes share: a run that can be resumed, its losses, and its schedule."""
+"""What both recipes share: a resumable training run, its losses, and its schedule."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sewd_export.families.sew_d import SewDForCtc
 
 Batch = Mapping[str, Tensor]
 Losses = Callable[[Tensor, nn.ModuleDict, Batch], Mapping[str, Tensor]]
-"""``hidden`` (batch, frames, hidden) float32, heads, batch -> the losses beside CTC's, by name."""
+"""``hidden`` (batch, frames, hidden) float32, heads, batch -> the losses other than CTC, by name."""
 Encode = Callable[[SEWDForCTC, Batch], tuple[Tensor, Tensor]]
-"""The model's weights and a batch -> ``hidden``, and the same as it would be without the upper layers."""
+"""The model's weights and a batch -> ``hidden``, and the same from the middle layer."""
 
 IGNORED = -100
 WEIGHT_DECAY = 0.01
@@ -35,7 +35,7 @@ FINAL_DROPOUT = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Learning rate and weight of the frame-wise losses, as functions of the step."""
+    """Learning rate and weight of the frame-wise losses as functions of the step."""
 
     steps: int
     peak: float
@@ -45,14 +45,14 @@ class Schedule:
     frame_floor: float = 0.05
 
     def learning_rate(self, step: int) -> float:
-        """Linear warm-up, a plateau, then half a cosine down to a hundredth."""
+        """Return the rate: linear warm-up, a plateau, then half a cosine down to a hundredth."""
         start = self.steps * (1 - self.decay_share)
         decayed = min(max((step - start) / max(1.0, self.steps - start), 0.0), 1.0)
         warm = min(1.0, (step + 1) / self.warmup_steps)
         return self.peak * warm * (0.505 + 0.495 * math.cos(math.pi * decayed))
 
     def frame_weight(self, step: int) -> float:
-        """One at first, then linearly down to the floor."""
+        """Return the weight: from one linearly down to the floor."""
         return max(self.frame_floor, 1.0 - (1.0 - self.frame_floor) * step / self.frame_steps)
 
 
@@ -92,7 +92,7 @@ class Training:
         self.wall_s = 0.0
 
     def update(self, batch: Batch, learning_rate: float, frame_weight: float) -> dict[str, float]:
-        """Take one step; returns each loss, CTC's as ``ctc``."""
+        """Take one step; return each loss by name, CTC as ``ctc``."""
         torch.manual_seed(self.seed * 1_000_003 + self.step)
         self.model.train()
         device = self.model.device
@@ -112,7 +112,7 @@ class Training:
         return {name: float(value.detach()) for name, value in found.items()}
 
     def _apply(self, learning_rate: float) -> None:
-        """Move the weights along their gradients, and the average after them."""
+        """Update the weights and their moving average."""
         nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -179,9 +179,9 @@ def encode_as_original(model: SEWDForCTC, batch: Batch) -> tuple[Tensor, Tensor]
 def encode_as_exported(
     model: SEWDForCTC, batch: Batch, *, bfloat16: bool = False, masked_share: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Run the module that is exported: each row alone, without dropout, 1.3 times as fast in float32.
+    """Run the module that is exported: each row by itself, without dropout; 1.3 times as fast in float32.
 
-    bfloat16: its products; masked_share: of the projected features, as ``mask_features`` does it.
+    bfloat16: compute matmuls in it. masked_share: of the projected features, see ``mask_features``.
     """
     weights = dict(model.named_parameters()) | dict(model.named_buffers())
     module = SewDForCtc(model.config, weights, do_normalize=False)
@@ -213,7 +213,7 @@ def mask_features(features: Tensor, share: float) -> Tensor:
 
 @contextmanager
 def used_positions(model: SEWDForCTC, num_tokens: int) -> Iterator[None]:
-    """Give the attention only the relative positions that occur: the same scores, in 15 % less time."""
+    """Restrict attention to the relative positions that occur: the same scores in 15 % less time."""
     encoder: Any = model.sew_d.encoder.encoder
     whole, span = encoder.get_rel_embedding, encoder.position_buckets
     used = min(num_tokens, span)
@@ -229,9 +229,9 @@ def used_positions(model: SEWDForCTC, num_tokens: int) -> Iterator[None]:
 
 
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """CTC in float32, a frame, as the other losses are: logits (batch, frames, vocab), ``targets`` joined.
+    """Return the CTC loss per frame in float32: logits (batch, frames, vocab), ``targets`` concatenated.
 
-    ``frame_lengths`` of the batch, where it has them, are the frames of each row.
+    ``frame_lengths`` of the batch, if present, are the frames of each row.
     """
     log_probs = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)
     lengths = batch.get("frame_lengths")
@@ -244,13 +244,13 @@ def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def frame_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy per labelled frame: logits (batch, frames or one more, classes), labels (batch,
-    frames)."""
+    """Return the cross-entropy per labelled frame: logits (batch, frames or one more, classes), labels
+    (batch, frames)."""
     return F.cross_entropy(logits[:, : labels.shape[1]].flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
 
 
 def join_targets(rows: list[list[int]]) -> dict[str, Tensor]:
-    """Token ids of all rows as ``targets``, and their numbers as ``target_lengths``: int64."""
+    """Return the token ids of all rows as ``targets``, and their counts as ``target_lengths``: int64."""
     return {
         "targets": torch.tensor([token_id for row in rows for token_id in row], dtype=torch.long),
         "target_lengths": torch.tensor([len(row) for row in rows], dtype=torch.long),
@@ -258,6 +258,6 @@ def join_targets(rows: list[list[int]]) -> dict[str, Tensor]:
 
 
 def stream(batches: Dataset[Batch], first: int, steps: int, workers: int = 1) -> Iterator[Batch]:
-    """Batches ``first`` to ``steps``, composed ahead in other processes."""
+    """Yield batches ``first`` to ``steps``, composed ahead in other processes."""
     order = list(range(first, steps))
     yield from DataLoader(batches, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=8)
