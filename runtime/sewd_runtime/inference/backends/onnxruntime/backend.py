@@ -105,9 +105,8 @@ def check_device(wanted: str, active: Sequence[str]) -> None:
 def _preload(onnxruntime: Any, device: str) -> None:
     """Load the CUDA libraries that pip installed, which the dynamic linker does not find."""
     if device != _CPU and hasattr(onnxruntime, "preload_dlls") and onnxruntime.cuda_version:
-        with redirect_stdout(
-            io.StringIO()
-        ):  # the error of a device that does not start names what is missing
+        # It prints what is missing, which the error of a device that does not start names too.
+        with redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()
 
 

@@ -44,7 +44,7 @@ def _one_thread() -> ThreadPoolExecutor:
 class GraphModel:
     """A session that was opened with ``SETTING``; concurrent runs wait for one another.
 
-    device: its name and its number. Recordings longer than any profile takes run without a graph.
+    device: onnxruntime's name and number of it. Recordings longer than any profile takes run without a graph.
     """
 
     inputs: tuple[Tensor, ...]
@@ -61,22 +61,22 @@ class GraphModel:
 
     def _run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
         if feed["input_values"].shape[1] > max(profile.max.samples for profile in self.profiles):
-            return self._run_freely(names, feed)
+            return self._run_without_graph(names, feed)
         return run_in_buckets(partial(self._run_bucket, names), feed, self.profiles)
 
-    def _run_freely(self, names: Sequence[str], feed: Feed) -> list[NDArray[Any]]:
+    def _run_without_graph(self, names: Sequence[str], feed: Feed) -> list[NDArray[Any]]:
         outputs: list[NDArray[Any]] = self.session.run(list(names), dict(feed), _run_options(_NO_GRAPH))
         return outputs
 
     def _run_bucket(self, names: Sequence[str], bucket: Bucket, feed: Feed) -> Sequence[NDArray[Any]]:
         if bucket.shape in self.bound:
             return self._replay(self.bound[bucket.shape], feed)
-        wanted = self._run_freely(names, feed)
+        expected = self._run_without_graph(names, feed)
         if len(self.bound) < MAX_GRAPHS:
-            bound = self._capture(names, bucket.shape, wanted)
-            _check_replay(bucket.shape, self._replay(bound, feed), wanted)
+            bound = self._capture(names, bucket.shape, expected)
+            _check_replay(bucket.shape, self._replay(bound, feed), expected)
             self.bound[bucket.shape] = bound
-        return wanted
+        return expected
 
     def _capture(self, names: Sequence[str], shape: BatchShape, like: Sequence[NDArray[Any]]) -> _Bound:
         """Bind buffers for a bucket, and let onnxruntime capture a run of recordings of one sample.
@@ -126,10 +126,10 @@ def _check_replay(
     The graph was captured with other inputs. What ran on the CPU is not part of a graph, so its results would
     be those of the capture.
     """
-    (output, frames), (wanted_output, wanted_frames) = replayed, expected
-    limit = _REPLAY_TOLERANCE * float(np.abs(wanted_output).max(initial=0))
-    is_same = np.array_equal(frames, wanted_frames)
-    if not is_same or not np.allclose(output, wanted_output, rtol=0, atol=limit):
+    (output, frames), (expected_output, expected_frames) = replayed, expected
+    limit = _REPLAY_TOLERANCE * float(np.abs(expected_output).max(initial=0))
+    is_same = np.array_equal(frames, expected_frames)
+    if not is_same or not np.allclose(output, expected_output, rtol=0, atol=limit):
         raise RuntimeError(
             f"the CUDA graph of {shape.batch} recordings of {shape.samples} samples does not give what the "
             f"model gives without it; load it without {SETTING}"
