@@ -6,30 +6,38 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType, ModuleType
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from types import ModuleType
 
-import sewd_runtime
-from sewd_runtime.commands import align, bench, classify, doctor, inspect, lm, stream, transcribe
-from sewd_runtime.commands._shared import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, NO_MODEL, complain
+from sewd_runtime import __version__
+from sewd_runtime.commands._command import (
+    BROKEN_PIPE,
+    DONE,
+    EXIT_CODES,
+    INTERRUPTED,
+    NO_MODEL,
+    add_command,
+    complain,
+)
 from sewd_runtime.errors import SewdError
 
-COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
-    {
-        "transcribe": transcribe,
-        "align": align,
-        "stream": stream,
-        "classify": classify,
-        "inspect": inspect,
-        "bench": bench,
-        "lm": lm,
-        "doctor": doctor,
-    }
-)
+COMMANDS = ("transcribe", "align", "stream", "classify", "inspect", "bench", "lm", "doctor")
+"""The modules of ``sewd_runtime.commands``, in the order of the help."""
+
+PLUGINS = "sewd.commands"
+"""The entry point group in which other packages add commands: modules like those in ``commands``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    """Run the command and return its exit code; SystemExit for wrong usage and after ``--help``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(_find_commands(arguments))
+    if "_ARGCOMPLETE" in os.environ:  # set by the shell's completion function
+        with suppress(ImportError):
+            import_module("argcomplete").autocomplete(parser)
+    options = parser.parse_args(arguments)
     # A file name or a label may hold what the terminal cannot show.
     for output in (sys.stdout, sys.stderr):
         if hasattr(output, "reconfigure"):
@@ -49,23 +57,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    shape = argparse.RawDescriptionHelpFormatter
-    text = "Run exported SEW-D speech models."
-    parser = argparse.ArgumentParser(prog="sewd", description=text, epilog=EXIT_CODES, formatter_class=shape)
-    parser.add_argument("--version", action="version", version=f"sewd {sewd_runtime.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.HELP,
-            epilog=module.EPILOG,
-            formatter_class=shape,
-        )
+def _find_commands(arguments: Sequence[str]) -> Mapping[str, ModuleType]:
+    """Return the command that is asked for; for help, completion and other packages' commands, all of them.
+
+    Importing only what is needed keeps the command fast to start.
+    """
+    first = arguments[0] if arguments else ""
+    if first == "--version":
+        return {}
+    names = (first,) if first in COMMANDS else COMMANDS
+    commands = {name: import_module(f"sewd_runtime.commands.{name}") for name in names}
+    if first not in COMMANDS:
+        from importlib.metadata import entry_points  # slow to import
+
+        commands |= {entry.name: entry.load() for entry in entry_points(group=PLUGINS)}
+    return commands
+
+
+def _parser(commands: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sewd",
+        description="Run exported SEW-D speech models.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sewd {__version__}")
+    parser.set_defaults(run=partial(_print_help, parser))
+    subparsers = parser.add_subparsers(metavar="COMMAND")
+    for name, module in commands.items():
+        command = add_command(subparsers, name, text=module.HELP, examples=module.EXAMPLES)
         command.set_defaults(run=module.run)
         module.add_arguments(command)
     return parser
+
+
+def _print_help(parser: argparse.ArgumentParser, _: argparse.Namespace) -> int:
+    parser.print_help()
+    return DONE
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One module for each command: ``HELP``, ``EPILOG``, ``add_arguments(parser)`` and ``run(options)``.
+"""One module for each command: ``HELP``, ``EXAMPLES``, ``add_arguments(parser)`` and ``run(options)``.
 
-What several of them share stands in ``_shared.py`` and ``_files.py``. A command returns its exit code.
+``run`` returns the exit code. ``_command.py`` and ``_files.py`` hold what several commands share.
 """

@@ -1,4 +1,4 @@
-"""How tokens are chosen: the decoder and its options, for every command that writes text."""
+"""The decoder and its options, for the commands that decode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewd_runtime.bundle.folder import sha256_of
-from sewd_runtime.commands._shared import parse_count
+from sewd_runtime.commands._command import parse_count, parse_number
 from sewd_runtime.errors import HotwordError
 
 if TYPE_CHECKING:
@@ -31,29 +31,25 @@ _OF_LM = ("lm_level", "alpha", "beta", "unknown_score")
 
 
 def add_decoding(command: argparse.ArgumentParser, *, n_best: bool = False) -> None:
-    """Add ``--decoder`` and what belongs to it; n_best: and what writes several readings."""
-    group = command.add_argument_group("decoding (any option but --decoder implies beam)")
-    group.add_argument("--decoder", choices=("greedy", "beam"), help="(default: greedy)")
-    group.add_argument(
-        "--beam-width", type=parse_count, metavar="N", help="prefixes that are kept (default: 32)"
-    )
-    group.add_argument("--lm", type=Path, metavar="FILE", help="n-gram model, ARPA or KenLM binary")
-    group.add_argument("--lm-level", choices=("word", "character"), help="what it scores (default: word)")
-    group.add_argument(
-        "--alpha", type=float, metavar="X", help="weight of its log-probabilities (default: 0.5)"
-    )
-    group.add_argument("--beta", type=float, metavar="X", help="bonus for each word (default: 1)")
-    group.add_argument(
-        "--unknown-score", type=float, metavar="X", help="log-probability of a word it lacks (default: -10)"
-    )
-    group.add_argument("--lexicon", type=Path, metavar="FILE", help="the only words allowed, one a line")
-    group.add_argument(
-        "--hotword", type=parse_hotword, action="append", metavar="TEXT=BONUS", help='such as "Aachen=8"'
-    )
-    group.add_argument("--hotwords", type=Path, metavar="FILE", help="the same, one a line")
+    """Add ``--decoder`` and its options; n_best: ``--n-best`` too, for a command that writes alternatives."""
+    group = command.add_argument_group("decoding", "Any option but --decoder implies --decoder beam.")
+    add = group.add_argument
+    add("--decoder", choices=("greedy", "beam"), help="(default: greedy)")
+    add("--beam-width", type=parse_count, metavar="N", help="prefixes to keep (default: 32)")
+    add("--lm", type=Path, metavar="FILE", help="n-gram language model, ARPA or KenLM binary")
+    add("--lm-level", choices=("word", "character"), help="the units of the language model (default: word)")
+    add("--alpha", type=parse_number, metavar="X", help="weight of the language model (default: 0.5)")
+    add("--beta", type=parse_number, metavar="X", help="bonus per word (default: 1)")
+    text = "log-probability of a word that the language model lacks (default: -10)"
+    add("--unknown-score", type=parse_number, metavar="X", help=text)
+    text = "lexicon: the only words that may be output, one per line"
+    add("--lexicon", type=Path, metavar="FILE", help=text)
+    text = 'boost a word or phrase, such as "Aachen=8"; may be repeated'
+    add("--hotword", type=parse_hotword, action="append", metavar="TEXT=BONUS", help=text)
+    add("--hotwords", type=Path, metavar="FILE", help="hotwords, one TEXT=BONUS per line")
     if n_best:
-        text = "readings in the JSON (default: none)"
-        group.add_argument("--n-best", type=parse_count, metavar="N", help=text)
+        text = "alternatives of each segment in the JSON (default: none)"
+        add("--n-best", type=parse_count, metavar="N", help=text)
 
 
 def parse_hotword(text: str) -> tuple[str, float]:
@@ -68,20 +64,19 @@ def parse_hotword(text: str) -> tuple[str, float]:
     return pair
 
 
-def find_decoding_misuse(options: argparse.Namespace) -> str | None:
-    """Return what is wrong with options that contradict one another."""
+def check_decoding(options: argparse.Namespace) -> None:
+    """Exit with wrong usage where the decoding options contradict one another."""
     given = list(_given(options))
     if options.decoder == "greedy" and given:
-        return f"{_flag(given[0])} needs --decoder beam"
+        options.error(f"{_flag(given[0])} needs --decoder beam")
     if options.lm is None and (idle := [name for name in _OF_LM if name in given]):
-        return f"{_flag(idle[0])} needs --lm"
+        options.error(f"{_flag(idle[0])} needs --lm")
     if "n_best" in given and options.format != "json":
-        return "--n-best needs --format json"
-    return None
+        options.error("--n-best needs --json")
 
 
 def decoder_of(options: argparse.Namespace) -> Decoder:
-    """Return the decoder that the options ask for. Raises SewdError, OSError."""
+    """Return the decoder that the options ask for; raises SewdError, OSError."""
     from sewd_runtime.decode import BeamSearch, Greedy
 
     given = _given(options)
@@ -101,7 +96,7 @@ def decoder_of(options: argparse.Namespace) -> Decoder:
 
 
 def describe_decoding(options: argparse.Namespace) -> str:
-    """Return what was asked of the decoder, files by their sha256: what says the same decodes the same."""
+    """Return the decoding options as text, files by their sha256: equal texts decode equally."""
     given = {**_given(options), "decoder": options.decoder}
     return " ".join(
         f"{_flag(name)}={sha256_of(value) if isinstance(value, Path) else value}"
@@ -110,7 +105,7 @@ def describe_decoding(options: argparse.Namespace) -> str:
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that belong to the beam search and were given."""
+    """Return the beam search options that were given."""
     return {name: value for name in _OF_BEAM if (value := getattr(options, name, None)) is not None}
 
 

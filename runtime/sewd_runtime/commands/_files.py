@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from sewd_runtime._types import AudioSource
-from sewd_runtime.commands._shared import DONE, SOME_FAILED, complain
+from sewd_runtime.commands._command import DONE, SOME_FAILED, complain
 from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.network import Network
 from sewd_runtime.system.progress import show_progress
@@ -21,26 +21,19 @@ Reader: TypeAlias = "Callable[[str], AudioSource | Exception]"
 Runner: TypeAlias = "Callable[[Sequence[AudioSource]], Iterable[Result]]"
 Writer: TypeAlias = "Callable[[str, Result], None]"
 
-OUTPUT = """\
-output:
-  text  one file: its result alone; several: one line each, "FILE: result"
-  json  one object a line, for one file too
-Errors go to stderr, one line each, "sewd: FILE: message".
-
-"""
+ERRORS = 'Errors go to stderr, one line each: "sewd: FILE: message".'
 
 KINDS = "WAV, FLAC, OGG or MP3; - for stdin"
 
 _GROUP_SAMPLES = 10_000_000
-"""Read before they are run: enough to find recordings of like length, little enough to hold."""
+"""Samples read before they run: enough to find recordings of similar length, few enough to fit in memory."""
 
 _GROUP_FILES = 64
 
 
-def add_files(command: argparse.ArgumentParser, *, formats: Sequence[str] = ("text", "json")) -> None:
-    """Add the recordings and the format of what is written about them."""
-    command.add_argument("files", nargs="+", metavar="FILE", help=KINDS)
-    command.add_argument("--format", choices=formats, default="text", help="(default: text)")
+def add_files(command: argparse.ArgumentParser) -> None:
+    """Add the recordings."""
+    command.add_argument_group("input").add_argument("files", nargs="+", metavar="FILE", help=KINDS)
 
 
 def run_files(
@@ -49,7 +42,7 @@ def run_files(
     run: Runner[Result],
     write: Writer[Result],
 ) -> int:
-    """Run all files, write each result as soon as it is there, complain about each failure, go on."""
+    """Run all files: write each result as soon as it is known, report each failure, and continue."""
     code = DONE
     results = _results(options.files, read, run)
     for name, result in show_progress(results, total=len(options.files)):
@@ -71,7 +64,7 @@ def printer(
     as_text: Callable[[Result], str],
     as_json: Callable[[Result], dict[str, Any]],
 ) -> Writer[Result]:
-    """Return what prints a result in a line."""
+    """Return a function that prints a result on one line."""
 
     def write(name: str, result: Result) -> None:
         if options.format == "json":
@@ -85,17 +78,17 @@ def printer(
 def _results(
     names: Sequence[str], read: Reader, run: Runner[Result]
 ) -> Iterator[tuple[str, Result | Exception]]:
-    """Yield the result or the error of every file, in order, never holding more than a group's audio."""
+    """Yield the result or the error of every file, in order; never holds more than one group's audio."""
     for group in _read_groups(names, read):
         recordings = [content for _, content in group if not isinstance(content, Exception)]
         results = _run_group(recordings, run)
         for name, content in group:
             yield name, content if isinstance(content, Exception) else next(results)
-        next(results, None)  # a run that was broken off says so after its result
+        next(results, None)  # an interrupted run raises after its result
 
 
 def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, AudioSource | Exception]]]:
-    """Yield files that are read, in order: as many as may be held, or one that is too long to be."""
+    """Yield files that were read, in order: as many as fit in a group, or one that is too long for any."""
     group: list[tuple[str, AudioSource | Exception]] = []
     num_samples = 0
     for name in names:
@@ -132,6 +125,6 @@ def _run_group(recordings: Sequence[AudioSource], run: Runner[Result]) -> Iterat
         if len(recordings) == 1:
             yield error
             return
-        # One of them is at fault, or they are too much together.
+        # One of them is at fault, or together they need too much memory.
         for recording in recordings:
             yield from _run_group([recording], run)

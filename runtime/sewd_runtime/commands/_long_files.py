@@ -11,7 +11,7 @@ from sewd_runtime._types import AudioSource
 from sewd_runtime.audio.reading import stated_duration_s
 from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
-from sewd_runtime.commands._shared import complain
+from sewd_runtime.commands._command import complain
 from sewd_runtime.commands._transcripts import beside
 from sewd_runtime.decode import Decoder
 from sewd_runtime.long.journal import Journal, Task
@@ -24,36 +24,33 @@ from sewd_runtime.text.transcript import Segment, Transcript
 
 _JOURNAL = ".partial.jsonl"
 
-LONG_FILES = """\
-long files:
-  Recordings of more than a minute are read in blocks and parted in pauses, in memory that does not grow.
-  Ctrl-C writes what was heard until then. With --output-dir it is kept beside the output instead, in
-  NAME.partial.jsonl, also by a crash, and the same command with --resume goes on from there.
-
-"""
+_LONG_FILES = """\
+A recording of more than a minute is read in blocks and split at pauses, in memory that does not grow.
+Ctrl-C writes the text so far. With --output DIR it is kept in DIR/NAME.partial.jsonl instead, as after
+a crash, and the same command with --resume continues from there."""
 
 
 def add_long_files(command: argparse.ArgumentParser) -> None:
-    """Add how long recordings are taken apart, and the way to go on with them."""
-    group = command.add_mutually_exclusive_group()
-    group.add_argument(
-        "--vad", action="store_true", help="run nothing but speech, in short files too; told by energy"
+    """Add how long recordings are split, and ``--resume``."""
+    group = command.add_argument_group("long recordings", _LONG_FILES)
+    split = group.add_mutually_exclusive_group()
+    split.add_argument(
+        "--vad", action="store_true", help="skip silence, detected by energy, in short recordings too"
     )
-    group.add_argument(
+    split.add_argument(
         "--no-pauses",
         action="store_true",
-        help="run all of a long file in windows that overlap: where noise or music hides the pauses",
+        help="split into overlapping windows instead: where noise or music hides the pauses",
     )
-    command.add_argument(
-        "--resume", action="store_true", help="go on with long files where a run was broken off"
+    group.add_argument(
+        "--resume", action="store_true", help="resume interrupted long recordings; needs --output"
     )
 
 
-def find_long_misuse(options: argparse.Namespace) -> str | None:
-    """Tell what is wrong with the choice about long files; None: nothing."""
-    if options.resume and options.output_dir is None:
-        return "--resume needs --output-dir, where the broken run kept what it heard"
-    return None
+def check_long_files(options: argparse.Namespace) -> None:
+    """Exit with wrong usage where ``--resume`` has no folder to resume from."""
+    if options.resume and options.output is None:
+        options.error("--resume needs --output, the folder of the interrupted run")
 
 
 def chosen_segmentation(options: argparse.Namespace) -> Segmentation:

@@ -1,4 +1,4 @@
-"""How a stream's words are shown while they come: in place on a terminal, in lines, or as JSON."""
+"""Showing a stream's words as they arrive: in place on a terminal, in lines, or as JSON."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from sewd_runtime.streaming.stream import Partial
+from sewd_runtime.system.terminal import CLEAR_LINE, dimmed
 from sewd_runtime.text.formats import word_as_dict
 from sewd_runtime.text.transcript import Word
 
 Show: TypeAlias = "Callable[[Partial], None]"
-
-_CLEAR_LINE = "\r\033[K"
-_DIM, _PLAIN = "\033[2m", "\033[0m"
 
 
 def text_of(words: Iterable[Word]) -> str:
@@ -24,19 +22,19 @@ def text_of(words: Iterable[Word]) -> str:
 
 
 def show_lines(partial: Partial) -> None:
-    """Write what was committed, a line each time."""
+    """Write committed words, one line for each commit."""
     if partial.committed:
         print(text_of(partial.committed), flush=True)
 
 
 class JsonLines:
-    """Writes an object a line for each change."""
+    """Writes one JSON object for each change."""
 
     def __init__(self) -> None:
         self._pending = ""
 
     def __call__(self, partial: Partial) -> None:
-        """Write a partial, if it says something new."""
+        """Write a partial if anything changed."""
         pending = text_of(partial.pending)
         if partial.committed or pending != self._pending:
             committed = [word_as_dict(word) for word in partial.committed]
@@ -45,38 +43,38 @@ class JsonLines:
 
 
 class InPlace:
-    """Writes committed words, and dimmed behind them the pending ones, over and over on one line."""
+    """Redraws one line: committed words, and after them the pending ones, dimmed."""
 
     def __init__(self) -> None:
         self._line = ""
         self._drawn = ""
 
     def __call__(self, partial: Partial) -> None:
-        """Draw the line anew; what no longer fits on it goes to the next one."""
+        """Redraw the line; words that no longer fit go to the next one."""
         width = shutil.get_terminal_size().columns - 1
         finished = ""
         for word in partial.committed:
             longer = f"{self._line} {word.text}" if self._line else word.text
             if self._line and len(longer) > width:
-                finished += f"{_CLEAR_LINE}{self._line}\n"
+                finished += f"{CLEAR_LINE}{self._line}\n"
                 longer = word.text
             self._line = longer
-        drawn = self._line + _dimmed(text_of(partial.pending), width - len(self._line) - 1)
+        drawn = self._line + _behind(text_of(partial.pending), width - len(self._line) - 1)
         if finished or drawn != self._drawn:
-            sys.stdout.write(f"{finished}{_CLEAR_LINE}{drawn}")
+            sys.stdout.write(f"{finished}{CLEAR_LINE}{drawn}")
             sys.stdout.flush()
         self._drawn = drawn
 
     def close(self) -> None:
-        """End the line, pending words left out."""
+        """End the line, without pending words."""
         if self._drawn:
-            sys.stdout.write(f"{_CLEAR_LINE}{self._line}\n")
+            sys.stdout.write(f"{CLEAR_LINE}{self._line}\n")
             sys.stdout.flush()
 
 
-def _dimmed(text: str, width: int) -> str:
-    """Return as much of a text as fits, dimmed, with a space before it."""
+def _behind(text: str, width: int) -> str:
+    """Return as much of the pending text as fits, dimmed, with a space before it."""
     if not text or width < 1:
         return ""
     shown = text if len(text) <= width else f"{text[: width - 1]}…"
-    return f" {_DIM}{shown}{_PLAIN}"
+    return f" {dimmed(shown)}"

@@ -1,4 +1,4 @@
-"""What commands share: exit codes, the choice of a model, how errors are told."""
+"""The model of a command that takes audio: which one, and how it runs."""
 
 from __future__ import annotations
 
@@ -9,37 +9,25 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sewd_runtime.commands._command import WHICH_MODEL, parse_count
 from sewd_runtime.errors import FallbackWarning, PrecisionWarning
+from sewd_runtime.inference.auto import AUTO
 from sewd_runtime.inference.providers import PROVIDERS
 from sewd_runtime.model import Kind
 
-DONE, SOME_FAILED, USAGE, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
-
-EXIT_CODES = """\
-exit codes:
-  0    all done
-  1    some input could not be read or run; the rest was done (inspect, doctor: a check failed)
-  2    wrong usage
-  3    the bundle, its precision, the provider or an extra package cannot be used
-  130  interrupted
-  141  the reader of the output went away
-"""
-
-WHICH_MODEL = "bundle folder or embedded model (default: digits)"
-
 
 def add_model(command: argparse.ArgumentParser) -> None:
-    """Add ``--model`` and how it is to run."""
-    command.add_argument("--model", metavar="BUNDLE", help=WHICH_MODEL)
-    add_choice(command)
-    command.add_argument(
-        "--allow-fallback",
-        action="store_true",
-        help="let the processor run what the provider cannot, and warn",
+    """Add ``--model`` and how it runs."""
+    group = command.add_argument_group("model")
+    group.add_argument("--model", metavar="BUNDLE", help=WHICH_MODEL)
+    add_variant(group, default="what the provider prefers: fp32, on GPUs fp16")
+    add_threads(group)
+    group.add_argument(
+        "--allow-fallback", action="store_true", help="let the CPU run what the provider cannot, and warn"
     )
-    command.add_argument(
+    group.add_argument(
         "--provider-option",
-        type=parse_option,
+        type=_parse_option,
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -47,39 +35,29 @@ def add_model(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_choice(command: argparse.ArgumentParser, *, every_precision: bool = False) -> None:
-    """Add ``--precision``, ``--provider`` and ``--threads``."""
-    default = (
-        "all that the provider runs" if every_precision else "what the provider prefers: fp32, on GPUs fp16"
+def add_variant(group: argparse._ActionsContainer, *, default: str, auto: bool = True) -> None:
+    """Add ``--precision`` and ``--provider``; default: the precision that runs without the option."""
+    remark = f"; {AUTO}: the fastest here, measured once" if auto else ""
+    group.add_argument("--precision", metavar="P", help=f"one of the bundle{remark} (default: {default})")
+    group.add_argument(
+        "--provider",
+        choices=(*PROVIDERS, AUTO) if auto else tuple(PROVIDERS),
+        metavar="NAME",
+        default="cpu",
+        help=f"{', '.join(PROVIDERS)}{remark} (default: cpu)",
     )
-    auto = "" if every_precision else "; auto: the fastest here, measured once"
-    command.add_argument("--precision", metavar="P", help=f"of the model's{auto} (default: {default})")
-    providers = ", ".join(PROVIDERS)
-    command.add_argument(
-        "--provider", metavar="NAME", default="cpu", help=f"{providers}{auto} (default: cpu)"
-    )
-    command.add_argument("--threads", type=parse_count, metavar="N", help="(default: one for each core)")
 
 
-def parse_count(text: str) -> int:
-    """Read a whole number of 1 or more."""
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count of at least 1")
-    return int(text)
-
-
-def parse_option(text: str) -> tuple[str, str]:
-    """Read KEY=VALUE."""
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, value
+def add_threads(group: argparse._ActionsContainer) -> None:
+    """Add ``--threads``."""
+    text = "CPU threads (default: one for each core)"
+    group.add_argument("--threads", type=parse_count, metavar="N", help=text)
 
 
 def load_model(options: argparse.Namespace, kind: type[Kind]) -> Kind:
     """Load the model as a class of models; raises TaskError for one of another task.
 
-    Writes to standard error, a line each, what ``auto`` chose and what the choice is warned of.
+    What ``auto`` chose and any warnings go to standard error, a line each.
     """
     with _logged(), warnings.catch_warnings(record=True) as caught:
         for category in (PrecisionWarning, FallbackWarning):
@@ -111,8 +89,8 @@ def _logged() -> Iterator[None]:
         log.removeHandler(handler)
 
 
-def complain(error: Exception, name: str = "") -> None:
-    """Write one line about an error, and the input it is about, on standard error."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    message = " ".join(reason.split()).removeprefix(f"{name}: ")
-    print(f"sewd: {name}: {message}" if name else f"sewd: {message}", file=sys.stderr, flush=True)
+def _parse_option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value

@@ -1,70 +1,72 @@
-"""Transcripts as the commands write them: on standard output, or a file for each recording."""
+"""Writing transcripts: to standard output, or to a file for each recording."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from sewd_runtime.commands._files import Writer, printer
+from sewd_runtime.commands._command import add_json
+from sewd_runtime.commands._files import ERRORS, Writer, printer
 from sewd_runtime.text.formats import FORMATS, Format, as_dict
 from sewd_runtime.text.transcript import Transcript
 
-OUTPUT = """\
-output:
-  text  one file: its result alone; several: one line each, "FILE: result"
-  json  one object a line, for one file too
-  srt, vtt, tsv  subtitles (SubRip, WebVTT) or a table of them, one FILE or with --output-dir
-  --output-dir DIR  writes DIR/NAME.srt (.txt, .json ...) for FILE NAME.wav and nothing else
-Errors go to stderr, one line each, "sewd: FILE: message".
-
-"""
+_FORMATS = f"""\
+text           one file: its text alone; several: one line each, "FILE: text"
+json           one object per line
+srt, vtt, tsv  subtitles (SubRip, WebVTT) or a table of them, one document per recording
+With --output DIR, FILE NAME.wav is written to DIR/NAME.txt (.json, .srt ...) and nothing to stdout.
+{ERRORS}"""
 
 
-def add_output(command: argparse.ArgumentParser) -> None:
-    """Add what is told of a transcript, and where to."""
-    command.add_argument("--characters", action="store_true", help="times of every character, in json")
-    command.add_argument("--output-dir", type=Path, metavar="DIR", help="write a file for each FILE into DIR")
+def add_output(command: argparse.ArgumentParser, *, default: str) -> None:
+    """Add what is written of a transcript, and where to."""
+    group = command.add_argument_group("output", _FORMATS)
+    chosen = group.add_mutually_exclusive_group()
+    chosen.add_argument("--format", choices=tuple(FORMATS), default=default, help=f"(default: {default})")
+    add_json(chosen, "short for --format json")
+    group.add_argument("--characters", action="store_true", help="add the times of characters; needs --json")
+    group.add_argument("-o", "--output", type=Path, metavar="DIR", help="write a file for each FILE into DIR")
 
 
-def find_misuse(options: argparse.Namespace) -> str | None:
-    """Tell what is wrong with the choice of output; None: nothing."""
+def check_output(options: argparse.Namespace) -> None:
+    """Exit with wrong usage where the output options contradict one another."""
     chosen = FORMATS[options.format]
     if options.characters and options.format != "json":
-        return "--characters needs --format json"
-    if options.output_dir is None:
+        options.error("--characters needs --json")
+    if options.output is None:
         if chosen.is_document and len(options.files) > 1:
-            return f"--format {options.format} takes one FILE, or --output-dir DIR to write a file for each"
-        return None
-    if options.output_dir.exists() and not options.output_dir.is_dir():
-        return f"--output-dir {options.output_dir}: is no folder"
-    seen: dict[Path, str] = {}
+            options.error(f"--format {options.format} takes one FILE; for several give --output DIR")
+        return
+    endings = {row.ending for row in FORMATS.values()}
+    if not options.output.is_dir() and (options.output.exists() or options.output.suffix in endings):
+        options.error(f"--output {options.output}: not a folder; give one, and the format with --format")
+    sources: dict[Path, str] = {}
     for name in options.files:
-        path = _target(options.output_dir, name, chosen)
-        if path in seen:
-            return f"{seen[path]} and {name} would both be written to {path}; give another --output-dir"
-        seen[path] = name
-    return None
+        path = _target(options.output, name, chosen)
+        if path in sources:
+            options.error(f"{sources[path]} and {name} would both be written to {path}; give one at a time")
+        sources[path] = name
 
 
 def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
-    """Return what writes a transcript where the options say."""
+    """Return a function that writes a transcript where the options say."""
     chosen = FORMATS[options.format]
 
     def save(name: str, transcript: Transcript) -> None:
-        path = _target(options.output_dir, name, chosen)
+        path = _target(options.output, name, chosen)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, chosen.write(transcript))
 
     def show(name: str, transcript: Transcript) -> None:
         print(chosen.write(transcript), end="", flush=True)
 
-    if options.output_dir is not None:
+    if options.output is not None:
         return save
     return show if chosen.is_document else printer(options, _text, as_dict)
 
 
 def write_whole(path: Path, content: str) -> None:
-    """Write a UTF-8 file so that nobody ever sees a part of it; raises OSError."""
+    """Write a UTF-8 file that is never seen half-written; raises OSError."""
     part = path.with_name(f"{path.name}.part")
     try:
         part.write_text(content, encoding="utf-8", newline="\n")
@@ -82,5 +84,5 @@ def _target(folder: Path, name: str, chosen: Format) -> Path:
 
 
 def beside(folder: Path, name: str, ending: str) -> Path:
-    """Return the path of what is written about the recording ``name`` of the command line."""
+    """Return the path in ``folder`` for what is written about the recording ``name``."""
     return folder / f"{'stdin' if name == '-' else Path(name).stem}{ending}"

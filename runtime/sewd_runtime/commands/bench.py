@@ -1,56 +1,49 @@
-"""The command line of ``sewd bench``; what measures is imported when it runs."""
+"""``sewd bench``. The modules that measure are imported when it runs."""
+
+from __future__ import annotations
 
 import argparse
 import json
-import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sewd_runtime.commands._shared import EXIT_CODES, WHICH_MODEL, parse_count
+from sewd_runtime.commands._command import DONE, add_bundle, add_json, parse_count, parse_number
+from sewd_runtime.commands._shared import add_variant
 
 HELP = "Measure a bundle's speed and memory on this machine."
-EPILOG = (
-    """\
-output:
-  A table on stdout; with --json - the JSON goes there and the table to stderr.
-Close what else runs: the spread, from the fastest round to p90 over the median, shows what disturbed.
-
+EXAMPLES = """\
+  sewd bench
+  sewd bench my-bundle --precision int8 --threads 1,2 -o bench.json -o bench.png
 """
-    + EXIT_CODES
-)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    parser.add_argument("model", nargs="?", metavar="BUNDLE", help=WHICH_MODEL)
-    parser.add_argument("--precision", metavar="P", help="(default: fp32 where there is one)")
-    parser.add_argument("--provider", metavar="NAME", default="cpu", help="(default: cpu)")
-    parser.add_argument(
-        "--threads",
-        type=_listed(parse_count),
-        metavar="N,...",
-        default=(),
-        help="(default: 1, 2, 4 ... all cores)",
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_bundle(command)
+    group = command.add_argument_group("output")
+    add_json(group, "all figures as one JSON object instead of the table")
+    group.add_argument(
+        "-o",
+        "--output",
+        type=_parse_output,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write all figures to FILE.json, or a plot to FILE.png (needs sewd[plot]); may be repeated",
     )
-    parser.add_argument(
-        "--seconds",
-        type=_listed(_seconds),
-        metavar="S,...",
-        default=(1.0, 2.0, 5.0, 10.0, 30.0),
-        help="clip lengths (default: 1,2,5,10,30)",
-    )
-    parser.add_argument(
-        "--batches",
-        type=_listed(parse_count),
-        metavar="N,...",
-        default=(1, 2, 4, 8, 16),
-        help="clips in a batch (default: 1,2,4,8,16)",
-    )
-    parser.add_argument("--rounds", type=parse_count, metavar="N", default=10, help="(default: 10)")
-    parser.add_argument("--json", type=_output, metavar="FILE", help="write all figures there; - for stdout")
-    parser.add_argument("--plot", type=_output, metavar="FILE.png", help="draw them there; needs sewd[plot]")
+    group = command.add_argument_group("model")
+    add_variant(group, default="fp32 where there is one")
+    text = "Stop other work first: the spread (fastest round to p90, over the median) shows disturbance."
+    group = command.add_argument_group("measurement", text)
+    counts, text = _listed(parse_count), "CPU threads (default: 1, 2, 4 ... all cores)"
+    group.add_argument("--threads", type=counts, metavar="N,...", default=(), help=text)
+    seconds, text = (1.0, 2.0, 5.0, 10.0, 30.0), "clip lengths (default: 1,2,5,10,30)"
+    group.add_argument("--seconds", type=_listed(_parse_seconds), metavar="S,...", default=seconds, help=text)
+    text = "clips in a batch (default: 1,2,4,8,16)"
+    group.add_argument("--batches", type=counts, metavar="N,...", default=(1, 2, 4, 8, 16), help=text)
+    text = "timings of each case (default: 10)"
+    group.add_argument("--rounds", type=parse_count, metavar="N", default=10, help=text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,27 +53,25 @@ def run(options: argparse.Namespace) -> int:
     from sewd_runtime.bench.report import as_table
     from sewd_runtime.bench.run import Target, run_benchmark
 
-    if options.plot:
-        find_matplotlib()  # fails before the minutes are spent
+    if any(path.suffix == ".png" for path in options.output):
+        find_matplotlib()  # fails before minutes of measuring
     target = Target(path=options.model, precision=options.precision, provider=options.provider)
     plan = Plan(
         seconds=options.seconds, threads=options.threads, batches=options.batches, rounds=options.rounds
     )
     document = run_benchmark(target, plan)
-    print(as_table(document), end="", file=sys.stderr if options.json == "-" else sys.stdout, flush=True)
-    if options.json:
-        content = json.dumps(document, indent=2) + "\n"
-        if options.json == "-":
-            sys.stdout.write(content)
+    content = json.dumps(document, indent=2) + "\n"
+    print(content if options.format == "json" else as_table(document), end="", flush=True)
+    for path in options.output:
+        if path.suffix == ".png":
+            save_plot(document, path)
         else:
-            Path(options.json).write_text(content, encoding="utf-8")
-    if options.plot:
-        save_plot(document, options.plot)
-    return 0
+            path.write_text(content, encoding="utf-8")
+    return DONE
 
 
 def _listed(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    """Make a parser of comma-separated values; each is kept once, in rising order."""
+    """Return a parser of comma-separated values; each is kept once, in rising order."""
 
     def parse_all(text: str) -> tuple[Any, ...]:
         return tuple(sorted({parse(part) for part in text.split(",")}))
@@ -88,17 +79,17 @@ def _listed(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return parse_all
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
+def _parse_seconds(text: str) -> float:
+    seconds = parse_number(text)
+    if seconds <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
 
 
-def _output(text: str) -> str:
-    if not Path(text).parent.is_dir():
+def _parse_output(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in (".json", ".png"):
+        raise argparse.ArgumentTypeError(f"{text}: ends in neither .json nor .png")
+    if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: there is no such folder to write to")
-    return text
+    return path

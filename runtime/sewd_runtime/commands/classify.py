@@ -9,17 +9,25 @@ from functools import partial
 from typing import Any
 
 from sewd_runtime.classifier import Classifier
-from sewd_runtime.commands._files import OUTPUT, add_files, printer, read_short, run_files
-from sewd_runtime.commands._shared import EXIT_CODES, add_model, load_model
+from sewd_runtime.commands._command import add_json
+from sewd_runtime.commands._files import ERRORS, add_files, printer, read_short, run_files
+from sewd_runtime.commands._shared import add_model, load_model
 from sewd_runtime.text.transcript import Classification
 
-HELP = "Write the label of recordings."
-EPILOG = OUTPUT + EXIT_CODES
+HELP = "Classify recordings."
+EXAMPLES = """\
+  sewd classify --model my-classifier speech.wav
+  sewd classify --model my-classifier --json *.wav > labels.jsonl
+"""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's arguments."""
     add_files(command)
+    text = (
+        f'One file: its label and probability; several: one line each, "FILE: LABEL PROBABILITY".\n{ERRORS}'
+    )
+    add_json(command.add_argument_group("output", text), "one JSON object per line")
     add_model(command)
 
 

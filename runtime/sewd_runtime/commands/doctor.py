@@ -8,57 +8,64 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
-from sewd_runtime.commands._shared import DONE, EXIT_CODES, SOME_FAILED, WHICH_MODEL, parse_count
+from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
+from sewd_runtime.commands._shared import add_threads
 from sewd_runtime.inference.diagnosis import Choice, Diagnosis, diagnose
 
-HELP = "Show what this machine can run, and what is in the way of the rest."
-EPILOG = f"""\
-The exit code is 1 where no provider runs the model, where one that is installed does not, or where two
-packages overwrite each other's files. A provider that is not installed is no fault.
+HELP = "Show what this machine can run, and how to fix what it cannot."
+EXAMPLES = """\
+  sewd doctor
+  sewd doctor my-bundle --measure --json
+"""
 
-{EXIT_CODES}"""
+_OUTPUT = """\
+The exit code is 1 if no provider runs the model, if an installed provider fails to, or if two packages
+overwrite each other's files. A provider that is not installed is no failure."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    command.add_argument("model", nargs="?", metavar="BUNDLE", help=WHICH_MODEL)
-    command.add_argument("--threads", type=parse_count, metavar="N", help="(default: one for each core)")
-    command.add_argument("--measure", action="store_true", help="measure what auto has not measured here yet")
-    command.add_argument("--json", action="store_true", help="one JSON object")
+    """Add the command's arguments."""
+    add_bundle(command)
+    group = command.add_argument_group("output", _OUTPUT)
+    add_json(group, "one JSON object")
+    group = command.add_argument_group("model")
+    add_threads(group)
+    group.add_argument("--measure", action="store_true", help="measure what auto has not measured here yet")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the diagnosis and return the exit code."""
     bundle = open_bundle(find_bundle(options.model))
-    found = diagnose(bundle, threads=options.threads, measure=options.measure)
-    print(
-        json.dumps({**asdict(found), "healthy": found.healthy}) if options.json else "\n".join(_lines(found))
-    )
-    return DONE if found.healthy else SOME_FAILED
+    diagnosis = diagnose(bundle, threads=options.threads, measure=options.measure)
+    if options.format == "json":
+        print(json.dumps({**asdict(diagnosis), "healthy": diagnosis.healthy}))
+    else:
+        print(*_lines(diagnosis), sep="\n")
+    return DONE if diagnosis.healthy else SOME_FAILED
 
 
-def _lines(found: Diagnosis) -> Iterator[str]:
-    machine, memory = found.machine, found.machine["memory_bytes"]
-    width = 2 + max(11, *(len(finding.provider) for finding in found.providers))
+def _lines(diagnosis: Diagnosis) -> Iterator[str]:
+    machine, memory = diagnosis.machine, diagnosis.machine["memory_bytes"]
+    width = 2 + max(11, *(len(finding.provider) for finding in diagnosis.providers))
     for key, value in (
-        ("processor", f"{machine['processor']} ({machine['architecture']}), {machine['cores']} cores"),
-        ("has", ", ".join(found.instructions) or "unknown instructions"),
+        ("CPU", f"{machine['processor']} ({machine['architecture']}), {machine['cores']} cores"),
+        ("features", ", ".join(diagnosis.instructions) or "unknown"),
         ("memory", "unknown" if memory is None else f"{memory / 1e9:.1f} GB"),
         ("system", f"{machine['os']}, Python {machine['python']}"),
-        ("packages", ", ".join(f"{name} {version}" for name, version in found.versions.items())),
-        *(("devices", f"{library}: {', '.join(names)}") for library, names in found.devices.items()),
-        ("model", f"{found.model}: {', '.join(found.precisions)}"),
+        ("packages", ", ".join(f"{name} {version}" for name, version in diagnosis.versions.items())),
+        *(("devices", f"{library}: {', '.join(names)}") for library, names in diagnosis.devices.items()),
+        ("model", f"{diagnosis.model}: {', '.join(diagnosis.precisions)}"),
     ):
         yield f"{key:<{width}}{value}"
-    if found.damage:
-        yield f"{'DAMAGED':<{width}}{found.damage}"
+    if diagnosis.damage:
+        yield f"{'DAMAGED':<{width}}{diagnosis.damage}"
     yield ""
-    for finding in found.providers:
+    for finding in diagnosis.providers:
         state = "ok" if finding.usable else "FAILED" if finding.present else "absent"
         detail = " ".join(finding.detail.split())
         yield f"{finding.provider:<{width}}{state:<8}{finding.precision or '-':<13}{detail}"
     yield ""
-    for choice in found.choices:
+    for choice in diagnosis.choices:
         precision = f"--precision {choice.precision}"
         yield f"{'auto':<{width}}{precision:<21}{_describe(choice)}"
 
@@ -68,7 +75,7 @@ def _describe(choice: Choice) -> str:
         times = ", ".join(f"{timing.variant} {timing.milliseconds:.0f} ms" for timing in choice.timings)
         return f"{choice.timings[0].variant} (for 10 s: {times})"
     if len(choice.candidates) == 1:
-        return f"{choice.candidates[0]}, nothing else to choose from"
+        return f"{choice.candidates[0]}, the only candidate"
     if not choice.candidates:
-        return "nothing to choose from"
-    return f"not measured yet among {', '.join(choice.candidates)}: --measure"
+        return "no candidate"
+    return f"not measured yet ({', '.join(choice.candidates)}): --measure"

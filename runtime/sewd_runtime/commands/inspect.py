@@ -9,18 +9,24 @@ from dataclasses import asdict
 
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
 from sewd_runtime.bundle.manifest import Manifest
-from sewd_runtime.commands._shared import DONE, EXIT_CODES, SOME_FAILED, WHICH_MODEL, add_choice
+from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
+from sewd_runtime.commands._shared import add_threads, add_variant
 from sewd_runtime.inference.inspection import GoldenCheck, Inspection, inspect_bundle
 
-HELP = "Show a bundle, check its hashes, rerun its golden utterance."
-EPILOG = EXIT_CODES
+HELP = "Describe a bundle, check its hashes and rerun its golden utterance."
+EXAMPLES = """\
+  sewd inspect my-bundle
+  sewd inspect my-bundle --provider openvino --precision fp32
+"""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    command.add_argument("model", nargs="?", metavar="BUNDLE", help=WHICH_MODEL)
-    add_choice(command, every_precision=True)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
+    """Add the command's arguments."""
+    add_bundle(command)
+    add_json(command.add_argument_group("output"), "one JSON object")
+    group = command.add_argument_group("model")
+    add_variant(group, default="all that the provider runs", auto=False)
+    add_threads(group)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         provider=options.provider,
         threads=options.threads,
     )
-    if options.json:
+    if options.format == "json":
         print(json.dumps({**asdict(inspection), "passed": inspection.passed}))
     else:
         print("\n".join(_lines(inspection)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
-from sewd_runtime.commands._shared import DONE, EXIT_CODES, WHICH_MODEL, parse_count
+from sewd_runtime.commands._command import DONE, WHICH_MODEL, add_command, parse_count
 from sewd_runtime.decode.lm.arpa import write_arpa
 from sewd_runtime.decode.lm.kneser_ney import UNKNOWN, estimate
 from sewd_runtime.decode.lm.normalisation import sentences
@@ -16,40 +16,45 @@ from sewd_runtime.errors import LanguageModelError, TaskError
 from sewd_runtime.recognizer import read_vocabulary
 from sewd_runtime.text.vocabulary import Vocabulary
 
-HELP = "Make a language model from text."
-EPILOG = EXIT_CODES
+HELP = "Build a language model from text."
+EXAMPLES = """\
+  sewd lm build sentences.txt -o words.arpa
+  sewd lm build --level character --order 5 *.txt -o letters.arpa
+"""
 
-_BUILD = "Estimate an n-gram model (interpolated modified Kneser-Ney) from text, a sentence a line."
+_BUILD = "Estimate an n-gram model (interpolated modified Kneser-Ney) from text, one sentence per line."
 _MIN_ORDER = 2  # KenLM reads no unigram models
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    build = command.add_subparsers(required=True, metavar="ACTION").add_parser(
-        "build", help=_BUILD, description=_BUILD
-    )
-    build.add_argument("texts", nargs="+", type=Path, metavar="TEXT", help="UTF-8, a sentence a line")
-    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ARPA file")
-    build.add_argument(
+    """Add the command's arguments."""
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    build = add_command(actions, "build", text=_BUILD, examples=EXAMPLES)
+    group = build.add_argument_group("input")
+    group.add_argument("texts", nargs="+", type=Path, metavar="TEXT", help="UTF-8, one sentence per line")
+    group.add_argument("--model", metavar="BUNDLE", help=f"whose characters are used: {WHICH_MODEL}")
+    group = build.add_argument_group("output")
+    group.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ARPA file")
+    group = build.add_argument_group("language model")
+    group.add_argument(
         "--order", type=_parse_order, default=3, metavar="N", help="longest n-gram (default: 3)"
     )
-    build.add_argument("--level", choices=("word", "character"), default="word", help="(default: word)")
-    build.add_argument("--model", metavar="BUNDLE", help=f"whose letters are used: {WHICH_MODEL}")
+    group.add_argument("--level", choices=("word", "character"), default="word", help="(default: word)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Build the model and return the exit code."""
     vocabulary = _load_vocabulary(options.model)
-    found = list(sentences(_lines(options.texts), vocabulary, characters=options.level == "character"))
-    if not found:
-        raise LanguageModelError(f"{options.texts[0]}: no word in the text that the model can write")
-    units = sum(map(len, found))
-    unknown = sum(sentence.count(UNKNOWN) for sentence in found)
-    ngrams = estimate(found, order=options.order)
+    text = list(sentences(_lines(options.texts), vocabulary, characters=options.level == "character"))
+    if not text:
+        raise LanguageModelError(f"{options.texts[0]}: the text has no word that the model can write")
+    units = sum(map(len, text))
+    unknown = sum(sentence.count(UNKNOWN) for sentence in text)
+    ngrams = estimate(text, order=options.order)
     write_arpa(ngrams, options.output)
     sizes = ", ".join(f"{len(grams)} {order}-grams" for order, grams in enumerate(ngrams.probabilities, 1))
     print(
-        f"sewd: {options.output}: {len(found)} sentences, {units} {options.level}s, {unknown} of them "
+        f"sewd: {options.output}: {len(text)} sentences, {units} {options.level}s, {unknown} of them "
         f"unknown: {sizes}",
         file=sys.stderr,
     )

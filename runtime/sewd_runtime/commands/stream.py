@@ -16,70 +16,64 @@ from numpy.typing import NDArray
 
 from sewd_runtime.audio.microphone import BLOCK_S, open_microphone
 from sewd_runtime.audio.reading import stream_audio
-from sewd_runtime.commands._decoding import add_decoding, decoder_of, find_decoding_misuse
-from sewd_runtime.commands._partials import InPlace, JsonLines, Show, show_lines
-from sewd_runtime.commands._shared import (
+from sewd_runtime.commands._command import (
     DONE,
-    EXIT_CODES,
     INTERRUPTED,
     SOME_FAILED,
-    USAGE,
-    add_model,
+    add_json,
     complain,
-    load_model,
     parse_count,
+    parse_number,
 )
+from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of
+from sewd_runtime.commands._files import KINDS
+from sewd_runtime.commands._partials import InPlace, JsonLines, Show, show_lines
+from sewd_runtime.commands._shared import add_model, load_model
 from sewd_runtime.errors import AudioError, AudioValueError
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.streaming.stream import Stream, Streaming
+from sewd_runtime.system.terminal import can_redraw
 
 Blocks: TypeAlias = "Generator[NDArray[Any], None, None]"
 
-HELP = "Write what is said while it is heard: from a microphone, a pipe, or a file."
-EPILOG = (
-    """\
-output:
-  text  on a terminal: one line drawn anew, what may still change dimmed; else a line for what is final
-  json  an object a line for each change: final words with times, and pending text
-Interrupted, it ends with what was heard so far; that is how a microphone ends, so its exit code is 0.
-
+HELP = "Transcribe while listening: to a microphone, a pipe or a file."
+EXAMPLES = """\
+  sewd stream --microphone
   arecord -q -t raw -f S16_LE -r 16000 | sewd stream --rate 16000 -
-
 """
-    + EXIT_CODES
-)
+
+_OUTPUT = """\
+On a terminal: one line, updated in place, with pending words dimmed; otherwise committed words, in lines.
+Ctrl-C ends the stream and writes what was heard so far; with --microphone the exit code is then 0."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    source = command.add_mutually_exclusive_group(required=True)
-    source.add_argument("file", nargs="?", metavar="FILE", help="WAV, FLAC, OGG or MP3; - for stdin")
-    source.add_argument("--microphone", action="store_true", help="the default one (extra: mic)")
-    command.add_argument(
-        "--rate", type=parse_count, metavar="HZ", help="stdin is raw, 16 bits, one channel, at this rate"
-    )
-    command.add_argument("--realtime", action="store_true", help="hear a file no faster than it was spoken")
-    command.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
+    """Add the command's arguments."""
+    group = command.add_argument_group("input")
+    source = group.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", nargs="?", metavar="FILE", help=KINDS)
+    source.add_argument("--microphone", action="store_true", help="the default microphone; needs sewd[mic]")
+    text = "sample rate of raw samples on stdin: 16 bits, little-endian, one channel"
+    group.add_argument("--rate", type=parse_count, metavar="HZ", help=text)
+    group.add_argument("--realtime", action="store_true", help="play a file no faster than it was spoken")
+    text = "one JSON object per change: committed words with times, and pending text"
+    add_json(command.add_argument_group("output", _OUTPUT), text)
+    add_model(command)
+    group = command.add_argument_group("streaming")
     for name, default, text in (
-        ("chunk", Streaming().chunk_s, "the model runs each time so much more was heard"),
-        ("right-context", Streaming().right_context_s, "what is heard after a word before it is final"),
-        ("left-context", Streaming().left_context_s, "what is heard again before what is new"),
+        ("chunk", Streaming().chunk_s, "new audio per run of the model"),
+        ("right-context", Streaming().right_context_s, "audio after a word before it is committed"),
+        ("left-context", Streaming().left_context_s, "audio before the chunk that the model runs again"),
     ):
         help_text = f"{text} (default: {default:g})"
-        command.add_argument(f"--{name}", type=float, metavar="S", default=default, help=help_text)
-    add_model(command)
+        group.add_argument(f"--{name}", type=parse_number, metavar="S", default=default, help=help_text)
     add_decoding(command)
 
 
 def run(options: argparse.Namespace) -> int:
     """Transcribe the stream and return the exit code."""
-    try:
-        streaming = _streaming(options)
-        if misuse := find_decoding_misuse(options):
-            raise ValueError(misuse)
-    except ValueError as error:
-        complain(error)
-        return USAGE
+    streaming = _streaming(options)
+    check_decoding(options)
     decoder = decoder_of(options)
     model = load_model(options, Recognizer)
     rate_hz, blocks = _open(options, model.manifest.sample_rate_hz)
@@ -91,18 +85,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _streaming(options: argparse.Namespace) -> Streaming:
-    """Make of the options how the stream is cut; raises AudioValueError."""
+    """Return the streaming options; exits with wrong usage where they are out of range."""
     if options.rate is not None and options.file != "-":
-        raise AudioValueError("--rate is for raw samples on stdin: give - as the FILE")
-    return Streaming(
-        chunk_s=options.chunk,
-        right_context_s=options.right_context,
-        left_context_s=options.left_context,
-    )
+        options.error("--rate is for raw samples on stdin: give - as the FILE")
+    try:
+        return Streaming(
+            chunk_s=options.chunk,
+            right_context_s=options.right_context,
+            left_context_s=options.left_context,
+        )
+    except AudioValueError as error:
+        options.error(str(error))
+        raise
 
 
 def _hear(stream: Stream, blocks: Blocks, show: Show, is_interrupted: Callable[[], bool], name: str) -> int:
-    """Feed the stream until its source ends, or somebody interrupts, and return the exit code."""
+    """Feed the stream until its source ends or Ctrl-C is pressed, and return the exit code."""
     try:
         for block in blocks:
             show(stream.feed(block))
@@ -125,7 +123,7 @@ def _open(options: argparse.Namespace, model_rate_hz: int) -> tuple[int, Blocks]
 
 
 def _raw_blocks(size: int) -> Blocks:
-    """Yield what arrives on stdin, samples of 16 bits, little-endian, as soon as it is there."""
+    """Yield 16-bit little-endian samples from stdin as soon as they arrive."""
     rest = b""
     while content := os.read(sys.stdin.fileno(), 2 * size):
         content = rest + content
@@ -143,7 +141,7 @@ def _file_blocks(name: str, rate_hz: int) -> Blocks:
 
 
 def _paced(blocks: Blocks, rate_hz: int) -> Blocks:
-    """Yield each block when it would have been spoken."""
+    """Yield each block no sooner than it would have been spoken."""
     began, num_samples = time.monotonic(), 0
     for block in blocks:
         num_samples += len(block)
@@ -155,7 +153,7 @@ def _paced(blocks: Blocks, rate_hz: int) -> Blocks:
 def _shown(output_format: str) -> Iterator[Show]:
     if output_format == "json":
         yield JsonLines()
-    elif not sys.stdout.isatty():
+    elif not can_redraw(sys.stdout):
         yield show_lines
     else:
         with closing(InPlace()) as show:
@@ -164,7 +162,7 @@ def _shown(output_format: str) -> Iterator[Show]:
 
 @contextmanager
 def _noted_interrupt() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C was pressed; pressed twice, it interrupts as always."""
+    """Yield a function that returns whether Ctrl-C was pressed; pressed twice, it interrupts as usual."""
     noted: list[int] = []
 
     def note(number: int, _: Any) -> None:

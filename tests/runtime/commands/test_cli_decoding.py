@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,18 @@ import pytest
 
 from sewd_runtime import BeamSearch, Greedy
 from sewd_runtime.cli import main
-from sewd_runtime.commands._decoding import add_decoding, decoder_of, find_decoding_misuse
+from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of
 from sewd_runtime.errors import HotwordError
 from sewd_runtime.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
+Misuse = Callable[..., str]
 CLIPS = Path(__file__).parents[3] / "export/sewd_export/speech"
 
 
 def parse(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.set_defaults(error=parser.error)
     add_decoding(parser, n_best=True)
     return parser.parse_args(arguments)
 
@@ -60,9 +63,10 @@ def test_a_language_model_is_opened(tmp_path: Path) -> None:
         (["--lm-level", "character"], "--lm-level needs --lm"),
     ],
 )
-def test_options_that_contradict_one_another(arguments: list[str], message: str) -> None:
-    assert find_decoding_misuse(parse(*arguments)) == message
-    assert find_decoding_misuse(parse("--decoder", "beam", "--beam-width", "4")) is None
+def test_options_that_contradict_one_another(arguments: list[str], message: str, misuse: Misuse) -> None:
+    for command in ("transcribe", "stream"):
+        assert misuse(command, *arguments, "a.wav") == f"sewd {command}: error: {message}"
+    check_decoding(parse("--decoder", "beam", "--beam-width", "4"))
 
 
 @pytest.mark.parametrize("text", ["Aachen", "=8", "Aachen=", "Aachen=x", ""])
@@ -79,9 +83,8 @@ def transcribe(bundle: Path, *arguments: str) -> int:
     return main(["transcribe", "--model", str(bundle), "--threads", "1", *arguments])
 
 
-def test_wrong_usage_is_told_before_anything_runs(tiny_bundle: Path, capsys: Capture) -> None:
-    assert transcribe(tiny_bundle, "--n-best", "2", "none.wav") == 2
-    assert "--n-best needs --format json" in capsys.readouterr().err
+def test_wrong_usage_is_reported_before_anything_runs(misuse: Misuse) -> None:
+    assert misuse("transcribe", "--n-best", "2", "none.wav").endswith("--n-best needs --json")
 
 
 def test_a_language_model_that_is_not_there(tiny_bundle: Path, capsys: Capture) -> None:
@@ -94,7 +97,7 @@ def test_the_readings_stand_in_the_json(tiny_bundle: Path, tmp_path: Path, capsy
     soundfile = pytest.importorskip("soundfile")
     path = tmp_path / "noise.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 20_000), 16_000)
-    assert transcribe(tiny_bundle, "--n-best", "3", "--format", "json", str(path)) == 0
+    assert transcribe(tiny_bundle, "--n-best", "3", "--json", str(path)) == 0
     found = json.loads(capsys.readouterr().out)
     [readings] = found["alternatives"]
     assert len(readings) == 3

@@ -130,9 +130,9 @@ def test_auto_is_measured_only_when_asked(tiny_bundle: Path, cache: Path, capsys
 def test_people_read_a_line_each(tiny_bundle: Path, capsys: Capture) -> None:
     assert main(["doctor", str(tiny_bundle), "--threads", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for key in ("processor", "has", "memory", "system", "packages", "devices", "model", *PROVIDERS, "auto"):
+    for key in ("CPU", "features", "memory", "system", "packages", "devices", "model", *PROVIDERS, "auto"):
         assert any(line.startswith(f"{key:<11}") for line in lines), key
-    assert "not measured yet among cpu" in lines[-1]
+    assert "not measured yet (cpu" in lines[-1]
 
 
 def test_no_bundle(tmp_path: Path, capsys: Capture) -> None:

@@ -1,0 +1,73 @@
+"""What every command shares: its parser, its exit codes, and how it reports errors. Imports no numpy."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+DONE, SOME_FAILED, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 3, 130, 141
+
+EXIT_CODES = """\
+exit codes:
+  0    success
+  1    some input could not be read or run, the rest was done; inspect, doctor: a check failed
+  2    wrong usage
+  3    the bundle, its precision, the provider or an optional package cannot be used
+  130  interrupted
+  141  the reader of the output closed the pipe
+"""
+
+WHICH_MODEL = "bundle folder or embedded model (default: digits)"
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, *, text: str, examples: str
+) -> argparse.ArgumentParser:
+    """Add the parser of a command; its ``error``, for wrong usage, is among the options that it parses."""
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"examples:\n{examples}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(error=command.error)
+    return command
+
+
+def add_bundle(command: argparse.ArgumentParser) -> None:
+    """Add the bundle that a command is about, as a positional argument."""
+    command.add_argument_group("input").add_argument("model", nargs="?", metavar="BUNDLE", help=WHICH_MODEL)
+
+
+def add_json(output: argparse._ActionsContainer, help_text: str) -> None:
+    """Add ``--json``, which sets ``format``."""
+    output.add_argument(
+        "--json", dest="format", action="store_const", const="json", default="text", help=help_text
+    )
+
+
+def parse_count(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def parse_number(text: str) -> float:
+    """Read a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+def complain(error: Exception, name: str = "") -> None:
+    """Write one line to standard error: the input it is about, and the error."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    message = " ".join(reason.split()).removeprefix(f"{name}: ")
+    print(f"sewd: {name}: {message}" if name else f"sewd: {message}", file=sys.stderr, flush=True)
