@@ -1,4 +1,4 @@
-"""Law: docs/engines.md says of every provider what its row says, and where it was really run."""
+"""Law: the table in docs/engines.md is that of PROVIDERS."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ SECTION = re.compile(r"(?<=<!-- providers -->\n).*(?=<!-- end of providers -->)"
 
 
 def table() -> str:
-    """Return the table of all rows but the two that have sections of their own."""
-    lines = [
-        "| provider | device | installed by | settings | precisions, the first that is there | really run |"
-    ]
+    """Return the table of all rows except the two that have sections of their own."""
+    lines = ["| provider | device | installed by | settings | precisions, the default first | run so far |"]
     lines.append("|---|---|---|---|---|---|")
     for name, row in PROVIDERS.items():
         if name in ("cpu", "openvino"):

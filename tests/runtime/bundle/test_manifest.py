@@ -1,4 +1,4 @@
-"""Write-then-open is identity, and every corruption has its own error, which names the place."""
+"""Law: write-then-open is identity, and every corruption has its own error, which names the key."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def changed(content: dict[str, Any], path: tuple[str, ...], value: Any = ...) ->
 
 
 def at(path: str) -> tuple[str, ...]:
-    """Split a path at its dots; file names have dots of their own, so they stand last."""
+    """Split a path at its dots; file names have dots of their own, so they come last."""
     if path.startswith("files."):
         return ("files", path.removeprefix("files."))
     return tuple(path.split("."))
@@ -273,7 +273,7 @@ def test_a_profile_goes_from_the_smallest_to_the_largest(with_engine: Manifest) 
 
 
 def test_format_1_is_refused() -> None:
-    """It lacks what was measured against transcripts; a bundle of it is exported again."""
+    """It has no word error rates; the checkpoint must be exported again."""
     with pytest.raises(FormatVersionError, match="is 1, this sewd reads 2"):
         open_bundle(FORMAT_1)
 

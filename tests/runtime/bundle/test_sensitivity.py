@@ -1,4 +1,4 @@
-"""Law: what a precision keeps is read strictly, shown whole, and a bad file is named."""
+"""Law: a sensitivity file is read strictly and shown in full, and a bad one is named."""
 
 from __future__ import annotations
 

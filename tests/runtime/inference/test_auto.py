@@ -26,7 +26,7 @@ from sewd_runtime.inference.timings import Timing, TimingsFile
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny bundle with its float32 model alone."""
+    """The tiny bundle with only its float32 model."""
     folder = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("auto") / "tiny"))
     manifest = json.loads((folder / "bundle.json").read_text())
     for name in set(manifest["precisions"]) - {"fp32"}:
@@ -107,7 +107,7 @@ def bundle(tiny_bundle: Path) -> Bundle:
 
 @pytest.fixture
 def libraries(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Libraries]:
-    """Two libraries in place of the real ones: plain takes 9 ms for a second, other 10, in bf16 5."""
+    """Two libraries instead of the real ones: for a second, plain takes 9 ms and other 10, or 5 in bf16."""
     clock = Clock()
     plain = Library("plain", bundle, clock, {"f32": 0.009})
     other = Library("other", bundle, clock, {"f32": 0.010, "bf16": 0.005})
@@ -127,7 +127,7 @@ def chosen(bundle: Bundle, **options: Any) -> str:
     return f"{network.session.provider} {network.precision}"
 
 
-def test_the_provider_alone_is_left_open(bundle: Bundle, libraries: Libraries) -> None:
+def test_by_default_only_the_provider_is_chosen(bundle: Bundle, libraries: Libraries) -> None:
     assert chosen(bundle) == "cpu fp32"
     libraries[1].speed_s = {"f32": 0.001}
     assert chosen(bundle, threads=2) == "openvino fp32"  # other threads, other timings
@@ -144,7 +144,7 @@ def test_the_provider_alone_is_left_open(bundle: Bundle, libraries: Libraries) -
     ],
 )
 @pytest.mark.usefixtures("libraries")
-def test_only_what_is_left_open_is_chosen(bundle: Bundle, options: dict[str, str], expected: str) -> None:
+def test_only_candidates_are_chosen(bundle: Bundle, options: dict[str, str], expected: str) -> None:
     assert chosen(bundle, **options) == expected
 
 
@@ -197,7 +197,7 @@ def test_nothing_to_choose_from_is_not_measured(
     assert not cache.exists()
 
 
-def test_what_misses_the_golden_utterance_is_left_out(
+def test_a_variant_that_misses_the_golden_utterance_is_skipped(
     bundle: Bundle, libraries: Libraries, caplog: pytest.LogCaptureFixture
 ) -> None:
     libraries[1].error = 0.5
@@ -209,7 +209,7 @@ def test_what_misses_the_golden_utterance_is_left_out(
         chosen(bundle, threads=2)
 
 
-def test_what_does_not_load_is_left_out(
+def test_a_variant_that_does_not_load_is_skipped(
     bundle: Bundle, libraries: Libraries, caplog: pytest.LogCaptureFixture
 ) -> None:
     libraries[1].speed_s = {}

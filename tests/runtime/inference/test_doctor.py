@@ -1,4 +1,4 @@
-"""Law: the doctor tells of each provider what loading it would, and passes only what runs."""
+"""Law: the doctor reports for each provider what loading it would, and passes only what runs."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def doctor(capsys: Capture, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 def test_each_provider_is_reported_with_the_error_of_loading_it(bundle: Bundle) -> None:
     found = diagnose(bundle, threads=1)
-    assert [finding.provider for finding in found.providers] == list(PROVIDERS)
-    for finding in found.providers:
-        if PROVIDERS[finding.provider].choose_engine:  # this bundle has no engines
-            assert not finding.present
-        elif finding.present:
-            model = load(bundle.path, provider=finding.provider, threads=1)
-            assert finding.usable
-            assert model.network.precision == finding.precision
+    assert [check.provider for check in found.providers] == list(PROVIDERS)
+    for check in found.providers:
+        if PROVIDERS[check.provider].choose_engine:  # this bundle has no engines
+            assert not check.present
+        elif check.present:
+            model = load(bundle.path, provider=check.provider, threads=1)
+            assert check.usable
+            assert model.network.precision == check.precision
         else:
             with pytest.raises(ProviderError) as caught:
-                load(bundle.path, provider=finding.provider)
-            assert finding.detail == str(caught.value)
+                load(bundle.path, provider=check.provider)
+            assert check.detail == str(caught.value)
 
 
 def test_a_bundle_without_engines_is_no_fault_of_tensorrt(
@@ -59,8 +59,8 @@ def test_a_bundle_without_engines_is_no_fault_of_tensorrt(
 ) -> None:
     monkeypatch.setattr(PROVIDERS["tensorrt-engine"].backend, "devices", lambda: ("GPU",))
     found = diagnose(bundle, threads=1)
-    [finding] = [one for one in found.providers if one.provider == "tensorrt-engine"]
-    assert "no TensorRT engine" in finding.detail
+    [check] = [one for one in found.providers if one.provider == "tensorrt-engine"]
+    assert "no TensorRT engine" in check.detail
     assert found.healthy
 
 

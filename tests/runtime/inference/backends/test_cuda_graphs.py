@@ -1,7 +1,7 @@
 """Laws of CUDA graphs in onnxruntime: buffers by bucket, what is bound, what is refused.
 
-The buffers are real ones of onnxruntime, in host memory, and the CPU runs the model again
-where a GPU would replay a graph. That shows nothing of CUDA.
+The buffers are onnxruntime's own, in host memory, and the CPU runs the model again where a GPU would replay a
+graph. CUDA itself is not tested.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PROFILE = Profile(
 
 
 class Recorder:
-    """A session that notes the graph of each run, and from which thread it came.
+    """A session that notes the graph and the thread of each run.
 
     is_stale: a graph keeps the lengths that it was captured with, as it would if the CPU reads them.
     """
@@ -100,7 +100,7 @@ BATCHES = ((400,), (5_001, 4_800), (900,) * 9, (399, 80), (5_000, 4_999), (LONGE
 
 
 def test_a_graph_gives_what_its_session_gives(plain: Any) -> None:
-    """The second time from the buffers that the first left, with other samples and lengths."""
+    """The second run uses the buffers of the first, with other samples and lengths."""
     session = Recorder(plain.session)
     model = graphs_of(plain, session)
     for seed in (1, 2):
@@ -146,7 +146,7 @@ def test_graphs_do_not_grow_without_end(plain: Any, monkeypatch: pytest.MonkeyPa
     "lengths", [(5_000, 3_000), (LONGEST,), (LONGEST - 1,), (LONGEST, LONGEST), (5_000,), (400,)]
 )
 def test_a_graph_that_does_not_follow_its_inputs_is_refused(plain: Any, lengths: tuple[int, ...]) -> None:
-    """Also where the first batch fills its bucket, or all but a sample: later ones will not."""
+    """Also if the first batch fills its bucket, or all but one sample of it, as later ones will not."""
     model = graphs_of(plain, Recorder(plain.session, is_stale=True))
     with pytest.raises(RuntimeError, match="enable_cuda_graph"):
         model.run(NAMES, feed_of(*lengths))

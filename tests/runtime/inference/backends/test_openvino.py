@@ -1,4 +1,4 @@
-"""Laws of the second CPU library; skipped where the openvino package is absent."""
+"""Laws of OpenVINO; skipped if the openvino package is not installed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.inference.variants import find_variant, find_variants
 
-if (
-    importlib.util.find_spec("openvino") is None
-):  # not importorskip: importing it plainly reports to its makers
+if importlib.util.find_spec("openvino") is None:  # not importorskip: a plain import reports over the network
     pytest.skip("openvino is not installed: pip install 'sewd[openvino]'", allow_module_level=True)
 
 CLASSIFIER = Path(__file__).parents[3] / "data" / "tiny-classifier"
@@ -74,7 +72,7 @@ def utterances() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def expected(bundle: Bundle, utterances: list[np.ndarray]) -> list[np.ndarray]:
-    """What onnxruntime gives for each utterance alone."""
+    """onnxruntime's output for each utterance alone."""
     reference = Network.open(bundle, threads=1)
     return [reference.run_frames([samples])[0] for samples in utterances]
 
@@ -142,7 +140,7 @@ def test_fp32_and_bf16_are_computed_as_named(network: Network, bf16: Network) ->
 def test_matmuls_with_constant_scales_run_in_int8(
     compute: str, bundle: Bundle, request: pytest.FixtureRequest
 ) -> None:
-    request.getfixturevalue("static" if compute == "f32" else "static_bf16")  # skips where there is no bf16
+    request.getfixturevalue("static" if compute == "f32" else "static_bf16")  # skips if the CPU has no bf16
     options = Options(device="CPU", compute=compute, threads=1)
     model = openvino_backend.open_model(bundle.path_of("model.int8-static.onnx"), options)
     compiled = model.compiled.get_runtime_model()
@@ -163,7 +161,7 @@ def test_a_cpu_without_bf16_is_an_error(bundle: Bundle, monkeypatch: pytest.Monk
         Network.open(bundle, provider="openvino", precision="bf16")
 
 
-def test_another_type_is_not_put_in_its_place(bundle: Bundle) -> None:
+def test_another_type_is_not_substituted(bundle: Bundle) -> None:
     path = bundle.path_of("model.fp32.onnx")
     with pytest.raises(PrecisionError, match="f16"):
         Session.open(path, task="ctc", provider="openvino", options=Options(device="CPU", compute="f16"))

@@ -1,4 +1,4 @@
-"""Laws of what is changed in a model for OpenVINO; skipped where the openvino package is absent."""
+"""Laws of the rewrites for OpenVINO; skipped if the openvino package is not installed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHAPES = ((1, 1, 1, 1), (1, 2, 3, 5), (2, 3, 5, 3), (3, 1, 4, 1))
 def lookup(
     *, mode: str = "numpy", swap: bool = False, axis: int = -1, index_rank: int = 2, reader: bool = False
 ) -> Any:
-    """A model: values `(batch, heads, rows, columns)`, index, shape of the repeated index → what is found."""
+    """A model: values `(batch, heads, rows, columns)`, index, shape of the repeated index → picked values."""
     values = ops.parameter(FREE, np.float32)
     index = ops.parameter([-1] * index_rank, np.int32)
     shape = ops.parameter([4], np.int64)
@@ -53,7 +53,7 @@ def operators(model: Any) -> list[str]:
 
 
 def feeds(found: int) -> list[tuple[np.ndarray, ...]]:
-    """Values, an index that reaches below zero, the shape to repeat it to; an index of one row, too."""
+    """Values, an index with negative entries, the shape to repeat it to; also with an index of one row."""
     rng = np.random.default_rng(0)
     return [
         (
@@ -138,7 +138,7 @@ def test_the_exported_model_is_rewritten(tiny_bundle: Path) -> None:
 
 
 def matmuls(*sizes: int, transposed: bool = False) -> Any:
-    """Products with constant weights, one after the other, a norm before the last."""
+    """Matmuls with constant weights in a chain, with a norm before the last."""
     rng = np.random.default_rng(0)
     samples = ops.parameter([-1, -1, sizes[0]], np.float32)
     made = samples
@@ -154,7 +154,7 @@ def matmuls(*sizes: int, transposed: bool = False) -> Any:
 @pytest.mark.parametrize("transposed", [False, True])
 def test_weights_become_bytes(transposed: bool) -> None:
     before, after = (matmuls(128, 64, 192, 32, transposed=transposed) for _ in range(2))
-    assert quantize_weights(after) == 1  # 64: one group only; the last makes the output
+    assert quantize_weights(after) == 1  # 64 is only one group; the last makes the output
     assert [node.get_element_type().to_string() for node in after.get_ordered_ops()].count("i8") == 1
     assert quantize_weights(after) == 0
     rng = np.random.default_rng(0)

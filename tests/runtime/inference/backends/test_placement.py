@@ -187,7 +187,7 @@ def test_a_fall_back_keeps_the_precision(tiny_bundle: Path, monkeypatch: pytest.
 
 
 def test_a_library_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As onnxruntime-gpu without CUDA: its library is there and depends on one that is not."""
+    """As onnxruntime-gpu without CUDA: its library is present and depends on one that is not."""
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "__init__.py"))

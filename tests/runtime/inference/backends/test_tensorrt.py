@@ -1,6 +1,6 @@
-"""Laws of TensorRT that need no GPU: buckets change nothing, options follow the bundle, errors name it.
+"""Laws of TensorRT that need no GPU: buckets change no result, options follow the bundle, errors help.
 
-No engine is run here, nor anywhere: docs/engines.md says what was not.
+No engine runs here: docs/engines.md lists what was run and what was not.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def test_a_recording_longer_than_every_profile_is_named() -> None:
 
 @pytest.mark.parametrize("task", ["ctc", "classification"])
 def test_buckets_change_nothing_in_a_result(task: str, bundle: Bundle, plain: Any) -> None:
-    """Batches that are padded, batches in parts, both profiles; to float rounding."""
+    """For padded batches, batches in parts and both profiles, up to float rounding."""
     if task == "ctc":
         model, name = plain, "logits"
     else:
@@ -155,7 +155,7 @@ def test_a_batch_whose_lengths_do_not_fit_is_an_error() -> None:
 # Through onnxruntime
 
 
-def test_the_provider_is_told_the_manifests_shapes_and_types(
+def test_the_provider_gets_the_manifests_shapes_and_types(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -236,7 +236,7 @@ def test_a_bundle_runs_as_the_engines_it_has(bundle: Bundle) -> None:
 def test_inspecting_a_bundle_names_its_engines(
     broken_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the models beside them still run."""
+    """The models beside them still run."""
     opened = open_bundle(broken_bundle)
     one = entry(opened)
     (broken_bundle / one.file).write_bytes(b"an engine")

@@ -1,7 +1,7 @@
-"""Laws of what surrounds an engine: buffers, graphs by bucket, parts; on stand-ins for CUDA and the engine.
+"""Laws of the code around an engine: buffers, graphs by bucket, parts, with stand-ins for CUDA and engine.
 
-They keep device memory in host memory and compute in onnxruntime. That shows that the right bytes are at
-the right addresses in the right order; it shows nothing of TensorRT or of CUDA.
+They keep device memory in host memory and compute in onnxruntime. That tests that the right bytes are at
+the right addresses in the right order; it tests neither TensorRT nor CUDA.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PROFILES = (profile((1, 400), (1, 8_000), (4, 16_000)), profile((1, 16_000), (1,
 
 
 class Cuda:
-    """Device memory is a buffer of this process; what is captured is kept, not done."""
+    """Device memory is a buffer of this process; work that is captured is kept and not done."""
 
     cudaError_t = SimpleNamespace(cudaSuccess="ok")  # noqa: N815 - CUDA's names
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)  # noqa: N815
@@ -90,7 +90,7 @@ class Cuda:
 
 
 class Context:
-    """A context whose engine is a model in onnxruntime; addresses are fixed when it is enqueued."""
+    """A context whose engine is a model in onnxruntime; addresses are fixed when a run is enqueued."""
 
     def __init__(self, cuda: Cuda, model: Any, taken: Profile, *, is_capturable: bool) -> None:
         self.cuda, self.model, self.taken, self.is_capturable = cuda, model, taken, is_capturable
@@ -162,7 +162,7 @@ def batches(seed: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("is_capturable", [True, False])
 def test_an_engine_gives_what_its_model_gives(plain: Any, is_capturable: bool) -> None:
-    """Also the second time, from the graph that the first left, with other samples in the same buffers."""
+    """Also at the second run, from the graph of the first, with other samples in the same buffers."""
     cuda = Cuda()
     model = engine(plain, cuda, is_capturable=is_capturable)
     for feed in (*batches(1), *batches(2)):
