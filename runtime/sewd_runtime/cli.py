@@ -29,6 +29,12 @@ COMMANDS = ("transcribe", "align", "stream", "classify", "inspect", "bench", "lm
 PLUGINS = "sewd.commands"
 """The entry point group in which other packages add commands: modules like those in ``commands``."""
 
+_COMPLETION = """\
+tab completion (needs sewd[cli]), in the shell's start-up file:
+  bash, zsh  eval "$(register-python-argcomplete sewd)"
+  fish       register-python-argcomplete --shell fish sewd | source
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; SystemExit for wrong usage and after ``--help``."""
@@ -78,7 +84,7 @@ def _parser(commands: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sewd",
         description="Run exported SEW-D speech models.",
-        epilog=EXIT_CODES,
+        epilog=f"{_COMPLETION}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sewd {__version__}")
