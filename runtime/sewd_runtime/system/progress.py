@@ -1,38 +1,30 @@
-"""Progress for people who wait: of a list, or of one long recording."""
+"""Progress on standard error, of a list or of one long recording; only on a terminal."""
 
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import TypeVar
+
+from sewd_runtime.system.terminal import CLEAR_LINE, can_redraw
 
 Item = TypeVar("Item")
 
-_LONG = 10
+_MIN_ITEMS = 10
 _WIDTH = 30
-_CLEAR_LINE = "\r\033[K"
 
 
 def show_progress(items: Iterable[Item], *, total: int) -> Iterator[Item]:
-    """Yield the items, with a bar below what is printed; only on a terminal, and only for a long list."""
-    if total < _LONG or not sys.stderr.isatty():
-        yield from items
-        return
-    try:
-        _draw(0, total)
-        for done, item in enumerate(items, start=1):
-            _write(_CLEAR_LINE)  # makes room for what the caller prints about the item
-            yield item
-            _draw(done, total)
-    finally:
-        _write(_CLEAR_LINE)
+    """Yield the items, with a bar of how many are done; only for a list of 10 or more."""
+    if total < _MIN_ITEMS:
+        return iter(items)
+    numbers = count(1)
 
+    def line(_: Item) -> str:
+        number = next(numbers)
+        return f"{_bar(number / total)} {number}/{total}"
 
-def _draw(done: int, total: int) -> None:
-    _write(f"{_CLEAR_LINE}[{'#' * (_WIDTH * done // total):<{_WIDTH}}] {done}/{total}")
-
-
-def _write(text: str) -> None:
-    print(text, end="", file=sys.stderr, flush=True)
+    return _redraw(items, line)
 
 
 def show_position(
@@ -43,34 +35,48 @@ def show_position(
     begin_s: float = 0.0,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Iterator[Item]:
-    """Yield the items, with a line of how far into a recording they are; only on a terminal.
+    """Yield the items, with a line of how far into a recording they are, and how fast.
 
-    duration_s: of the recording, None where nobody knows. begin_s: what lies before was done another time,
-    and says nothing of the speed.
+    duration_s: of the recording; None: unknown. begin_s: what lies before was done in an earlier run, so it
+    does not count for the speed.
     """
-    if not sys.stderr.isatty():
-        yield from items
-        return
     start_s = now_s()
-    try:
-        for item in items:
-            at_s = position_s(item)
-            speed = max(0.0, at_s - begin_s) / max(now_s() - start_s, 1e-3)
-            _write(f"{_CLEAR_LINE}{_place(at_s, duration_s)}, {speed:.0f}x real time")
-            yield item
-    finally:
-        _write(_CLEAR_LINE)
+
+    def line(item: Item) -> str:
+        at_s = position_s(item)
+        speed = max(0.0, at_s - begin_s) / max(now_s() - start_s, 1e-3)
+        position = clock_time(at_s)
+        if duration_s:
+            share = min(1.0, at_s / duration_s)
+            position = f"{_bar(share)} {share:4.0%} {position} of {clock_time(duration_s)}"
+        return f"{position}, {speed:.0f}x real time"
+
+    return _redraw(items, line)
 
 
 def clock_time(seconds: float) -> str:
-    """Write seconds as hours, minutes and seconds: 1:02:03."""
+    """Return seconds as hours, minutes and seconds: 1:02:03."""
     minutes, second = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
 
 
-def _place(at_s: float, duration_s: float | None) -> str:
-    if not duration_s:
-        return clock_time(at_s)
-    share = min(1.0, at_s / duration_s)
-    bar = f"[{'#' * int(_WIDTH * share):<{_WIDTH}}]"
-    return f"{bar} {share:4.0%} {clock_time(at_s)} of {clock_time(duration_s)}"
+def _redraw(items: Iterable[Item], line: Callable[[Item], str]) -> Iterator[Item]:
+    """Yield the items; after each, draw its line below what the caller printed about it."""
+    if not can_redraw(sys.stderr):
+        yield from items
+        return
+    try:
+        for item in items:
+            _write(CLEAR_LINE)
+            yield item
+            _write(f"{CLEAR_LINE}{line(item)}")
+    finally:
+        _write(CLEAR_LINE)
+
+
+def _bar(share: float) -> str:
+    return f"[{'#' * int(_WIDTH * share):<{_WIDTH}}]"
+
+
+def _write(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)

@@ -159,6 +159,7 @@ def test_a_terminal_sees_how_far_it_is(
     tiny_bundle: Path, long_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     assert transcribe(tiny_bundle, long_file) == 0
     drawn = capsys.readouterr().err
     assert "100% 0:02:" in drawn

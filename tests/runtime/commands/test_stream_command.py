@@ -27,6 +27,7 @@ from sewd_runtime.errors import MicrophoneError, MissingPackageError
 
 Capture = pytest.CaptureFixture[str]
 Misuse = Callable[..., str]
+TERMINAL = {"COLUMNS": "200", "TERM": "xterm", "NO_COLOR": ""}
 COMMAND = [sys.executable, "-m", "sewd_runtime.cli", "stream", "--threads", "1"]
 
 
@@ -96,7 +97,7 @@ def test_a_terminal_sees_one_line_drawn_anew(clip: Path, text: str) -> None:
 
     ours, theirs = pty.openpty()
     command = [*COMMAND, "--chunk", "0.3", str(clip)]
-    with subprocess.Popen(command, stdout=theirs, env={**os.environ, "COLUMNS": "200"}) as running:
+    with subprocess.Popen(command, stdout=theirs, env={**os.environ, **TERMINAL}) as running:
         os.close(theirs)
         shown = _read_all(ours)
     assert running.returncode == 0

@@ -18,6 +18,7 @@ def test_a_bar_on_a_terminal_for_a_long_list(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
     assert list(show_progress(iter(range(total)), total=total)) == list(range(total))
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -25,10 +26,11 @@ def test_a_bar_on_a_terminal_for_a_long_list(
     assert captured.err.endswith("\r\033[K" if shown else "")
 
 
-def test_the_bar_goes_when_the_work_is_broken_off(
+def test_the_bar_is_cleared_when_the_work_is_interrupted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     items = show_progress(range(20), total=20)
     next(items)
     items.close()  # type: ignore[attr-defined]
@@ -39,16 +41,17 @@ def test_the_bar_goes_when_the_work_is_broken_off(
     ("duration_s", "shown"),
     [(7200.0, "50% 1:00:00 of 2:00:00, 40x real time"), (None, "\033[K1:00:00, 40x real time")],
 )
-def test_a_long_recording_shows_how_far_it_is(
+def test_the_position_in_a_long_recording_is_shown(
     duration_s: float | None, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     seconds = iter([100.0, 130.0, 160.0])
     items = show_position(
         [1800.0, 3600.0],
         position_s=lambda at_s: at_s,
         duration_s=duration_s,
-        begin_s=1200.0,  # done before: it says nothing of the speed
+        begin_s=1200.0,  # done in an earlier run, which does not count for the speed
         now_s=lambda: next(seconds),
     )
     assert list(items) == [1800.0, 3600.0]
@@ -58,6 +61,15 @@ def test_a_long_recording_shows_how_far_it_is(
     assert captured.err.endswith("\r\033[K")
 
 
-def test_a_file_that_is_no_terminal_gets_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_or_a_file_gets_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(show_position([1.0], position_s=lambda at_s: at_s, duration_s=2.0)) == [1.0]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_dumb_terminal_gets_no_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    assert list(show_progress(range(20), total=20)) == list(range(20))
     assert capsys.readouterr().err == ""
