@@ -1,6 +1,7 @@
 """Names for the arrays that travel through the runtime."""
 
 import os
+from collections.abc import Iterator
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -15,5 +16,6 @@ Output: TypeAlias = NDArray[np.float32]
 Lengths: TypeAlias = NDArray[np.int64]
 """``(batch,)`` int64, in samples or frames."""
 
-AudioSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]
-"""A path, the bytes of an audio file, an open binary file, or an array of samples."""
+AudioSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any] | Iterator[NDArray[Any]]
+"""A path, the bytes of an audio file, an open binary file, an array of samples, or an iterator of arrays:
+the blocks of one recording."""

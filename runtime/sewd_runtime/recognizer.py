@@ -1,21 +1,24 @@
 """Speech to text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+import numpy as np
 
 from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import VOCAB_NAME
-from sewd_runtime.decode import Decoder, Greedy, Hypothesis, align_tokens, log_softmax
+from sewd_runtime.decode import Decoder, Greedy, align_tokens, log_softmax
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long.emission import emission_of
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
-from sewd_runtime.long.steps import Step, joined, transcribe_long
+from sewd_runtime.long.steps import Decoding, Step, decode_stretches, open_recording, run_steps
+from sewd_runtime.long.windows import START, Place, Stretch
 from sewd_runtime.model import Model, read_json
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.frames import FrameClock
-from sewd_runtime.text.times import find_quiet, fit_transcript
+from sewd_runtime.text.times import fit_transcript
 from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -45,21 +48,25 @@ class Recognizer(Model):
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
     ) -> Transcript:
-        """Transcribe one recording, a path, bytes, binary file or array as in ``read_audio``.
+        """Transcribe one recording: a path, bytes, binary file, array or iterator of blocks.
 
-        sample_rate_hz: the rate of an array, the model's if None. decoder: how tokens are chosen.
-        segmentation: of a recording too long to run whole; a path is read in blocks, so any length takes the
-        same memory. characters: of every word too. Audio too short for one frame gives an empty transcript.
-        Raises AudioError, InferenceError, and OSError for a path that cannot be opened.
+        sample_rate_hz: the rate of arrays, the model's if None.
+        decoder: chooses the tokens.
+        segmentation: how a recording too long to run whole is split. A path or an iterator is read block by
+            block, so memory does not grow with the length.
+        characters: add the characters of each word with their times.
+        Audio too short for one frame gives an empty transcript.
+        Raises AudioError, DecodingError, InferenceError, and OSError for a path that cannot be opened.
         """
-        [transcript] = self.transcribe_batch(
-            [audio],
-            sample_rate_hz=sample_rate_hz,
-            decoder=decoder,
-            segmentation=segmentation,
-            characters=characters,
+        return self.join(
+            self.steps(
+                audio,
+                sample_rate_hz=sample_rate_hz,
+                decoder=decoder,
+                segmentation=segmentation,
+                characters=characters,
+            )
         )
-        return transcript
 
     def segments(
         self,
@@ -72,16 +79,50 @@ class Recognizer(Model):
     ) -> Iterator[Segment]:
         """Yield the segments of ``transcribe`` in order, those of a long recording as soon as they are known.
 
-        About a minute of it runs together, so that is how far behind what was read a segment may be.
+        About a minute of audio runs together, so a segment comes up to a minute after it was read.
         """
-        longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
-        source = self.network.hold(audio, sample_rate_hz)
-        samples = self.network.peek(*source, longest=longest)
-        if samples is not None:
-            yield from self._transcribe_whole([samples], decoder, characters)[0].segments
-            return
-        for step in self._steps(*source, decoder, segmentation, characters):
+        for step in self.steps(
+            audio,
+            sample_rate_hz=sample_rate_hz,
+            decoder=decoder,
+            segmentation=segmentation,
+            characters=characters,
+        ):
             yield from step.segments
+
+    def steps(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate_hz: int | None = None,
+        decoder: Decoder = _GREEDY,
+        segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
+        done: Place = START,
+    ) -> Iterator[Step]:
+        """Yield ``transcribe`` step by step, to show progress, to keep what is done, and to resume.
+
+        Each step has the segments that follow the previous step's, the place to resume from, and the samples
+        read so far. ``join`` makes a transcript of all steps.
+        done: where to resume: the place of an interrupted run's last step, of the same recording, model and
+            options. What lies before it is read but not run; the steps after it are the same, bit by bit.
+        """
+        yield from run_steps(
+            open_recording(self.network, audio, sample_rate_hz, segmentation),
+            network=self.network,
+            vocabulary=self.vocabulary,
+            decoding=Decoding(decoder=decoder, segmentation=segmentation, characters=characters),
+            done=done,
+        )
+
+    def join(self, steps: Iterable[Step]) -> Transcript:
+        """Return the transcript of a recording from its steps, or of its beginning from the first of them."""
+        segments: list[Segment] = []
+        num_samples = 0
+        for step in steps:
+            segments += step.segments
+            num_samples = step.num_samples
+        return self._transcript(segments, num_samples)
 
     def transcribe_batch(
         self,
@@ -92,18 +133,24 @@ class Recognizer(Model):
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
     ) -> list[Transcript]:
-        """Transcribe several recordings, the results in their order and the same as one by one."""
-        longest = round(segmentation.whole_s * self.manifest.sample_rate_hz)
-        sources = [self.network.hold(audio, sample_rate_hz) for audio in audios]
-        found = [self.network.peek(*source, longest=longest) for source in sources]
-        short = [samples for samples in found if samples is not None]
-        whole = iter(self._transcribe_whole(short, decoder, characters))
-        return [
-            self._transcribe_long(*source, decoder, segmentation, characters)
-            if samples is None
-            else next(whole)
-            for source, samples in zip(sources, found, strict=True)
-        ]
+        """Transcribe several recordings; the results are in their order and the same as one by one.
+
+        Recordings that run whole share batches; a longer one runs when it is reached.
+        """
+        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        transcripts: dict[int, Transcript] = {}
+        short: dict[int, Samples] = {}
+        for place, audio in enumerate(audios):
+            recording = open_recording(self.network, audio, sample_rate_hz, segmentation)
+            if isinstance(recording, np.ndarray):
+                short[place] = recording
+            else:
+                steps = run_steps(
+                    recording, network=self.network, vocabulary=self.vocabulary, decoding=decoding
+                )
+                transcripts[place] = self.join(steps)
+        transcripts |= zip(short, self._transcribe_whole(list(short.values()), decoding), strict=True)
+        return [transcripts[place] for place in range(len(audios))]
 
     def align(
         self,
@@ -116,76 +163,44 @@ class Recognizer(Model):
     ) -> Transcript:
         """Return when each word of a known text is spoken; the text must be all that is said.
 
-        As ``transcribe`` otherwise, and of any length: what is held grows with the text and the square root
-        of the audio's length, besides the log-probabilities. Raises TextError for what the model cannot
-        write, AlignmentError for a text too long for the audio.
+        The other arguments and errors are those of ``transcribe``. Memory grows with the text, with the
+        square root of the audio's length, and with its log-probabilities. Raises TextError for a character
+        that the model cannot write, AlignmentError for a text too long for the audio.
         """
         token_ids = self.vocabulary.encode(text)
         blank_id = self.vocabulary.blank_id
-        emission = emission_of(
-            self.network, audio, sample_rate_hz, segmentation=segmentation, blank_id=blank_id
-        )
+        recording = open_recording(self.network, audio, sample_rate_hz, segmentation)
+        emission = emission_of(recording, self.network, segmentation=segmentation, blank_id=blank_id)
         path = align_tokens(
             emission.log_probs, token_ids, blank_id=blank_id, canonical_ids=self.vocabulary.canonical_ids
         )
-        transcript = self._written(path, emission.duration_s, characters)
+        manifest = self.manifest
+        transcript = Transcript.from_hypothesis(
+            path,
+            vocabulary=self.vocabulary,
+            clock=FrameClock(stride=manifest.stride, sample_rate_hz=manifest.sample_rate_hz),
+            duration_s=emission.duration_s,
+            characters=characters,
+        )
         return fit_transcript(transcript, emission.quiet)
 
-    def _written(self, hypothesis: Hypothesis, duration_s: float, characters: bool) -> Transcript:
-        clock = FrameClock(stride=self.manifest.stride, sample_rate_hz=self.manifest.sample_rate_hz)
-        return Transcript.from_hypothesis(
-            hypothesis,
-            vocabulary=self.vocabulary,
-            clock=clock,
-            duration_s=duration_s,
-            characters=characters,
-        )
-
-    def _transcribe_whole(
-        self, recordings: Sequence[Samples], decoder: Decoder, characters: bool
-    ) -> list[Transcript]:
-        rate_hz, vocabulary = self.manifest.sample_rate_hz, self.vocabulary
-        hypotheses = [Hypothesis() for _ in recordings]
-        for indices, logits, lengths in self.network.run_batches(recordings):
-            decoded = decoder.decode(log_softmax(logits), lengths, vocabulary)
-            for index, hypothesis in zip(indices, decoded, strict=True):
-                hypotheses[index] = hypothesis
+    def _transcribe_whole(self, recordings: Sequence[Samples], decoding: Decoding) -> list[Transcript]:
+        stretches = [
+            Stretch(log_probs=log_softmax(logits), samples=samples, first=START)
+            for logits, samples in zip(self.network.run_frames(recordings), recordings, strict=True)
+        ]
+        segments = decode_stretches(stretches, self.manifest, self.vocabulary, decoding)
         return [
-            fit_transcript(
-                self._written(hypothesis, len(samples) / rate_hz, characters), find_quiet(samples, rate_hz)
-            )
-            for hypothesis, samples in zip(hypotheses, recordings, strict=True)
+            self._transcript(each, len(samples)) for each, samples in zip(segments, recordings, strict=True)
         ]
 
-    def _steps(
-        self,
-        audio: AudioSource,
-        sample_rate_hz: int | None,
-        decoder: Decoder,
-        segmentation: Segmentation,
-        characters: bool,
-    ) -> Iterator[Step]:
-        return transcribe_long(
-            self.network.stream(audio, sample_rate_hz),
-            network=self.network,
-            vocabulary=self.vocabulary,
-            decoder=decoder,
-            segmentation=segmentation,
-            characters=characters,
+    def _transcript(self, segments: Sequence[Segment], num_samples: int) -> Transcript:
+        space = " " if self.vocabulary.word_delimiter_id is not None else ""
+        return Transcript(
+            text=space.join(segment.text for segment in segments),
+            segments=tuple(segments),
+            duration_s=num_samples / self.manifest.sample_rate_hz,
         )
-
-    def _transcribe_long(
-        self,
-        audio: AudioSource,
-        sample_rate_hz: int | None,
-        decoder: Decoder,
-        segmentation: Segmentation,
-        characters: bool,
-    ) -> Transcript:
-        steps = list(self._steps(audio, sample_rate_hz, decoder, segmentation, characters))
-        segments = [segment for step in steps for segment in step.segments]
-        duration_s = steps[-1].num_samples / self.manifest.sample_rate_hz
-        return joined(segments, vocabulary=self.vocabulary, duration_s=duration_s)
 
     def stream(
         self,
@@ -196,8 +211,8 @@ class Recognizer(Model):
     ) -> Stream:
         """Open a stream: speech to text while it is spoken, of any length.
 
-        sample_rate_hz: the rate of the blocks that will be fed, the model's if None. Many streams share this
-        model: ``stream.feed_streams`` runs what is due in all of them as batches. Raises AudioValueError.
+        sample_rate_hz: the rate of the blocks that will be fed, the model's if None. Many streams can share
+        this model: ``feed_streams`` runs their windows as batches. Raises AudioValueError.
         """
         return Stream(
             self.network,
@@ -208,7 +223,7 @@ class Recognizer(Model):
         )
 
     def logits(self, recordings: Sequence[Samples]) -> list[Output]:
-        """Return the logits of each recording, ``(frames, vocab)`` float32; no frames where it is too short.
+        """Return the logits of each recording, ``(frames, vocab)`` float32; no frames if it is too short.
 
         recordings: each (samples,) float32 at the model's rate.
         """

@@ -94,7 +94,7 @@ def test_the_emission_of_a_long_recording_is_that_of_its_regions(recognizer: Rec
     [first, second, *_] = TEXTS
     joined = np.concatenate([clip(first), pause, clip(second), pause])
     blank_id = recognizer.vocabulary.blank_id
-    emission = emission_of(recognizer.network, joined, None, segmentation=IN_REGIONS, blank_id=blank_id)
+    emission = emission_of(iter([joined]), recognizer.network, segmentation=IN_REGIONS, blank_id=blank_id)
     assert len(emission.log_probs) == len(recognizer.logits([joined])[0])
     assert len(emission.quiet) == len(find_quiet(joined, RATE))
     probabilities = np.exp(emission.log_probs, dtype=np.float64)

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from sewd_runtime import Classification, Classifier, Encoder, Recognizer, Transcript, load
+from sewd_runtime.audio import reading
 from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME, VOCAB_NAME
 from sewd_runtime.errors import (
@@ -26,6 +27,7 @@ from sewd_runtime.errors import (
     VocabularyError,
 )
 from sewd_runtime.inference.network import Network
+from sewd_runtime.long.segmentation import Segmentation
 from sewd_runtime.model import CLASS_OF
 from sewd_runtime.text.frames import num_frames
 
@@ -70,6 +72,40 @@ def test_every_source_gives_the_same(recognizer: Recognizer, tmp_path: Path) -> 
     assert recognizer.transcribe(samples, sample_rate_hz=16_000) == expected
     assert recognizer.transcribe((samples / 32_768).astype(np.float32)) == expected
     assert recognizer.transcribe(np.stack([samples, samples], axis=1)) == expected
+
+
+def test_blocks_of_a_recording_are_the_recording(recognizer: Recognizer) -> None:
+    samples = np.random.default_rng(1).normal(0, 0.1, 40_001).astype(np.float32)
+    for rate_hz in (16_000, 8_000):
+        blocks = iter(np.split(samples, [1, 7_000, 7_000, 30_000]))
+        expected = recognizer.transcribe(samples, sample_rate_hz=rate_hz)
+        assert recognizer.transcribe(blocks, sample_rate_hz=rate_hz) == expected
+
+
+@pytest.mark.parametrize("whole_s", [0.0, 1.0, 60.0])
+def test_a_recording_is_read_once(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole_s: float
+) -> None:
+    samples = np.random.default_rng(1).normal(0, 0.1, 40_001).astype(np.float32)
+    soundfile.write(tmp_path / "noise.wav", samples, 16_000, subtype="FLOAT")
+    opened, decode = [], reading._decode
+    monkeypatch.setattr(reading, "_decode", lambda *given: opened.append(given) or decode(*given))
+    segmentation = Segmentation(whole_s=whole_s)
+    with (tmp_path / "noise.wav").open("rb") as file:
+        for source in (tmp_path / "noise.wav", file):
+            found = recognizer.transcribe(source, segmentation=segmentation)
+            assert found == recognizer.transcribe(samples, segmentation=segmentation)
+    assert len(opened) == 2
+
+
+def test_a_recording_that_runs_whole_has_steps_too(recognizer: Recognizer) -> None:
+    samples = np.random.default_rng(1).normal(0, 0.1, 40_001).astype(np.float32)
+    first, *rest = steps = list(recognizer.steps(samples))
+    assert recognizer.join(steps) == recognizer.transcribe(samples)
+    assert recognizer.join([first]).text == recognizer.transcribe(samples).text
+    assert steps[-1].num_samples == len(samples)
+    assert [step.segments for step in recognizer.steps(samples, done=first.done)] == [(), ()]
+    assert rest == list(recognizer.steps(samples, done=first.done))[1:]
 
 
 def test_too_short_gives_an_empty_transcript(recognizer: Recognizer) -> None:

@@ -54,8 +54,8 @@ def stream_audio(
         name = str(getattr(source, "name", "the file object"))
         blocks, rate_hz = _read_bytes(_content(source, name), name)
     else:
-        name = "the array"
-        blocks = iter([_from_array(source)])
+        name = "the blocks" if isinstance(source, Iterator) else "the array"
+        blocks = map(_from_array, source if isinstance(source, Iterator) else [source])
         rate_hz = target_rate_hz if sample_rate_hz is None else sample_rate_hz
     if sample_rate_hz is not None and sample_rate_hz != rate_hz:
         raise AudioValueError(

@@ -10,15 +10,16 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from sewd_runtime._types import AudioSource
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain
 from sewd_runtime.errors import SewdError
-from sewd_runtime.inference.network import Network
 from sewd_runtime.system.progress import show_progress
 
 Result = TypeVar("Result")
-Reader: TypeAlias = "Callable[[str], AudioSource | Exception]"
-Runner: TypeAlias = "Callable[[Sequence[AudioSource]], Iterable[Result]]"
+Recording: TypeAlias = Any
+"""What a command's reader returns: an array runs with others, anything else alone."""
+
+Reader: TypeAlias = "Callable[[str], Recording | Exception]"
+Runner: TypeAlias = "Callable[[Sequence[Recording]], Iterable[Result]]"
 Writer: TypeAlias = "Callable[[str, Result], None]"
 
 ERRORS = 'Errors go to stderr, one line each: "sewd: FILE: message".'
@@ -87,9 +88,9 @@ def _results(
         next(results, None)  # an interrupted run raises after its result
 
 
-def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, AudioSource | Exception]]]:
+def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, Recording | Exception]]]:
     """Yield files that were read, in order: as many as fit in a group, or one that is too long for any."""
-    group: list[tuple[str, AudioSource | Exception]] = []
+    group: list[tuple[str, Recording | Exception]] = []
     num_samples = 0
     for name in names:
         content = read(name)
@@ -108,17 +109,15 @@ def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str,
         yield group
 
 
-def read_short(name: str, *, network: Network, longest: int) -> AudioSource | Exception:
-    """Return a file's samples; where there are more than ``longest``, what they can be read from later."""
+def read_file(name: str, *, read: Callable[[str | bytes], Recording]) -> Recording | Exception:
+    """Read a file, or stdin if its name is "-"; an error is returned, to be reported in its turn."""
     try:
-        source = sys.stdin.buffer.read() if name == "-" else name
-        samples = network.peek(source, None, longest=longest)
+        return read(sys.stdin.buffer.read() if name == "-" else name)
     except (SewdError, OSError) as error:
         return error
-    return source if samples is None else samples
 
 
-def _run_group(recordings: Sequence[AudioSource], run: Runner[Result]) -> Iterator[Result | Exception]:
+def _run_group(recordings: Sequence[Recording], run: Runner[Result]) -> Iterator[Result | Exception]:
     try:
         yield from run(recordings)
     except (SewdError, OSError) as error:

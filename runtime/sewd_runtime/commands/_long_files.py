@@ -1,13 +1,15 @@
-"""Files too long to run whole, as ``sewd transcribe`` runs them: their progress, and what a break leaves."""
+"""Files too long to run whole: how ``sewd transcribe`` shows their progress, keeps it and resumes."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sewd_runtime._types import AudioSource
+import numpy as np
+
+from sewd_runtime._types import Samples
 from sewd_runtime.audio.reading import stated_duration_s
 from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
@@ -16,11 +18,11 @@ from sewd_runtime.commands._transcripts import beside
 from sewd_runtime.decode import Decoder
 from sewd_runtime.long.journal import Journal, Task
 from sewd_runtime.long.segmentation import Segmentation
-from sewd_runtime.long.steps import Step, joined, transcribe_long
+from sewd_runtime.long.steps import Step, open_recording
 from sewd_runtime.long.windows import START
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.system.progress import clock_time, show_position
-from sewd_runtime.text.transcript import Segment, Transcript
+from sewd_runtime.text.transcript import Transcript
 
 _JOURNAL = ".partial.jsonl"
 
@@ -61,11 +63,19 @@ def chosen_segmentation(options: argparse.Namespace) -> Segmentation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongFile:
+    """A recording too long to run whole: its path, or the bytes of stdin, and its blocks."""
+
+    source: str | bytes
+    blocks: Iterator[Samples]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LongFiles:
     """How long files are run.
 
-    decoding: what the decoder is, in words. journals: the folder that their journals lie in; None: there are
-    none. resume: take up what is there.
+    decoding: the decoder's options in words. journals: the folder of the journals, or None to keep none.
+    resume: continue from the journals that are there.
     """
 
     recognizer: Recognizer
@@ -76,61 +86,57 @@ class LongFiles:
     journals: Path | None
     resume: bool
 
-    def run(self, source: AudioSource) -> Iterator[Transcript]:
+    def open(self, source: str | bytes) -> Samples | LongFile:
+        """Read a recording that runs whole, and the beginning of a longer one."""
+        recording = open_recording(self.recognizer.network, source, None, self.segmentation)
+        if isinstance(recording, np.ndarray):
+            return recording
+        return LongFile(source=source, blocks=recording)
+
+    def run(self, file: LongFile) -> Iterator[Transcript]:
         """Yield the transcript of one recording.
 
-        On Ctrl-C yields that of its begin, and raises KeyboardInterrupt when asked for more; with a journal
-        it raises at once, for all is in there. The journal stays until ``forget``.
+        Interrupted with Ctrl-C, it yields the transcript so far and raises KeyboardInterrupt when asked for
+        more; with a journal, which has all of it, it raises at once. The journal stays until ``forget``.
         """
-        if self.journals is None or not isinstance(source, str):
-            yield from self._run(source, None)
+        if self.journals is None or not isinstance(file.source, str):
+            yield from self._run(file, None)
             return
-        task = self._task(Path(source))
+        task = self._task(Path(file.source))
         start = Journal.resume if self.resume else Journal.start
-        journal = start(beside(self.journals, source, _JOURNAL), task)
+        journal = start(beside(self.journals, file.source, _JOURNAL), task)
         try:
-            yield from self._run(source, journal)
+            yield from self._run(file, journal)
         finally:
             journal.close()
 
     def forget(self, name: str) -> None:
-        """Delete the journal of a file, if there is one: its output is written."""
+        """Delete the journal of a file whose output is written, if it has one."""
         if self.journals is not None:
             beside(self.journals, name, _JOURNAL).unlink(missing_ok=True)
 
-    def _run(self, source: AudioSource, journal: Journal | None) -> Iterator[Transcript]:
-        rate_hz, num_samples = self.recognizer.manifest.sample_rate_hz, 0
-        steps = journal.steps if journal is not None else []
-        segments = [segment for step in steps for segment in step.segments]
+    def _run(self, file: LongFile, journal: Journal | None) -> Iterator[Transcript]:
+        steps = [] if journal is None else list(journal.steps)
         try:
-            for step in self._steps(source, steps[-1] if steps else None):
+            for step in self._steps(file, steps[-1] if steps else None):
                 if journal is not None:
                     journal.add(step)
-                segments += step.segments
-                num_samples = step.num_samples
+                steps.append(step)
         except KeyboardInterrupt:
-            kept = (
-                "--resume goes on from there" if journal is not None else "what was heard so far is written"
-            )
-            note = f"interrupted at {clock_time(num_samples / rate_hz)}; {kept}"
-            complain(InterruptedError(note), source if isinstance(source, str) else "-")
+            transcript = self.recognizer.join(steps)
+            kept = "the text so far is written" if journal is None else "--resume continues from there"
+            note = f"interrupted at {clock_time(transcript.duration_s)}; {kept}"
+            complain(InterruptedError(note), file.source if isinstance(file.source, str) else "-")
             if journal is None:
-                yield self._joined(segments, num_samples)
+                yield transcript
             raise
-        yield self._joined(segments, num_samples)
+        yield self.recognizer.join(steps)
 
-    def _joined(self, segments: Sequence[Segment], num_samples: int) -> Transcript:
-        duration_s = num_samples / self.recognizer.manifest.sample_rate_hz
-        return joined(segments, vocabulary=self.recognizer.vocabulary, duration_s=duration_s)
-
-    def _steps(self, source: AudioSource, last: Step | None) -> Iterator[Step]:
-        """Yield the steps behind the last that was done, with how far they are on the terminal."""
-        network = self.recognizer.network
-        rate_hz = network.manifest.sample_rate_hz
-        steps = transcribe_long(
-            network.stream(source, None),
-            network=network,
-            vocabulary=self.recognizer.vocabulary,
+    def _steps(self, file: LongFile, last: Step | None) -> Iterator[Step]:
+        """Yield the steps after the last one that is done, and show the position on the terminal."""
+        rate_hz = self.recognizer.manifest.sample_rate_hz
+        steps = self.recognizer.steps(
+            file.blocks,
             decoder=self.decoder,
             segmentation=self.segmentation,
             characters=self.characters,
@@ -139,7 +145,7 @@ class LongFiles:
         return show_position(
             steps,
             position_s=lambda step: step.num_samples / rate_hz,
-            duration_s=stated_duration_s(Path(source)) if isinstance(source, str) else None,
+            duration_s=stated_duration_s(Path(file.source)) if isinstance(file.source, str) else None,
             begin_s=0.0 if last is None else last.num_samples / rate_hz,
         )
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sewd_runtime._types import AudioSource
 from sewd_runtime.commands._command import SOME_FAILED, complain
 from sewd_runtime.commands._files import KINDS, run_files
 from sewd_runtime.commands._shared import add_model, load_model
@@ -43,11 +42,11 @@ def run(options: argparse.Namespace) -> int:
         return SOME_FAILED
     model = load_model(options, Recognizer)
 
-    def align(audios: Sequence[AudioSource]) -> list[Transcript]:
+    def align(audios: Sequence[str | bytes]) -> list[Transcript]:
         return [model.align(audio, text, characters=options.characters) for audio in audios]
 
     return run_files(options, _read, align, choose_writer(options))
 
 
-def _read(name: str) -> AudioSource:
+def _read(name: str) -> str | bytes:
     return sys.stdin.buffer.read() if name == "-" else name

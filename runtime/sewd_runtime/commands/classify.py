@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._command import add_json
-from sewd_runtime.commands._files import ERRORS, add_files, printer, read_short, run_files
+from sewd_runtime.commands._files import ERRORS, add_files, printer, read_file, run_files
 from sewd_runtime.commands._shared import add_model, load_model
 from sewd_runtime.text.transcript import Classification
 
@@ -34,7 +33,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Classify the files and return the exit code."""
     model = load_model(options, Classifier)
-    read = partial(read_short, network=model.network, longest=sys.maxsize)
+    read = partial(read_file, read=partial(model.network.read, sample_rate_hz=None))
     return run_files(options, read, model.classify_batch, printer(options, _as_text, _as_json))
 
 

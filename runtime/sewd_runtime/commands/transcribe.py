@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-import numpy as np
-
-from sewd_runtime._types import AudioSource
+from sewd_runtime._types import Samples
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of, describe_decoding
-from sewd_runtime.commands._files import add_files, read_short, run_files
+from sewd_runtime.commands._files import add_files, read_file, run_files
 from sewd_runtime.commands._long_files import (
+    LongFile,
     LongFiles,
     add_long_files,
     check_long_files,
@@ -57,8 +56,7 @@ def run(options: argparse.Namespace) -> int:
         journals=options.output,
         resume=options.resume,
     )
-    longest = round(long_files.segmentation.whole_s * model.manifest.sample_rate_hz)
-    read = partial(read_short, network=model.network, longest=longest)
+    read = partial(read_file, read=long_files.open)
     save = choose_writer(options)
 
     def write(name: str, transcript: Transcript) -> None:
@@ -68,10 +66,13 @@ def run(options: argparse.Namespace) -> int:
     return run_files(options, read, partial(_transcribe, long_files), write)
 
 
-def _transcribe(long_files: LongFiles, recordings: Sequence[AudioSource]) -> Iterable[Transcript]:
-    """Transcribe short recordings, which are arrays, together; a long one comes alone."""
-    if recordings and not isinstance(recordings[0], np.ndarray):
+def _transcribe(long_files: LongFiles, recordings: Sequence[Samples | LongFile]) -> Iterable[Transcript]:
+    """Transcribe recordings that run whole together; a long one comes alone."""
+    if recordings and isinstance(recordings[0], LongFile):
         return long_files.run(recordings[0])
     return long_files.recognizer.transcribe_batch(
-        recordings, decoder=long_files.decoder, characters=long_files.characters
+        [samples for samples in recordings if not isinstance(samples, LongFile)],
+        decoder=long_files.decoder,
+        segmentation=long_files.segmentation,
+        characters=long_files.characters,
     )

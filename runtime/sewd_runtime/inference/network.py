@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -69,24 +70,23 @@ class Network:
         rate_hz = self.manifest.sample_rate_hz
         return read_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
 
-    def hold(self, audio: AudioSource, sample_rate_hz: int | None) -> tuple[AudioSource, int | None]:
-        """Return a source that can be read twice, and its rate: a file object is read now."""
-        return (self.read(audio, sample_rate_hz), None) if hasattr(audio, "read") else (audio, sample_rate_hz)
-
-    def peek(self, audio: AudioSource, sample_rate_hz: int | None, *, longest: int) -> Samples | None:
-        """As ``read``, but None for a recording of more than ``longest`` samples, not read on."""
-        blocks, num_samples = [], 0
-        for block in self.stream(audio, sample_rate_hz):
-            blocks.append(block)
-            num_samples += len(block)
-            if num_samples > longest:
-                return None
-        return np.concatenate(blocks)
-
     def stream(self, audio: AudioSource, sample_rate_hz: int | None) -> Iterator[Samples]:
-        """As ``read``, in blocks."""
+        """Read audio as ``read`` does, block by block."""
         rate_hz = self.manifest.sample_rate_hz
         return stream_audio(audio, sample_rate_hz=sample_rate_hz, target_rate_hz=rate_hz)
+
+    def read_or_stream(
+        self, audio: AudioSource, sample_rate_hz: int | None, *, max_samples: int
+    ) -> Samples | Iterator[Samples]:
+        """Return all samples of a recording of up to ``max_samples``, and the blocks of a longer one."""
+        blocks = self.stream(audio, sample_rate_hz)
+        begin, num_samples = [], 0
+        for block in blocks:
+            begin.append(block)
+            num_samples += len(block)
+            if num_samples > max_samples:
+                return chain(begin, blocks)
+        return np.concatenate(begin)
 
     def is_too_short(self, samples: Samples) -> bool:
         """Return whether the recording is too short for the model."""

@@ -84,11 +84,6 @@ class Journal:
         """Leave it for another run."""
         self._file.close()
 
-    def remove(self) -> None:
-        """Delete it: all is done."""
-        self._file.close()
-        self.path.unlink()
-
     def _write(self, line: Task | Step) -> None:
         self._file.write(json.dumps(to_plain(line), ensure_ascii=False).encode() + b"\n")
         self._file.flush()  # what the system has outlives the process

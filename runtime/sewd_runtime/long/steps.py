@@ -1,19 +1,22 @@
-"""A recording of any length in memory that does not grow: regions, windows, batches, segments."""
+"""A recording of any length, step by step: regions, windows that run together, segments.
+
+Memory does not grow with the length: samples are kept for about a minute.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_runtime._types import Samples
+from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Decoder, Hypothesis, log_softmax
 from sewd_runtime.inference.batching import plan_batches
 from sewd_runtime.inference.network import Network
-from sewd_runtime.long.segmentation import Segmentation, find_regions
+from sewd_runtime.long.segmentation import Part, Segmentation, find_regions
 from sewd_runtime.long.windows import START, Place, Stitcher, Stretch, Window, WindowPlan, cut_windows
 from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.times import find_quiet, fit_transcript
@@ -21,15 +24,24 @@ from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
 
 _GROUP_SAMPLES = 1_000_000
-"""Read before they are run, about a minute: enough to find windows of like length, little to lose."""
+"""Samples read before they run, about a minute: enough for windows of similar length, little to lose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How a recording becomes text: the options of ``Recognizer.transcribe``."""
+
+    decoder: Decoder
+    segmentation: Segmentation
+    characters: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What is known further on in a recording.
+    """One step through a recording.
 
-    segments: those since the step before. done: where to go on from, if the work is broken off here.
-    num_samples: of the recording, read and run so far; in the last step all.
+    segments: those that follow the previous step's. done: the place to resume from after this step.
+    num_samples: samples of the recording read and run so far, at the model's rate; in the last step, all.
     """
 
     segments: tuple[Segment, ...]
@@ -37,68 +49,83 @@ class Step:
     num_samples: int
 
 
-def transcribe_long(
-    blocks: Iterable[Samples],
+def open_recording(
+    network: Network, audio: AudioSource, sample_rate_hz: int | None, segmentation: Segmentation
+) -> Samples | Iterator[Samples]:
+    """Return all samples of a recording that runs whole, and the blocks of a longer one."""
+    max_samples = round(segmentation.whole_s * network.manifest.sample_rate_hz)
+    return network.read_or_stream(audio, sample_rate_hz, max_samples=max_samples)
+
+
+class WindowGroups:
+    """The windows of a recording in order, in groups that run together.
+
+    plan: where windows begin and end. num_samples: samples read so far.
+    """
+
+    def __init__(
+        self, recording: Samples | Iterator[Samples], manifest: Manifest, segmentation: Segmentation
+    ) -> None:
+        self.num_samples = 0
+        self.plan = WindowPlan.of_seconds(
+            segmentation.chunk_s,
+            segmentation.context_s,
+            receptive_field=manifest.receptive_field,
+            stride=manifest.stride,
+            sample_rate_hz=manifest.sample_rate_hz,
+        )
+        if isinstance(recording, np.ndarray):  # one region in one window
+            whole = max(self.plan.size, self.plan.num_frames(len(recording)))
+            self.plan = replace(self.plan, size=whole)
+            parts: Iterable[Part] = [Part(samples=recording, begin=0, is_last=True)]
+            self.num_samples = len(recording)
+        else:
+            blocks = self._counted(recording)
+            parts = find_regions(blocks, segmentation, sample_rate_hz=manifest.sample_rate_hz)
+        self._windows = cut_windows(parts, self.plan)
+
+    def __iter__(self) -> Iterator[list[Window]]:
+        group: list[Window] = []
+        for window in self._windows:
+            group.append(window)
+            if sum(len(each.samples) for each in group) >= _GROUP_SAMPLES:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _counted(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
+        for block in blocks:
+            self.num_samples += len(block)
+            yield block
+
+
+def run_steps(
+    recording: Samples | Iterator[Samples],
     *,
     network: Network,
     vocabulary: Vocabulary,
-    decoder: Decoder,
-    segmentation: Segmentation,
-    characters: bool = False,
+    decoding: Decoding,
     done: Place = START,
 ) -> Iterator[Step]:
-    """Yield steps to the end of a recording; what of it lies before ``done`` is read, and not run again.
+    """Yield the steps through a recording; what lies before ``done`` is read, and not run again.
 
-    blocks: the recording, in parts of any size, which never matters. Law: the steps after one whose ``done``
-    is given are the same, bit by bit, as those that followed it.
+    recording: as ``open_recording`` returns it; where its blocks end never matters. Law: the steps after the
+    one whose ``done`` is given are the same, bit by bit, as those that followed it.
     """
-    num_samples = 0
-
-    def counted() -> Iterator[Samples]:
-        nonlocal num_samples
-        for block in blocks:
-            num_samples += len(block)
-            yield block
-
-    plan = plan_windows(network.manifest, segmentation)
-    stitcher = Stitcher(vocabulary, plan, done)
-    for group in group_windows(counted(), network.manifest, segmentation):
+    groups = WindowGroups(recording, network.manifest, decoding.segmentation)
+    stitcher = Stitcher(vocabulary, groups.plan, done)
+    for group in groups:
         last = group[-1]
         segments: tuple[Segment, ...] = ()
-        if last.after > done:  # else all of it was done before; a group is run whole, for the same batches
-            emissions = run_windows(group, network)
-            pairs = zip(group, emissions, strict=True)
-            stretches = [stretch for window, found in pairs for stretch in stitcher.add(window, found)]
-            segments = tuple(_segments(stretches, network.manifest, vocabulary, decoder, characters))
-        end = last.first.region + last.first.frame * plan.stride + len(last.samples)
+        if last.after > done:  # a group that is done in part runs whole, so that its batches are the same
+            pairs = zip(group, run_windows(group, network), strict=True)
+            stretches = [stretch for window, emitted in pairs for stretch in stitcher.add(window, emitted)]
+            decoded = decode_stretches(stretches, network.manifest, vocabulary, decoding)
+            segments = tuple(segment for each in decoded for segment in each)
+        end = last.first.region + last.first.frame * groups.plan.stride + len(last.samples)
         yield Step(segments=segments, done=stitcher.done, num_samples=end)
-    yield Step(segments=(), done=stitcher.done, num_samples=num_samples)
-
-
-def plan_windows(manifest: Manifest, segmentation: Segmentation) -> WindowPlan:
-    """Return where a model's windows begin and end."""
-    return WindowPlan.of_seconds(
-        segmentation.chunk_s,
-        segmentation.context_s,
-        receptive_field=manifest.receptive_field,
-        stride=manifest.stride,
-        sample_rate_hz=manifest.sample_rate_hz,
-    )
-
-
-def group_windows(
-    blocks: Iterable[Samples], manifest: Manifest, segmentation: Segmentation
-) -> Iterator[list[Window]]:
-    """Yield the windows of a recording in order, those together that are run together."""
-    parts = find_regions(blocks, segmentation, sample_rate_hz=manifest.sample_rate_hz)
-    group: list[Window] = []
-    for window in cut_windows(parts, plan_windows(manifest, segmentation)):
-        group.append(window)
-        if sum(len(each.samples) for each in group) >= _GROUP_SAMPLES:
-            yield group
-            group = []
-    if group:
-        yield group
+    yield Step(segments=(), done=stitcher.done, num_samples=groups.num_samples)
 
 
 def run_windows(group: Sequence[Window], network: Network) -> Iterator[NDArray[np.float32]]:
@@ -106,40 +133,29 @@ def run_windows(group: Sequence[Window], network: Network) -> Iterator[NDArray[n
     yield from map(log_softmax, network.run_frames([window.samples for window in group]))
 
 
-def joined(segments: Sequence[Segment], *, vocabulary: Vocabulary, duration_s: float) -> Transcript:
-    """Return the transcript of a recording from all its segments."""
-    space = " " if vocabulary.word_delimiter_id is not None else ""
-    text = space.join(segment.text for segment in segments)
-    return Transcript(text=text, segments=tuple(segments), duration_s=duration_s)
-
-
-def _segments(
-    stretches: Sequence[Stretch],
-    manifest: Manifest,
-    vocabulary: Vocabulary,
-    decoder: Decoder,
-    characters: bool,
-) -> Iterator[Segment]:
-    """Yield a segment for each stretch that has words."""
+def decode_stretches(
+    stretches: Sequence[Stretch], manifest: Manifest, vocabulary: Vocabulary, decoding: Decoding
+) -> Iterator[tuple[Segment, ...]]:
+    """Yield the segments of each stretch: one, or none where it has no words."""
     clock = FrameClock(stride=manifest.stride, sample_rate_hz=manifest.sample_rate_hz)
-    hypotheses = _decode(stretches, manifest.stride, vocabulary, decoder)
+    hypotheses = _decode(stretches, manifest.stride, vocabulary, decoding.decoder)
     for stretch, hypothesis in zip(stretches, hypotheses, strict=True):
         transcript = Transcript.from_hypothesis(
             hypothesis,
             vocabulary=vocabulary,
             clock=clock,
             duration_s=len(stretch.samples) / manifest.sample_rate_hz,
-            characters=characters,
+            characters=decoding.characters,
         )
         fitted = fit_transcript(transcript, find_quiet(stretch.samples, manifest.sample_rate_hz))
         begin = stretch.first.region + stretch.first.frame * manifest.stride
-        yield from (segment.later(begin / manifest.sample_rate_hz) for segment in fitted.segments)
+        yield tuple(segment.later(begin / manifest.sample_rate_hz) for segment in fitted.segments)
 
 
 def _decode(
     stretches: Sequence[Stretch], stride: int, vocabulary: Vocabulary, decoder: Decoder
 ) -> list[Hypothesis]:
-    """Return the best hypothesis of each stretch, decoded in batches of like length."""
+    """Return the best hypothesis of each stretch, decoded in batches of similar length."""
     hypotheses = [Hypothesis() for _ in stretches]
     lengths = [len(stretch.log_probs) for stretch in stretches]
     for indices in plan_batches([length * stride for length in lengths]):

@@ -234,7 +234,7 @@ def test_interrupt(
     def interrupt(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Network, "peek", interrupt)
+    monkeypatch.setattr(Network, "read_or_stream", interrupt)
     assert transcribe(tiny_bundle, noises[0]) == 130
     assert capsys.readouterr().err == ""
 

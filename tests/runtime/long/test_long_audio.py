@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sewd_runtime import Recognizer, read_audio
+from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 
@@ -79,8 +80,8 @@ def test_segments_come_before_the_end_is_read(
     monkeypatch.setattr(steps, "_GROUP_SAMPLES", 200_000)
     first = next(segments)
     runs = []
-    run = steps.run_windows
-    monkeypatch.setattr(steps, "run_windows", lambda *given: runs.append(1) or run(*given))
+    run = Network.run_frames
+    monkeypatch.setattr(Network, "run_frames", lambda *given: runs.append(1) or run(*given))
     rest = list(segments)
     assert len(runs) > 2
     assert (first, *rest) == digits.transcribe(recording).segments

@@ -17,7 +17,7 @@ from sewd_runtime.decode import Greedy
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps as step_module
 from sewd_runtime.long.segmentation import Part, Segmentation
-from sewd_runtime.long.steps import Step, transcribe_long
+from sewd_runtime.long.steps import Step
 from sewd_runtime.long.windows import Stitcher, WindowPlan, cut_windows
 from sewd_runtime.text.frames import num_frames
 from sewd_runtime.text.vocabulary import Vocabulary
@@ -153,16 +153,7 @@ def test_a_local_model_says_the_same_in_windows(
 
 
 def steps(recognizer: Recognizer, blocks: Iterator[np.ndarray], **options: object) -> list[Step]:
-    return list(
-        transcribe_long(
-            blocks,
-            network=recognizer.network,
-            vocabulary=recognizer.vocabulary,
-            decoder=Greedy(),
-            segmentation=WINDOWS,
-            **options,  # type: ignore[arg-type]
-        )
-    )
+    return list(recognizer.steps(blocks, segmentation=WINDOWS, **options))  # type: ignore[arg-type]
 
 
 @same_model
