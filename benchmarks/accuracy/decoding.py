@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import unheard
+from benchmarks.accuracy import synthetic_voices
 from benchmarks.accuracy.decoding_report import lines
 from benchmarks.accuracy.hotwords import measure_phrases, measure_words
 from benchmarks.accuracy.listening import Emissions, Heard, Listener, merge
@@ -32,7 +32,7 @@ def measure(speech: Path) -> Mapping[str, Any]:
     listener = Listener()
     test = {name: listener.hear(utterances) for name, utterances in _test_sets(speech).items()}
     dev = {
-        "espeak": listener.hear(unheard.speak(unheard.DEV, seed=2, count=20)),
+        "espeak": listener.hear(synthetic_voices.speak(synthetic_voices.DEV, seed=2, count=20)),
         "known": listener.hear(strings(read_fsdd(speech, "dev"), rounds=4)),
         "kokoro": listener.hear(singles(read_kokoro(speech, "train")[:150])),
     }
@@ -52,13 +52,13 @@ def measure(speech: Path) -> Mapping[str, Any]:
 
 def _test_sets(speech: Path) -> dict[str, Utterances]:
     voices = {
-        engine: {name: voice for name, voice in unheard.TEST.items() if name.startswith(engine)}
+        engine: {name: voice for name, voice in synthetic_voices.TEST.items() if name.startswith(engine)}
         for engine in ("flite", "espeak")
     }
     return {
         "known": strings(read_fsdd(speech, "test"), rounds=4),
         "kokoro": singles(read_kokoro(speech, "test")),
-        **{engine: unheard.speak(own, seed=1, count=40) for engine, own in voices.items()},
+        **{engine: synthetic_voices.speak(own, seed=1, count=40) for engine, own in voices.items()},
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import unheard
+from benchmarks.accuracy import synthetic_voices
 from benchmarks.accuracy.listening import Heard, Listener
 from benchmarks.errors import align, as_percent, count_words, wer
 from benchmarks.speech import WORDS
@@ -97,12 +97,12 @@ def measure_phrases(listener: Listener) -> dict[str, Any]:
     numbers = [rng.integers(len(WORDS), size=5).tolist() for _ in range(PHRASES)]
     known = {" ".join(WORDS[digit] for digit in number) for number in numbers}
     dev, test = (
-        listener.hear(unheard.speak(voices, seed=seed, count=20, phrases=numbers))
-        for seed, voices in ((4, unheard.DEV), (5, unheard.TEST))
+        listener.hear(synthetic_voices.speak(voices, seed=seed, count=20, phrases=numbers))
+        for seed, voices in ((4, synthetic_voices.DEV), (5, synthetic_voices.TEST))
     )
 
-    def judge(decoder: Decoder, heard: Heard) -> dict[str, float]:
-        guesses, truth = listener.read(decoder, heard[0]), heard[1]
+    def judge(decoder: Decoder, utterances: Heard) -> dict[str, float]:
+        guesses, truth = listener.read(decoder, utterances[0]), utterances[1]
         pairs = list(zip(truth, guesses, strict=True))
         others = [pair for pair in pairs if pair[0] not in known]
         said = len(pairs) - len(others)

@@ -98,14 +98,14 @@ def _wer(recognizer: Recognizer, utterances: Utterances) -> float:
 
 
 def _compare(recognizers: Mapping[str, Recognizer], utterances: Utterances) -> dict[str, Any]:
-    """The errors of each variant, in how many texts batches differ, and the first's worst utterances."""
+    """Return each variant's errors, how many transcripts differ in batches, and the first's worst errors."""
     truth = [text for _, text in utterances]
-    heard, speeds = _read_in_turns(recognizers, utterances)
-    first = next(iter(heard.values()))
-    rows = {name: _row(truth, texts, first) for name, texts in heard.items()}
+    transcripts, speeds = _read_in_turns(recognizers, utterances)
+    first = next(iter(transcripts.values()))
+    rows = {name: _row(truth, texts, first) for name, texts in transcripts.items()}
     for name, recognizer in recognizers.items():
         rows[name]["times_real_time"] = speeds[name]
-        rows[name]["batches_differ"] = _differences(recognizer, utterances, heard[name])
+        rows[name]["batches_differ"] = _differences(recognizer, utterances, transcripts[name])
     return {"variants": rows, "worst": _worst(truth, first)}
 
 
@@ -113,19 +113,19 @@ def _read_in_turns(
     recognizers: Mapping[str, Recognizer], utterances: Utterances
 ) -> tuple[dict[str, list[str]], dict[str, float]]:
     """Return each variant's texts, and its speed in times of real time: the median over the utterances."""
-    heard: dict[str, list[str]] = {name: [] for name in recognizers}
+    transcripts: dict[str, list[str]] = {name: [] for name in recognizers}
     speeds: dict[str, list[float]] = {name: [] for name in recognizers}
     for samples, _ in utterances:
         for name, recognizer in recognizers.items():
             recognizer.transcribe(samples)  # a shape's first run is slower
             begun = time.perf_counter()
-            heard[name].append(recognizer.transcribe(samples).text)
+            transcripts[name].append(recognizer.transcribe(samples).text)
             speeds[name].append(len(samples) / SAMPLE_RATE_HZ / (time.perf_counter() - begun))
-    return heard, {name: round(float(np.median(found)), 1) for name, found in speeds.items()}
+    return transcripts, {name: round(float(np.median(rates)), 1) for name, rates in speeds.items()}
 
 
 def _differences(recognizer: Recognizer, utterances: Utterances, texts: Sequence[str]) -> int:
-    """Count the texts that differ where recordings run in batches."""
+    """Count the transcripts that differ when recordings run in batches."""
     samples = [one for one, _ in utterances]
     batched = [
         transcript.text
@@ -136,7 +136,7 @@ def _differences(recognizer: Recognizer, utterances: Utterances, texts: Sequence
 
 
 def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -> dict[str, Any]:
-    """Word and character error rate of one variant with 95 % intervals, and its difference to another's."""
+    """Return a variant's error rates with 95 % intervals, and its differences from the reference."""
     errors = count(truth, texts)
     more = errors.wrong - count(truth, reference).wrong
     return {
@@ -149,7 +149,7 @@ def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -
 
 
 def _worst(truth: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
-    """The utterances with the largest share of wrong words."""
+    """Return the utterances with the largest share of wrong words."""
     errors = count(truth, texts)
     order = np.argsort(-errors.wrong / np.maximum(errors.words, 1), kind="stable")[:WORST]
     return [{"said": truth[place], "heard": texts[place]} for place in order if errors.wrong[place]]

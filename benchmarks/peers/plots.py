@@ -41,10 +41,9 @@ def draw_latency(
         squeeze=False,
         gridspec_kw={"width_ratios": [max(widths) for widths in series]},  # one scale for all
     )
-    colours = [OURS if row["ours"] else PEER for row in rows]
     figure.subplots_adjust(left=0.455, right=0.99, wspace=0.04, top=0.865, bottom=0.01)
     for panel, count, widths in zip(panels[0], counts, series, strict=True):
-        panel.barh(range(len(rows)), widths, height=0.72, color=colours)
+        panel.barh(range(len(rows)), widths, height=0.72, color=_colours(rows))
         for place, width in enumerate(widths):
             panel.text(width, place, f" {width:.0f}", va="center", fontsize=8.5)
         panel.set(xlim=(0, 1.16 * max(widths)), xticks=[], yticks=[], ylim=(len(rows) - 0.4, -0.6))
@@ -59,6 +58,10 @@ def draw_latency(
     )
     figure.text(0.01, 0.945, text, va="top", fontsize=8.5, color=GREY)
     return figure
+
+
+def _colours(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [OURS if row["ours"] else PEER for row in rows]
 
 
 def _write_columns(

@@ -269,9 +269,7 @@ def everything(folder: Path) -> Iterator[str]:
         yield from clip_tables(content, trained)
         if accuracy is not None:
             yield from bars(content, accuracy)
-        yield ""
-        yield setting_line(content)
-        yield ""
+        yield from ("", setting_line(content), "")
 
 
 DOCUMENTS: Mapping[str, tuple[str, Callable[[Path], str]]] = {

@@ -66,8 +66,8 @@ def train(arguments: argparse.Namespace) -> None:
     """Run all steps; write log lines, and state and checkpoint at every validation."""
     speech: Path = arguments.speech
     recordings = read_fsdd(speech) + read_kokoro(speech)
-    heard = [one for one in recordings if one.speaker != arguments.held_out_speaker]
-    batches = DigitBatches(heard, Surroundings.read(speech / "noise"), seed=arguments.seed)
+    training_set = [one for one in recordings if one.speaker != arguments.held_out_speaker]
+    batches = DigitBatches(training_set, Surroundings.read(speech / "noise"), seed=arguments.seed)
     schedule = Schedule(steps=arguments.steps, peak=arguments.learning_rate)
     training = Training(
         DIGITS, {"digits": SILENCE + 1}, frame_losses, seed=arguments.seed, encode=encode_as_original

@@ -57,10 +57,10 @@ class Schedule:
 
 
 class Training:
-    """Everything a resumed run needs: weights, averaged weights, optimiser, step.
+    """The state of a run that can be resumed: weights, averaged weights, optimiser, step.
 
-    ``heads`` are the numbers that ``losses`` asks of each hidden state beside CTC, by name; they are thrown
-    away afterwards. ``middle_weight`` is that of CTC after half of the layers (Lee and Watanabe 2021,
+    ``heads`` are the sizes of the linear outputs that ``losses`` uses, by name; they are discarded after
+    training. ``middle_weight`` is that of CTC after half of the layers (Lee and Watanabe 2021,
     "Intermediate loss regularization for CTC-based speech recognition").
     """
 
