@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sewd_runtime.commands._command import SOME_FAILED, complain
 from sewd_runtime.commands._files import KINDS, run_files
-from sewd_runtime.commands._shared import add_model, load_model
+from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.text.transcript import Transcript

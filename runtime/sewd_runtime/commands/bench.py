@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sewd_runtime.commands._command import DONE, add_bundle, add_json, parse_count, parse_number
-from sewd_runtime.commands._shared import add_variant
+from sewd_runtime.commands._model import add_variant
 
 HELP = "Measure a bundle's speed and memory on this machine."
 EXAMPLES = """\

@@ -10,7 +10,7 @@ from typing import Any
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._command import add_json
 from sewd_runtime.commands._files import ERRORS, add_files, printer, read_file, run_files
-from sewd_runtime.commands._shared import add_model, load_model
+from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.text.transcript import Classification
 
 HELP = "Classify recordings."

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
-from sewd_runtime.commands._shared import add_threads, add_variant
+from sewd_runtime.commands._model import add_threads, add_variant
 from sewd_runtime.inference.inspection import GoldenCheck, Inspection, inspect_bundle
 
 HELP = "Describe a bundle, check its hashes and rerun its golden utterance."

@@ -27,8 +27,8 @@ from sewd_runtime.commands._command import (
 )
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of
 from sewd_runtime.commands._files import KINDS
+from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._partials import InPlace, JsonLines, Show, show_lines
-from sewd_runtime.commands._shared import add_model, load_model
 from sewd_runtime.errors import AudioError, AudioValueError
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.streaming.stream import Stream, Streaming

@@ -16,7 +16,7 @@ from sewd_runtime.commands._long_files import (
     check_long_files,
     chosen_segmentation,
 )
-from sewd_runtime.commands._shared import add_model, load_model
+from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.text.transcript import Transcript
