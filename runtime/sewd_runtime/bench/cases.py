@@ -1,4 +1,4 @@
-"""What ``sewd bench`` runs: clips, and the works that are timed."""
+"""What ``sewd bench`` runs: the clips and the timed cases."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from sewd_runtime.system.machine import available_cores
 Model = Recognizer | Classifier | Encoder
 
 BATCH_SECONDS = (5.0, 10.0)
-"""Clips of a batch have lengths between these."""
+"""Range of clip lengths in a batch."""
 
 FIRST_SECONDS = 5.0
-"""Length of the clip that a fresh process runs first."""
+"""Length of the first clip of a fresh process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is measured.
 
-    seconds: clip lengths for latency and memory. threads: thread counts, 1, 2, 4 ... and all cores if empty;
-    batches and fresh processes take the largest. batches: clips in a batch. rounds: timings of each case.
+    seconds: clip lengths for latency and memory. threads: thread counts; if empty, 1, 2, 4 ... and all cores;
+    batches and fresh processes use the largest. batches: clips in a batch. rounds: timings of each case.
     """
 
     seconds: tuple[float, ...] = (1, 2, 5, 10, 30)
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def thread_counts(self) -> tuple[int, ...]:
-        """The thread counts in rising order."""
+        """The thread counts, smallest first."""
         if self.threads:
             return tuple(sorted(set(self.threads)))
         cores = available_cores()
@@ -48,11 +48,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One work that is timed.
+    """One timed case.
 
     kind: ``latency``, one clip from samples in memory to its result; ``one_run``, clips as one padded batch
     through the graph; ``planned``, the same clips through the model's batch method, which groups them itself.
-    seconds: audio in all.
+    seconds: total audio.
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Case:
 
 
 class Speech:
-    """The bundle's golden utterance, repeated to any length: real sound, and nothing to download.
+    """The bundle's golden utterance repeated to any length: real speech, and nothing to download.
 
     Latency depends on the length, not on what is said.
     """
@@ -75,16 +75,16 @@ class Speech:
     def clip(self, seconds: float, *, start: int = 0) -> Samples:
         """Return ``(samples,)`` float32 of this length, from the utterance's sample ``start`` on.
 
-        Raises AudioTooShortError when the model takes no clip that short.
+        Raises AudioTooShortError if the model needs a longer clip.
         """
         length = round(seconds * self._rate_hz)
         if length < self._min_samples:
             needed = self._min_samples / self._rate_hz
-            raise AudioTooShortError(f"{seconds:g} s is too short a clip, this model takes {needed:g} s")
+            raise AudioTooShortError(f"{seconds:g} s is too short a clip, this model needs {needed:g} s")
         return np.resize(np.roll(self._golden, -start), length)
 
     def batch(self, clips: int) -> list[Samples]:
-        """Return clips of seeded lengths; a larger batch begins with the clips of a smaller one."""
+        """Return clips of seeded random lengths; a larger batch begins with the clips of a smaller one."""
         rng = np.random.default_rng(0)
         draws = [(rng.uniform(*BATCH_SECONDS), rng.integers(len(self._golden))) for _ in range(clips)]
         return [self.clip(round(seconds, 1), start=int(start)) for seconds, start in draws]
@@ -93,7 +93,7 @@ class Speech:
 def make_cases(
     plan: Plan, models: dict[int, Model], speech: Speech
 ) -> Iterator[tuple[Case, Callable[[], object]]]:
-    """Yield every timed case of a plan with its work; ``models`` has one for each thread count."""
+    """Yield every case of a plan with a function that runs it; models: thread count → model."""
     for threads, model in models.items():
         for seconds in plan.seconds:
             clip = speech.clip(seconds)
@@ -111,7 +111,7 @@ def make_cases(
 
 
 def batch_method(model: Model, batch: Sequence[Samples]) -> Callable[[], object]:
-    """Return the work that takes these clips from samples in memory to their results."""
+    """Return a function that runs these clips, from samples in memory to their results."""
     if isinstance(model, Recognizer):
         return lambda: model.transcribe_batch(batch)
     if isinstance(model, Classifier):

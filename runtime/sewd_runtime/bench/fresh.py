@@ -1,4 +1,4 @@
-"""A process that starts from nothing: what its first clip costs, part by part, and its memory."""
+"""A fresh process: the time to its first result, part by part, and its peak memory."""
 
 import json
 import subprocess
@@ -10,13 +10,13 @@ from importlib import import_module
 
 from sewd_runtime.errors import InferenceError
 
-ENGINES = ("onnxruntime", "openvino")
-"""Packages that run a graph; the ones the parent has loaded are what its provider needs."""
+LIBRARIES = ("onnxruntime", "openvino")
+"""Inference libraries; those that the parent has imported are what its provider needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a fresh process loads and runs."""
+    """The model and the clip of a fresh process."""
 
     model: str
     precision: str
@@ -27,10 +27,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshRun:
-    """What one fresh process took.
+    """The times and memory of one fresh process.
 
     python_s: until the interpreter runs our code; import_s: the packages; load_s: the bundle's checks and the
-    session; first_s: the first clip; peak_bytes: the most memory resident, None where the system hides it.
+    session; first_s: the first clip; peak_bytes: peak resident memory, None where unknown.
     """
 
     python_s: float
@@ -46,40 +46,40 @@ class FreshRun:
 
 
 def run_fresh(request: Request) -> FreshRun:
-    """Start a process, let it load the model and run one clip, and return what it took.
+    """Start a process that loads the model and runs one clip, and return its times and memory.
 
-    Raises InferenceError when the process fails, e.g. for want of memory.
+    Raises InferenceError if the process fails, e.g. because memory ran out.
     """
-    engines = [name for name in ENGINES if name in sys.modules]
-    content = json.dumps({"request": asdict(request), "engines": engines})
-    with tempfile.TemporaryFile() as complaints:
+    libraries = [name for name in LIBRARIES if name in sys.modules]
+    content = json.dumps({"request": asdict(request), "libraries": libraries})
+    with tempfile.TemporaryFile() as stderr_file:
         start = time.perf_counter()
         with subprocess.Popen(  # noqa: S603 - this interpreter, this module
             [sys.executable, "-m", "sewd_runtime.bench.fresh", content],
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=stderr_file,
         ) as process:
             assert process.stdout
             line = process.stdout.readline()
             wall = time.perf_counter() - start
-        complaints.seek(0)
-        reason = complaints.read().decode(errors="replace").strip().splitlines()
+        stderr_file.seek(0)
+        reason = stderr_file.read().decode(errors="replace").strip().splitlines()
     if process.returncode or not line:
         raise InferenceError(
             f"a fresh process that runs {request.seconds:g} s ended with {process.returncode}: "
-            f"{reason[-1] if reason else 'it gave no reason'}; try shorter clips with --seconds"
+            f"{reason[-1] if reason else 'no reason given'}; try shorter clips with --seconds"
         )
-    found = json.loads(line)
-    python_s = wall - found.pop("clip_s") - found["import_s"] - found["load_s"] - found["first_s"]
-    return FreshRun(python_s=python_s, **found)
+    taken = json.loads(line)
+    python_s = wall - taken.pop("clip_s") - taken["import_s"] - taken["load_s"] - taken["first_s"]
+    return FreshRun(python_s=python_s, **taken)
 
 
 def main() -> None:
-    """Do what the request in the first argument says; print one line of JSON."""
+    """Run the request in the first argument and print one line of JSON."""
     content = json.loads(sys.argv[1])
     request = Request(**content["request"])
     moments = [time.perf_counter()]
-    for name in content["engines"]:
+    for name in content["libraries"]:
         import_module(name)
     loading = import_module("sewd_runtime.loading")
     moments.append(time.perf_counter())

@@ -1,4 +1,4 @@
-"""Rounds of timings, and what is said of them."""
+"""Interleaved rounds of timings, and their statistics."""
 
 import random
 import time
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """One case's seconds, a value for each round in the order taken."""
+    """Seconds of one case, one value per round, in order."""
 
     rounds_s: tuple[float, ...]
 
@@ -32,21 +32,21 @@ class Timings:
 
     @property
     def p90_s(self) -> float:
-        """What nine rounds of ten stay below, interpolated between rounds."""
+        """The 90th percentile, interpolated between rounds."""
         return float(np.percentile(self.rounds_s, 90))
 
     @property
     def spread(self) -> float:
-        """How much the machine disturbed: from the fastest round to p90, over the median."""
+        """How much other work disturbed the case: from the fastest round to p90, over the median."""
         return (self.p90_s - self.min_s) / self.p50_s
 
 
 def interleave(
     cases: Mapping[Key, Callable[[], Value]], *, rounds: int, seed: int = 0
 ) -> dict[Key, list[Value]]:
-    """Call every case once a round, in a new seeded order each round, and return what each gave.
+    """Call every case once per round, in a new seeded order each round, and return each case's results.
 
-    A disturbance then hits all cases alike, and no case always runs after the same other.
+    A disturbance then hits all cases alike, and no case always runs after the same one.
     """
     results: dict[Key, list[Value]] = {key: [] for key in cases}
     rng = random.Random(seed)  # noqa: S311 - an order, no secret
@@ -57,7 +57,7 @@ def interleave(
 
 
 def timed(work: Callable[[], object]) -> Callable[[], float]:
-    """Make a case of ``work``: its wall time in seconds."""
+    """Return a case that runs ``work`` and returns its wall time in seconds."""
 
     def run() -> float:
         start = time.perf_counter()
@@ -68,7 +68,7 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def idle_share(seconds: float = 1.0) -> float:
-    """Return the processor time of this whole process while it sleeps, as a share of one core."""
+    """Return the CPU time of this whole process while it sleeps, as a share of one core."""
     before, start = time.process_time(), time.perf_counter()
     time.sleep(seconds)
     return (time.process_time() - before) / (time.perf_counter() - start)

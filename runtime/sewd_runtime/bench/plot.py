@@ -1,4 +1,4 @@
-"""A benchmark's document as a picture; needs matplotlib."""
+"""A plot of a benchmark's document; needs matplotlib."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from sewd_runtime.errors import MissingPackageError
 
 
 def find_matplotlib() -> Any:
-    """Return matplotlib's Figure; raises MissingPackageError that names the extra."""
+    """Return matplotlib's Figure class; raises MissingPackageError, which names the extra."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -63,7 +63,7 @@ def _draw_batches(axes: Any, document: Mapping[str, Any]) -> None:
 
 
 def _mark(axes: Any, places: set[float]) -> None:
-    """Put ticks where something was measured, and nowhere else."""
+    """Put ticks only at measured values."""
     axes.set_xticks(sorted(places), [f"{place:g}" for place in sorted(places)])
     axes.set_xticks([], minor=True)
     axes.grid(visible=True, which="both", alpha=0.3)

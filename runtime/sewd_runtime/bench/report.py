@@ -1,4 +1,4 @@
-"""A benchmark's document as a table for people."""
+"""A table of a benchmark's document."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ _MB = 1e-6
 
 
 def as_table(document: Mapping[str, Any]) -> str:
-    """Write a document of ``run_benchmark`` as text, with a final newline."""
+    """Return a document of ``run_benchmark`` as text, with a final newline."""
     lines = (
         *_head(document),
         *_latency(document),
@@ -66,9 +66,9 @@ def _batches(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {kind}: {meaning}" for kind, meaning in method["batches"].items())
     kinds = tuple(method["batches"])
     yield row.format("clips", "audio s", *(cell for kind in kinds for cell in (kind, "spread")))
-    found = {(case["clips"], case["kind"]): case for case in document["batches"]}
+    by_size = {(case["clips"], case["kind"]): case for case in document["batches"]}
     for clips in sorted({case["clips"] for case in document["batches"]}):
-        cases = [found[clips, kind] for kind in kinds]
+        cases = [by_size[clips, kind] for kind in kinds]
         speeds = [cell for case in cases for cell in (f"{case['audio_per_s']:.1f}", _percent(case["spread"]))]
         yield row.format(clips, f"{cases[0]['seconds']:.1f}", *speeds)
 

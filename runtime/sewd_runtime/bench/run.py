@@ -1,4 +1,4 @@
-"""One benchmark from a plan to the document that is written as JSON."""
+"""One benchmark, from a plan to the document that is written as JSON."""
 
 import os
 from collections.abc import Callable
@@ -29,14 +29,14 @@ _COLD_PARTS = ("python_s", "import_s", "load_s", "first_s", "total_s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Which model is measured, and how it is run."""
+    """The model to measure, and how it runs."""
 
     path: str | os.PathLike[str] | None = None
     precision: str | None = None
     provider: str = "cpu"
 
     def load(self, threads: int) -> Model:
-        """Load it to run on so many threads."""
+        """Load the model for a number of threads."""
         return load(self.path, precision=self.precision, provider=self.provider, threads=threads)
 
 
@@ -45,7 +45,7 @@ def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
 
     Raises what ``load`` raises, AudioTooShortError and InferenceError.
     """
-    machine = describe_machine()  # before our own work shows in the load
+    machine = describe_machine()  # before our own work raises the load
     models = {threads: target.load(threads) for threads in plan.thread_counts}
     most = max(models)
     speech = Speech(models[most].network.bundle)
@@ -84,7 +84,7 @@ def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
 def _measure(
     works: dict[Case, Callable[[], object]], start_fresh: Callable[[], FreshRun], rounds: int
 ) -> tuple[dict[Case, Timings], list[FreshRun]]:
-    """Time all works and the fresh process in interleaved rounds, after each work ran once untimed."""
+    """Time all cases and the fresh process in interleaved rounds, after one untimed run of each case."""
     starts: list[FreshRun] = []
 
     def start_once() -> float:
@@ -142,15 +142,15 @@ def _describe_method(plan: Plan, most_threads: int) -> dict[str, Any]:
         "warm_up": "each case ran once, untimed, before the first round",
         "order": "every round runs all cases, in a new seeded order",
         "audio": "the bundle's golden utterance, repeated to length",
-        "latency": "one clip, from samples in memory to its result; reading a file is not in it",
+        "latency": "one clip, from samples in memory to its result; reading a file is not included",
         "batches": {
             "one_run": "one padded batch through the graph",
-            "planned": "the model's batch method, which runs clips of like length together",
+            "planned": "the model's batch method, which runs clips of similar length together",
         },
         "batch_clip_seconds": list(BATCH_SECONDS),
         "cold_start": "a new process each round, files in the system's cache",
         "first_clip_seconds": FIRST_SECONDS,
         "peak_memory": "resident, of a new process that runs one clip",
-        "idle_share": "processor time over one second after a run, as a share of one core",
+        "idle_share": "CPU time over one second after a run, as a share of one core",
         "threads_of_batches_and_processes": most_threads,
     }
