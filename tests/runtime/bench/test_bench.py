@@ -169,7 +169,7 @@ def test_the_table_has_a_line_for_every_figure(document: Document) -> None:
     assert max(map(len, as_table(document).splitlines())) <= 110
 
 
-def test_the_table_says_what_the_system_does_not_tell(document: Document) -> None:
+def test_the_table_says_what_is_unknown(document: Document) -> None:
     unknown = copy.deepcopy(document)
     unknown["machine"] |= {"memory_bytes": None, "load_before": None}
     unknown["peak_memory"] = [{"seconds": 1.0, "peak_bytes": None}]
@@ -253,7 +253,7 @@ def test_a_fresh_process_that_fails_says_why(tmp_path: Path) -> None:
         run_fresh(request)
 
 
-def test_an_idle_recognizer_burns_no_processor(tiny_bundle: Path) -> None:
+def test_an_idle_recognizer_uses_no_cpu(tiny_bundle: Path) -> None:
     model = Recognizer.load(tiny_bundle, threads=2)
     shares = []
     for _ in range(3):  # another thread of the tests may wake once

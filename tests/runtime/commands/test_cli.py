@@ -262,7 +262,7 @@ def test_nothing_on_stdin(tiny_bundle: Path) -> None:
     assert err.count(b"\n") == 1
 
 
-def test_a_reader_that_goes_away(tiny_bundle: Path, noises: list[str]) -> None:
+def test_a_reader_that_closes_the_pipe(tiny_bundle: Path, noises: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "sewd_runtime.cli", "transcribe", "--model", str(tiny_bundle), *noises]
@@ -336,7 +336,7 @@ def test_inspect_finds_a_changed_file(broken_bundle: Path, capsys: Capture) -> N
     assert "config.json" in capsys.readouterr().out
 
 
-def test_inspect_finds_a_model_that_answers_otherwise(broken_bundle: Path, capsys: Capture) -> None:
+def test_inspect_finds_a_model_with_other_outputs(broken_bundle: Path, capsys: Capture) -> None:
     path = broken_bundle / "golden.npz"
     with np.load(path) as arrays:
         samples, expected = arrays["samples"], arrays["expected"]

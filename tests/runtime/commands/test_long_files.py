@@ -59,7 +59,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> list[int]:
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-pauses"], ["--vad"]])
-def test_wherever_it_is_broken_off_the_result_is_the_same(
+def test_wherever_it_is_interrupted_the_result_is_the_same(
     tiny_bundle: Path, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
 ) -> None:
     arguments = (long_file, "--format", "json", "--output", tmp_path, *flags)
@@ -84,7 +84,7 @@ def test_wherever_it_is_broken_off_the_result_is_the_same(
         assert [path.name for path in tmp_path.iterdir()] == ["talk.json"]
 
 
-def test_a_killed_process_leaves_what_it_did(tiny_bundle: Path, long_file: Path, tmp_path: Path) -> None:
+def test_a_killed_process_keeps_what_it_finished(tiny_bundle: Path, long_file: Path, tmp_path: Path) -> None:
     expected = tmp_path / "expected"
     arguments = ["transcribe", "--model", str(tiny_bundle), "--threads", "1", "--format", "json"]
     assert main([*arguments, str(long_file), "--output", str(expected)]) == 0
@@ -107,7 +107,7 @@ def lines_of(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def test_an_interrupt_prints_what_was_heard(
+def test_an_interrupt_prints_the_text_so_far(
     tiny_bundle: Path, long_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     model = Recognizer.load(tiny_bundle, threads=1)
@@ -121,7 +121,7 @@ def test_an_interrupt_prints_what_was_heard(
     assert f"{long_file}: interrupted at 0:00:" in captured.err
 
 
-def test_a_break_is_not_taken_up_or_thrown_away_unasked(
+def test_a_journal_is_not_resumed_or_overwritten_unasked(
     tiny_bundle: Path, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     interrupt_after(monkeypatch, 2)
@@ -155,7 +155,7 @@ def test_several_files_each_get_their_own(tiny_bundle: Path, long_file: Path, tm
         assert (tmp_path / "out" / name).read_text() == model.transcribe(path).text + "\n"
 
 
-def test_a_terminal_sees_how_far_it_is(
+def test_a_terminal_shows_the_position(
     tiny_bundle: Path, long_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

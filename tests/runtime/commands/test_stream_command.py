@@ -92,7 +92,7 @@ def test_a_file_on_stdin(clip: Path, text: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
-def test_a_terminal_sees_one_line_drawn_anew(clip: Path, text: str) -> None:
+def test_a_terminal_shows_one_line_that_is_redrawn(clip: Path, text: str) -> None:
     import pty
 
     ours, theirs = pty.openpty()
@@ -125,7 +125,7 @@ def _read_all(terminal: int) -> str:
 
 
 @pytest.mark.parametrize(("no_color", "dim", "plain"), [("", "\033[2m", "\033[0m"), ("1", "", "")])
-def test_a_full_line_is_left_and_the_next_one_begun(
+def test_words_that_do_not_fit_go_to_the_next_line(
     no_color: str, dim: str, plain: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setenv("NO_COLOR", no_color)
@@ -141,7 +141,7 @@ def test_a_full_line_is_left_and_the_next_one_begun(
     )
 
 
-def test_nothing_said_draws_nothing(capsys: Capture) -> None:
+def test_silence_draws_nothing(capsys: Capture) -> None:
     show = InPlace()
     show(partial(""))
     show.close()
@@ -149,7 +149,7 @@ def test_nothing_said_draws_nothing(capsys: Capture) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
-def test_an_interrupt_ends_with_what_was_heard(clip: Path, text: str) -> None:
+def test_an_interrupt_writes_the_text_so_far(clip: Path, text: str) -> None:
     samples, rate_hz = soundfile.read(clip, dtype="int16")
     command = [*COMMAND, "--rate", str(rate_hz), "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
@@ -246,7 +246,7 @@ def sounddevice(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     return module
 
 
-def test_a_microphone_is_heard_at_its_own_rate(
+def test_a_microphone_runs_at_its_own_rate(
     sounddevice: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples = np.arange(10_000, dtype=np.float32)

@@ -58,7 +58,7 @@ def test_a_package_damaged_by_another_is_reinstalled(install: Install) -> None:
     )
 
 
-def test_otherwise_pip_installs_it(install: Install) -> None:
+def test_a_missing_package_is_installed(install: Install) -> None:
     install()
     assert explain_install("sewd[gpu]", package="onnxruntime-gpu") == "pip install 'sewd[gpu]'"
 
