@@ -1,39 +1,36 @@
-"""Recordings too long to run whole: where to part them, told by energy, and how long a window may be."""
+"""Long recordings split at pauses, which are detected by energy."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.loudness import (
-    LEAST_CONTRAST_DB,
-    LOUD_PERCENT,
-    QUIET_PERCENT,
-    QUIETEST_DB,
-    energy_db,
+    FADING_SHARE,
+    SPEECH_SHARE,
+    LevelTracker,
+    above_with_hysteresis,
     find_runs,
+    frame_levels,
 )
 from sewd_runtime.errors import AudioValueError
 
 _FRAME_S = 0.02
-_WINDOW_FRAMES = 1500
-"""What is quiet is told anew for each half minute, counted from the start: a recording may change."""
-
-_LOUD_SHARE, _FADING_SHARE = 0.25, 0.125
+_TRACKED_FRAMES = 1500
+"""Levels are measured over each half minute, counted from the start, because noise may change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
-    """How a long recording is taken apart.
+    """How a long recording is split.
 
-    whole_s: up to so many seconds a recording runs whole, as the original would run it; 0: silence is left
-        out of short recordings too (voice activity detection).
-    pause_s: the shortest pause to part at; None: energy tells nothing here, and nothing is left out.
-    margin_s: what is kept of a pause at either side of speech.
-    chunk_s: the longest window the model hears; a region that is longer runs as several.
-    context_s: what two windows share lies so far on either side of where the one takes over from the other.
+    whole_s: recordings up to this length run whole, as in the original; 0: skip silence in short recordings
+        too (voice activity detection).
+    pause_s: the shortest pause to split at; None: do not detect pauses, and skip nothing.
+    margin_s: how much of a pause is kept on each side of speech.
+    chunk_s: the longest window; a longer region runs as several windows.
+    context_s: neighbouring windows overlap by twice this; the second takes over in the middle of the overlap.
     """
 
     whole_s: float = 60.0
@@ -60,10 +57,10 @@ SEGMENTATION = Segmentation()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The next samples of a region, which is a stretch with speech in it.
+    """The next samples of a region, the speech between two pauses.
 
-    samples: (samples,) float32; the last part may have none. begin: the sample of the recording that the
-    region begins at. is_last: the region ends with this part.
+    samples: (samples,) float32; the last part may be empty. begin: the sample of the recording at which the
+    region begins. is_last: the region ends with this part.
     """
 
     samples: Samples
@@ -76,25 +73,24 @@ def find_regions(
 ) -> Iterator[Part]:
     """Yield the regions of a recording in order, each in parts, as soon as they are known.
 
-    blocks: the recording, in parts of any size, which never matters; no more than two half minutes are held.
-    What is further than the margin from anything loud is left out: silence costs nothing. Loud is what lies
-    more than a quarter of the way, in dB, from the quiet of its half minute (the 5th percentile of its
-    frames) to the loud of the loudest half minute so far (the 98th), and around that what lies more than an
-    eighth (hysteresis: a word's faint beginning and end).
+    blocks: the recording in blocks, whose sizes never matter; at most a minute of it is held in memory.
+    Samples further than the margin from speech are skipped. Speech is louder than a quarter of the way, in
+    dB, from the quiet of its half minute (the 5th percentile of its frames) to the loud of the loudest half
+    minute so far (the 98th), together with the frames around it that are louder than an eighth (hysteresis).
     """
     if segmentation.pause_s is None:
         for block in blocks:
             yield Part(samples=block, begin=0, is_last=False)
         yield Part(samples=np.zeros(0, np.float32), begin=0, is_last=True)
         return
-    finder = _Finder(segmentation.pause_s, segmentation.margin_s, round(_FRAME_S * sample_rate_hz))
-    for window in _windows(blocks, _WINDOW_FRAMES * finder.frame):
-        yield from finder.feed(window)
+    finder = _RegionFinder(segmentation.pause_s, segmentation.margin_s, round(_FRAME_S * sample_rate_hz))
+    for half_minute in _rechunked(blocks, _TRACKED_FRAMES * finder.frame):
+        yield from finder.feed(half_minute)
     yield from finder.finish()
 
 
-def _windows(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
-    """Yield the same samples in parts of one size, the last one shorter."""
+def _rechunked(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """Yield the same samples in blocks of one size; the last one may be shorter."""
     held = np.zeros(0, np.float32)
     for block in blocks:
         held = np.concatenate([held, block])
@@ -105,26 +101,30 @@ def _windows(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
         yield held
 
 
-class _Finder:
-    """What is known of a recording so far; places are frames from its start."""
+class _RegionFinder:
+    """The search for regions, half a minute at a time; frames count from the start of the recording."""
 
     def __init__(self, pause_s: float, margin_s: float, frame: int) -> None:
         self.frame = frame
         self._pause = max(1, round(pause_s / _FRAME_S))
         self._margin = min(round(margin_s / _FRAME_S), self._pause // 2)
         self._held = np.zeros(0, np.float32)
-        self._first = 0  # that what is held begins at
-        self._end = 0  # of what was fed
-        self._recent_db = np.zeros(0)
-        self._loudest_db = QUIETEST_DB
-        self._speech: tuple[int, int] | None = None  # with the margin before it; its end may move on
+        self._first = 0  # the first frame held
+        self._end = 0  # one past the last frame fed
+        self._levels = LevelTracker(quiet_frames=_TRACKED_FRAMES, loud_frames=_TRACKED_FRAMES)
+        self._speech: tuple[int, int] | None = None  # with the margin before it; its end may still grow
 
-    def feed(self, window: Samples) -> Iterator[Part]:
-        """Take the next samples, a whole number of frames but for the last, and yield what is sure."""
-        begin, loudness_db = self._end, energy_db(window, self.frame)
-        self._held = np.concatenate([self._held, window])
-        self._end += len(loudness_db)
-        for loud, quiet in find_runs(self._is_loud(loudness_db)):
+    def feed(self, samples: Samples) -> Iterator[Part]:
+        """Take the next samples, whole frames except at the end, and yield the parts that are certain."""
+        begin, frames_db = self._end, frame_levels(samples, self.frame)
+        self._held = np.concatenate([self._held, samples])
+        self._end += len(frames_db)
+        self._levels.extend(frames_db)
+        levels = self._levels.measure()
+        speech = above_with_hysteresis(
+            frames_db, start_db=levels.threshold_db(SPEECH_SHARE), stay_db=levels.threshold_db(FADING_SHARE)
+        )
+        for loud, quiet in find_runs(speech):
             if self._speech is not None and begin + loud - self._speech[1] >= self._pause:
                 yield from self.finish()
             start = max(self._first, begin + loud - self._margin) if self._speech is None else self._speech[0]
@@ -138,7 +138,7 @@ class _Finder:
             yield self._part(self._speech[1], is_last=False)
 
     def finish(self) -> Iterator[Part]:
-        """Yield the rest of the speech that has not ended yet."""
+        """Yield the rest of the region that has not ended yet."""
         if self._speech is not None:
             yield self._part(self._speech[1] + self._margin, is_last=True)
             self._speech = None
@@ -150,21 +150,8 @@ class _Finder:
         return Part(samples=self._take(end), begin=begin * self.frame, is_last=is_last)
 
     def _take(self, end: int) -> Samples:
-        """Return what is held before frame ``end``, and hold it no longer."""
+        """Remove the samples before frame ``end`` and return them."""
         count = max(0, end - self._first)
         taken, self._held = self._held[: count * self.frame], self._held[count * self.frame :]
         self._first += count
         return taken
-
-    def _is_loud(self, loudness_db: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which of the newest frames are loud, beside the half minute that they end and the loudest."""
-        self._recent_db = np.concatenate([self._recent_db, loudness_db])[-_WINDOW_FRAMES:]
-        quiet, loud = np.percentile(self._recent_db, (QUIET_PERCENT, LOUD_PERCENT))
-        self._loudest_db = max(self._loudest_db, float(loud))
-        if self._loudest_db - quiet < LEAST_CONTRAST_DB:
-            return np.full(len(loudness_db), fill_value=quiet > QUIETEST_DB + LEAST_CONTRAST_DB)
-        above = (loudness_db - quiet) / (self._loudest_db - quiet)
-        loud = np.zeros(len(above), np.bool_)
-        for begin, end in find_runs(above > _FADING_SHARE):
-            loud[begin:end] = (above[begin:end] > _LOUD_SHARE).any()
-        return loud

@@ -1,1 +1,1 @@
-"""Speech while it is spoken."""
+"""Live speech."""

@@ -1,4 +1,4 @@
-"""Which words of a stream are final, and which may follow."""
+"""Which words of a stream are final, and which are pending."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LONG_S = 30.0
 
 
 class Committer:
-    """The words of the frames frozen so far; a decoder's state, begun anew with each segment.
+    """Makes words of the final frames of a stream, with a new decoder state for each segment.
 
-    A word is committed when the delimiter after it is settled, or its segment ends. In speech without a pause
-    the state begins anew, after half a minute, where a word is complete, and after a whole one anywhere: else
-    it would grow without end.
+    A word is committed when the delimiter after it is settled, or when its segment ends. So that the state
+    cannot grow without limit in speech without pauses, it is also replaced at the end of a word after half a
+    minute, and anywhere after a minute.
     """
 
     def __init__(self, decoder: Decoder, vocabulary: Vocabulary, clock: FrameClock) -> None:
@@ -30,20 +30,20 @@ class Committer:
         self.begin(0)
 
     def begin(self, frame: int) -> None:
-        """Begin anew at a frame of the stream."""
+        """Start a new decoder state at a frame of the stream."""
         self._state = self._decoder.start(self._vocabulary)
         self._begin = frame
-        self._frames = 0  # that the state has taken
+        self._frames = 0  # taken by the state
         self._committed = 0  # tokens
 
     def advance(self, log_probs: NDArray[np.float32]) -> list[Word]:
-        """Take frames that are frozen, (frames, vocab) float32, and return the words complete with them."""
+        """Take final frames, (frames, vocab) float32, and return the words that they complete."""
         self._state.advance(log_probs)
         self._frames += len(log_probs)
         best = self._state.best()
         words: list[Word] = []
         settled = best.token_ids[: self._state.settled()]
-        if (end := _last(settled, self._vocabulary.word_delimiter_id)) >= self._committed:
+        if (end := _last_index(settled, self._vocabulary.word_delimiter_id)) >= self._committed:
             words += self._words(best.part(self._committed, end))
             self._committed = end + 1
         is_complete = self._committed == len(best.token_ids)
@@ -53,30 +53,29 @@ class Committer:
         return words
 
     def pending(self, log_probs: NDArray[np.float32]) -> list[Word]:
-        """Return the words that follow the committed ones if frames, not yet frozen, are as they seem now."""
-        what_if = self._state.copy()
-        what_if.advance(log_probs)
-        return self._rest_of(what_if.best())
+        """Return the words after the committed ones; log_probs: (frames, vocab), the frames not yet final."""
+        state = self._state.copy()
+        state.advance(log_probs)
+        return self._rest_of(state.best())
 
     def finish(self) -> list[Word]:
-        """Return the words not yet committed; nothing follows."""
+        """Return the words that are not yet committed, at the end of a segment."""
         return self._rest_of(self._state.best())
 
     def _rest_of(self, best: Hypothesis) -> list[Word]:
         return self._words(best.part(self._committed, len(best.token_ids)))
 
     def _words(self, hypothesis: Hypothesis) -> list[Word]:
-        """Make words of whole stretches of tokens; times count from the start of the stream."""
-        found = Transcript.from_hypothesis(
+        """Return the words of some tokens; times count from the start of the stream."""
+        transcript = Transcript.from_hypothesis(
             hypothesis.later(self._begin),
             vocabulary=self._vocabulary,
             clock=self._clock,
-            duration_s=math.inf,  # not yet known; nothing of a window lies past its end
+            duration_s=math.inf,  # not yet known, and no token lies past the end of a window
         )
-        return list(found.words)
+        return list(transcript.words)
 
 
-def _last(token_ids: Sequence[int], wanted: int | None) -> int:
-    """Return the place of the last such token, -1 where there is none."""
-    places = [place for place, token_id in enumerate(token_ids) if token_id == wanted]
-    return places[-1] if places else -1
+def _last_index(token_ids: Sequence[int], wanted: int | None) -> int:
+    """Return the index of the last such token, -1 if there is none."""
+    return max((index for index, token_id in enumerate(token_ids) if token_id == wanted), default=-1)

@@ -1,4 +1,4 @@
-"""Speech to text while it is spoken: one stream, or many that share a model."""
+"""Transcription of live speech: one stream, or many that share a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sewd_runtime.audio.reading import Resampler, check_block
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
 from sewd_runtime.inference.network import Network
-from sewd_runtime.streaming.chunking import Streaming, Window, Windows
+from sewd_runtime.streaming.chunking import Chunker, Streaming, StreamWindow
 from sewd_runtime.streaming.committing import Committer
 from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.transcript import Word
@@ -25,10 +25,10 @@ __all__ = ["Partial", "Stream", "Streaming", "feed_streams", "finish_streams"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
-    """What a stream says now; times count from its start.
+    """What a stream has recognized; times count from the start of the stream.
 
     committed: the words that became final since the last ``Partial``; they never change.
-    pending: what seems to follow them, all of it; it may change with what is heard next.
+    pending: all words after the committed ones; they may still change.
     """
 
     committed: tuple[Word, ...]
@@ -36,10 +36,10 @@ class Partial:
 
 
 class Stream:
-    """A recording that is still going on: made by ``Recognizer.stream``.
+    """A live transcription, made by ``Recognizer.stream``.
 
-    Where blocks end never matters to the text. It holds the left context and what is not yet committed, no
-    words that it has handed over: an endless stream takes the same memory. Not for several threads at once.
+    Where blocks end never changes the text. A stream keeps its left context and what is not committed yet,
+    not the words it has returned, so its memory does not grow. Use it from one thread at a time.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Stream:
         self._resampler = Resampler(
             rate_hz if sample_rate_hz is None else sample_rate_hz, rate_hz, name="the stream"
         )
-        self._windows = Windows(streaming, manifest)
+        self._chunker = Chunker(streaming, manifest)
         self._committer = Committer(
             decoder, vocabulary, FrameClock(stride=manifest.stride, sample_rate_hz=rate_hz)
         )
@@ -68,21 +68,21 @@ class Stream:
         self._pending: list[Word] = []
 
     def feed(self, samples: NDArray[Any]) -> Partial:
-        """Hear the next block, of any size, and return what that makes of the text.
+        """Take the next block, of any size, and return the new words.
 
-        samples: an array as in ``read_audio``, at the stream's rate; no samples are allowed. Raises
-        AudioValueError, after which the stream is as before, StreamFinishedError, InferenceError.
+        samples: an array as in ``read_audio``, at the stream's rate; it may be empty. Raises
+        AudioValueError, which leaves the stream as it was, StreamFinishedError, InferenceError.
         """
         [partial] = feed_streams([self], [samples])
         return partial
 
     def finish(self) -> Partial:
-        """End the stream: everything is committed. Raises StreamFinishedError, InferenceError."""
+        """End the stream and commit all words. Raises StreamFinishedError, InferenceError."""
         [partial] = finish_streams([self])
         return partial
 
     def _check(self, samples: NDArray[Any]) -> Samples:
-        """Return a block as samples at its own rate, or raise; changes nothing."""
+        """Return a block as samples at its own rate; raise if it cannot be used."""
         self._refuse_finished()
         return check_block(samples, "the block")
 
@@ -90,8 +90,8 @@ class Stream:
         if self.is_finished:
             raise StreamFinishedError("the stream is finished; open another with Recognizer.stream")
 
-    def _take(self, window: Window, logits: NDArray[np.float32]) -> None:
-        """Commit what a window makes final; logits: (frames, vocab) float32 of the whole window."""
+    def _take(self, window: StreamWindow, logits: NDArray[np.float32]) -> None:
+        """Commit the words that a window completes; logits: (frames, vocab) float32 of the whole window."""
         if window.begin != self._segment:
             self._segment = window.begin
             self._committer.begin(window.begin)
@@ -103,53 +103,55 @@ class Stream:
         self._committed += self._committer.advance(log_probs[: window.new])
         self._pending = self._committer.pending(log_probs[window.new :])
 
-    def _tell(self) -> Partial:
+    def _partial(self) -> Partial:
         partial = Partial(committed=tuple(self._committed), pending=tuple(self._pending))
         self._committed = []
         return partial
 
 
 def feed_streams(streams: Sequence[Stream], blocks: Sequence[NDArray[Any]]) -> list[Partial]:
-    """Feed each stream its next block; the windows that are due run as batches.
+    """Feed each stream its next block; windows of several streams run as one batch.
 
-    streams: of one recognizer, each once. blocks: one for each, as in ``Stream.feed``; those that cannot be
-    used are refused before any stream hears its own. Each stream says what it would say alone, up to the
-    rounding of a batch.
+    streams: of one recognizer, each once. blocks: one for each stream, as in ``Stream.feed``; if one cannot
+    be used, AudioValueError is raised and no stream changes. Each stream gives the words it would give alone,
+    up to the rounding of a batch.
     """
     _refuse_unfit(streams)
     if len(streams) != len(blocks):
         raise AudioValueError(f"{len(blocks)} blocks for {len(streams)} streams; give one for each")
     checked = [stream._check(block) for stream, block in zip(streams, blocks, strict=True)]
     for stream, samples in zip(streams, checked, strict=True):
-        stream._windows.push(stream._resampler.feed(samples))
-    while _run(streams, [stream._windows.due() for stream in streams]):
+        stream._chunker.push(stream._resampler.feed(samples))
+    while _run(streams, [stream._chunker.due() for stream in streams]):
         pass
-    return [stream._tell() for stream in streams]
+    return [stream._partial() for stream in streams]
 
 
 def finish_streams(streams: Sequence[Stream]) -> list[Partial]:
-    """Finish each stream, the windows that are left as batches; streams as in ``feed_streams``."""
+    """Finish each stream; their last windows run as one batch. streams: as in ``feed_streams``."""
     _refuse_unfit(streams)
     for stream in streams:
         stream._refuse_finished()
     for stream in streams:
-        stream._windows.push(stream._resampler.finish())
+        stream._chunker.push(stream._resampler.finish())
         stream.is_finished = True
-    while _run(streams, [stream._windows.due() for stream in streams]):
+    while _run(streams, [stream._chunker.due() for stream in streams]):
         pass
-    _run(streams, [stream._windows.finish() for stream in streams])
-    return [stream._tell() for stream in streams]
+    _run(streams, [stream._chunker.finish() for stream in streams])
+    return [stream._partial() for stream in streams]
 
 
 def _refuse_unfit(streams: Sequence[Stream]) -> None:
     if len({id(stream) for stream in streams}) < len(streams):
         raise AudioValueError("a stream is given twice; join its blocks")
     if len({id(stream.network) for stream in streams}) > 1:
-        raise AudioValueError("the streams are of several recognizers; feed those of each by themselves")
+        raise AudioValueError(
+            "the streams belong to several recognizers; feed those of each in a call of their own"
+        )
 
 
-def _run(streams: Sequence[Stream], windows: Sequence[Window | None]) -> bool:
-    """Run the windows that there are, each of its stream, and tell whether there were any."""
+def _run(streams: Sequence[Stream], windows: Sequence[StreamWindow | None]) -> bool:
+    """Run the windows that are due, one or none of each stream; return whether there were any."""
     due = [(stream, window) for stream, window in zip(streams, windows, strict=True) if window is not None]
     if not due:
         return False

@@ -1,4 +1,4 @@
-"""Where words begin and end in the sound: what the model's frames leave open, told by energy."""
+"""When words begin and end: the model's frames fitted to the pauses of the recording."""
 
 import math
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
-from sewd_runtime.audio.loudness import LEAST_CONTRAST_DB, LOUD_PERCENT, QUIET_PERCENT, as_db, find_runs
+from sewd_runtime.audio.loudness import (
+    MIN_CONTRAST_DB,
+    SPEECH_RANGE_DB,
+    WORD_SHARE,
+    Levels,
+    as_db,
+    find_runs,
+)
 from sewd_runtime.text.transcript import Segment, Transcript, Word
 
 BLOCK_S = 0.01
 _SMOOTHED_BLOCKS = 3
-_LEAST_BLOCKS = 5
-"""Shorter sounds are clicks, shorter pauses dips: 30 ms and what smoothing adds, less than any phone."""
-
-_SPEECH_RANGE_DB = 30.0
-"""Between the loud and the faint of speech (ANSI S3.5-1997, Speech Intelligibility Index)."""
-
-_LOUD_SHARE = 0.4
-"""Of the way from the quiet to the loud, where noise leaves less than speech's range above it."""
+_MIN_BLOCKS = 5
+"""Shorter sounds are clicks and shorter pauses are dips: 30 ms plus smoothing, less than any phone."""
 
 _NEAR_S = 0.02
 _REACH_S = 0.8
-"""A word's sound ends so long after its last token, at most, and begins so long before its first: a long
-syllable and a model that is early."""
+"""The longest time between a word's tokens and the edge of its sound: a long syllable, or an early token."""
 
 _BEFORE = Word(text="", start_s=-math.inf, end_s=-math.inf, confidence=1.0)
 _AFTER = Word(text="", start_s=math.inf, end_s=math.inf, confidence=1.0)
@@ -41,33 +41,34 @@ class Pauses:
 
     @classmethod
     def of(cls, quiet: NDArray[np.bool_]) -> "Pauses":
-        """Find the runs of quiet blocks, (blocks,) bool, each of ``BLOCK_S``."""
+        """Return the runs of quiet blocks; quiet: (blocks,) bool, blocks of ``BLOCK_S``."""
         edges = np.array(find_runs(quiet), np.float64).reshape(-1, 2) / round(1 / BLOCK_S)
         return cls(starts=edges[:, 0], ends=edges[:, 1])
 
 
 def find_quiet(samples: Samples, sample_rate_hz: int) -> NDArray[np.bool_]:
-    """Tell which blocks of ``BLOCK_S`` are quiet, (blocks,) bool; none where quiet cannot be told from loud.
+    """Return which blocks of ``BLOCK_S`` are quiet, (blocks,) bool; none is where the contrast is too low.
 
-    Quiet is what lies 30 dB below the loud (98th percentile) or, in noise, below 0.4 of the way from
-    quiet (5th percentile) to loud, in dB and over 30 ms; neither is ever shorter than 50 ms. These numbers
-    were chosen on recordings of digits with and without noise, none of them in a test set.
+    A block is quiet 30 dB below the loud level (98th percentile) or, in noise, below 0.4 of the way in dB
+    from the quiet level (5th percentile) to the loud; levels are smoothed over 30 ms. Sounds and pauses last
+    at least 50 ms. These numbers were chosen on recordings of digits with and without noise, none of them in
+    a test set.
     """
-    energy_db = _energy_db(samples, sample_rate_hz)
-    if len(energy_db) == 0:
+    blocks_db = _block_levels(samples, sample_rate_hz)
+    if len(blocks_db) == 0:
         return np.zeros(0, np.bool_)
-    quiet_db, loud_db = np.percentile(energy_db, (QUIET_PERCENT, LOUD_PERCENT))
-    if loud_db - quiet_db < LEAST_CONTRAST_DB:
-        return np.zeros(len(energy_db), np.bool_)
-    threshold_db = max(loud_db - _SPEECH_RANGE_DB, quiet_db + _LOUD_SHARE * (loud_db - quiet_db))
-    loud = _without_short(energy_db >= threshold_db)
+    levels = Levels.of(blocks_db)
+    if levels.contrast_db < MIN_CONTRAST_DB:
+        return np.zeros(len(blocks_db), np.bool_)
+    threshold_db = max(levels.loud_db - SPEECH_RANGE_DB, levels.threshold_db(WORD_SHARE))
+    loud = _without_short(blocks_db >= threshold_db)
     return _without_short(~loud, keep_edges=True)
 
 
 def fit_transcript(transcript: Transcript, quiet: NDArray[np.bool_]) -> Transcript:
-    """Return the transcript with the times of the sound for those of the model's frames.
+    """Return the transcript with its words fitted to the pauses of the recording.
 
-    quiet: (blocks,) bool, of the whole recording, as ``find_quiet`` gives it.
+    quiet: (blocks,) bool, the result of ``find_quiet`` for the whole recording.
     """
     pauses = Pauses.of(quiet)
     return replace(
@@ -84,34 +85,34 @@ def _fit_segment(segment: Segment, pauses: Pauses, duration_s: float) -> Segment
 def fit_words(words: Sequence[Word], pauses: Pauses, *, duration_s: float) -> tuple[Word, ...]:
     """Return the words with the times at which their sound begins and ends.
 
-    A CTC model says which word is where, but it may write a letter anywhere in the letter's sound or near it,
-    most often in one frame. So a word begins where the last pause ends that meets the frames between the two
-    words' tokens, and the word before ends where that pause begins. Sound without a pause is the word's
-    before, up to the next one's first token. No word reaches further than 0.8 s from its tokens, and a word
-    that would be left without sound keeps the model's times.
+    A CTC model writes a letter somewhere in or near its sound, most often in one frame. So a word begins at
+    the end of the last pause that touches the frames between its tokens and those of the word before, and the
+    word before ends at the start of that pause. Without a pause, the word before lasts up to the
+    first token of the next. No word reaches further than 0.8 s from its tokens, and a word that would be left
+    without sound keeps the model's times.
     """
     if len(words) == 0 or len(pauses.starts) == 0:
         return tuple(words)
-    sides = list(pairwise([_BEFORE, *words, _AFTER]))
-    given = [(word.end_s, following.start_s) for word, following in sides]
-    fitted = [_between(word, following, pauses) for word, following in sides]
-    while wrong := _silent(fitted, given, duration_s):
-        for place in wrong:
-            fitted[place : place + 2] = given[place : place + 2]
+    pairs = list(pairwise([_BEFORE, *words, _AFTER]))
+    by_model = [(word.end_s, following.start_s) for word, following in pairs]
+    fitted = [_between(word, following, pauses) for word, following in pairs]
+    while silent := _silent_words(fitted, by_model, duration_s):
+        for index in silent:
+            fitted[index : index + 2] = by_model[index : index + 2]
     return tuple(
         replace(word, start_s=start_s, end_s=min(end_s, duration_s))
         for word, (_, start_s), (end_s, _) in zip(words, fitted[:-1], fitted[1:], strict=True)
     )
 
 
-def _silent(
-    fitted: Sequence[tuple[float, float]], given: Sequence[tuple[float, float]], duration_s: float
+def _silent_words(
+    fitted: Sequence[tuple[float, float]], by_model: Sequence[tuple[float, float]], duration_s: float
 ) -> list[int]:
-    """Return the places of the words that would end before they begin, though not by the model's times."""
+    """Return the indices of fitted words that would end before they begin."""
     return [
-        place
-        for place, ((_, start_s), (end_s, _)) in enumerate(pairwise(fitted))
-        if start_s >= min(end_s, duration_s) and fitted[place : place + 2] != given[place : place + 2]
+        index
+        for index, ((_, start_s), (end_s, _)) in enumerate(pairwise(fitted))
+        if start_s >= min(end_s, duration_s) and fitted[index : index + 2] != by_model[index : index + 2]
     ]
 
 
@@ -130,8 +131,8 @@ def _between(word: Word, following: Word, pauses: Pauses) -> tuple[float, float]
     return float(ends[-1]) if len(ends) else end_s, float(starts[-1]) if len(starts) else start_s
 
 
-def _energy_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
-    """Return the mean power around each block, (blocks,) in dB."""
+def _block_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
+    """Return the mean power of each block and its neighbours, (blocks,) float64 in dB of full scale."""
     edges = np.arange(0, len(samples), BLOCK_S * sample_rate_hz).round().astype(np.int64)
     if len(edges) == 0:
         return np.zeros(0)
@@ -142,10 +143,10 @@ def _energy_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
 
 
 def _without_short(mask: NDArray[np.bool_], *, keep_edges: bool = False) -> NDArray[np.bool_]:
-    """Return the mask without its runs shorter than ``_LEAST_BLOCKS``; at the edges they may be kept."""
+    """Return the mask without runs shorter than ``_MIN_BLOCKS``; keep_edges: keep them at the edges."""
     mask = mask.copy()
     for start, end in find_runs(mask):
         at_edge = start == 0 or end == len(mask)
-        if end - start < _LEAST_BLOCKS and not (keep_edges and at_edge):
+        if end - start < _MIN_BLOCKS and not (keep_edges and at_edge):
             mask[start:end] = False
     return mask

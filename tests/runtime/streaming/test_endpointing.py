@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sewd_runtime.audio.loudness import energy_db
+from sewd_runtime.audio.loudness import frame_levels
 from sewd_runtime.streaming.endpointing import Endpointer
 
 PAUSE, MARGIN = 25, 12
@@ -81,4 +81,4 @@ def test_digital_silence_is_no_speech_and_steady_sound_is() -> None:
 
 def test_energy_is_the_power_of_frames_the_last_filled_up() -> None:
     samples = np.concatenate([np.full(10, 0.1), np.zeros(10), np.ones(9)]).astype(np.float32)
-    np.testing.assert_allclose(energy_db(samples, 10), [-20, -80, 10 * np.log10(0.9)], atol=1e-4)
+    np.testing.assert_allclose(frame_levels(samples, 10), [-20, -80, 10 * np.log10(0.9)], atol=1e-4)

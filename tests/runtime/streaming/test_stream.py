@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from sewd_runtime import (
 from sewd_runtime.audio.reading import read_audio
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Greedy, log_softmax
+from sewd_runtime.decode.greedy import GreedyState
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
 from sewd_runtime.inference.network import Network
 from sewd_runtime.text.frames import FrameClock
@@ -255,19 +258,49 @@ def test_silence_says_nothing_and_runs_nothing(numpy_recognizer: Recognizer, sec
     assert numpy_recognizer.network.session.shapes == []  # type: ignore[attr-defined]
 
 
-def test_an_endless_stream_holds_no_more_than_its_left_context(numpy_recognizer: Recognizer) -> None:
-    stream = numpy_recognizer.stream(streaming=QUICK)
-    steady = np.random.default_rng(0).normal(0, 0.3, (100, RATE_HZ)).astype(np.float32)  # one segment
-    committed, longest = 0, 0
-    for block in steady:
+def test_memory_of_an_endless_stream_does_not_grow(numpy_recognizer: Recognizer) -> None:
+    states: WeakSet[CountingState] = WeakSet()
+    starts, longest = 0, 0
+
+    class Counting:
+        """Greedy decoding that counts the frames of every state."""
+
+        decode = Greedy().decode
+
+        def start(self, vocabulary: Vocabulary) -> CountingState:
+            nonlocal starts
+            starts += 1
+            states.add(state := CountingState(vocabulary))
+            return state
+
+    stream = numpy_recognizer.stream(streaming=QUICK, decoder=Counting())
+    speech = np.random.default_rng(0).normal(0, 0.3, (100, RATE_HZ)).astype(np.float32)  # one segment
+    committed, used_bytes = 0, []
+    tracemalloc.start()
+    for block in speech:
         committed += len(stream.feed(block).committed)
-        longest = max(longest, len(stream._windows._held))
-        assert stream._committer._frames <= 60 * 50 + 10
+        longest = max(longest, *(state.frames for state in states))
+        used_bytes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert starts > 1
+    assert longest <= 60 * 50 + 10
     shapes = numpy_recognizer.network.session.shapes  # type: ignore[attr-defined]
     limit_s = 1.0 + 0.2 + 0.3 + 0.25 + 0.04
     assert max(samples for _, samples in shapes) <= limit_s * RATE_HZ
-    assert longest <= (limit_s + 1.0) * 50
+    assert max(used_bytes[65:]) - max(used_bytes[:65]) <= (limit_s + 1.0) * RATE_HZ * 4
     assert committed > 100
+
+
+class CountingState(GreedyState):
+    """A greedy state that knows how many frames it took."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__(vocabulary)
+        self.frames = 0
+
+    def advance(self, log_probs: np.ndarray) -> None:
+        super().advance(log_probs)
+        self.frames += len(log_probs)
 
 
 @pytest.mark.parametrize(
