@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.commands._command import parse_count, parse_number
+from sewd_runtime.decode import DECODERS, Decoder
 from sewd_runtime.errors import HotwordError
-
-if TYPE_CHECKING:
-    from sewd_runtime.decode import Decoder
 
 _OF_BEAM = {
     "beam_width": "width",
@@ -34,7 +32,7 @@ def add_decoding(command: argparse.ArgumentParser, *, n_best: bool = False) -> N
     """Add ``--decoder`` and its options; n_best: ``--n-best`` too, for a command that writes alternatives."""
     group = command.add_argument_group("decoding", "Any option but --decoder implies --decoder beam.")
     add = group.add_argument
-    add("--decoder", choices=("greedy", "beam"), help="(default: greedy)")
+    add("--decoder", choices=tuple(DECODERS), help="(default: greedy)")
     add("--beam-width", type=parse_count, metavar="N", help="prefixes to keep (default: 32)")
     add("--lm", type=Path, metavar="FILE", help="n-gram language model, ARPA or KenLM binary")
     add("--lm-level", choices=("word", "character"), help="the units of the language model (default: word)")
@@ -77,11 +75,8 @@ def check_decoding(options: argparse.Namespace) -> None:
 
 def decoder_of(options: argparse.Namespace) -> Decoder:
     """Return the decoder that the options ask for; raises SewdError, OSError."""
-    from sewd_runtime.decode import BeamSearch, Greedy
-
     given = _given(options)
-    if options.decoder == "greedy" or (options.decoder is None and not given):
-        return Greedy()
+    name = options.decoder or ("beam" if given else "greedy")
     fields: dict[str, Any] = {_OF_BEAM[name]: value for name, value in given.items()}
     level = fields.pop("lm_level", "word")
     if options.lm is not None:
@@ -92,7 +87,7 @@ def decoder_of(options: argparse.Namespace) -> Decoder:
         fields["lexicon"] = frozenset(options.lexicon.read_text(encoding="utf-8").split())
     if "hotwords" in fields:
         fields["hotwords"] = _read_hotwords(options)
-    return BeamSearch(**fields)
+    return DECODERS[name](**fields)
 
 
 def describe_decoding(options: argparse.Namespace) -> str:

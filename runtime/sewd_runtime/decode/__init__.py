@@ -1,8 +1,8 @@
-"""From log-probabilities to hypotheses: one decoder a module, one row of ``DECODERS`` each."""
+"""From log-probabilities to hypotheses: one module per decoder, listed in ``DECODERS``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from sewd_runtime.decode.alignment import align_tokens
@@ -24,5 +24,5 @@ __all__ = [
     "log_softmax",
 ]
 
-DECODERS: Mapping[str, type[Decoder]] = MappingProxyType({"greedy": Greedy, "beam": BeamSearch})
-"""Name on the command line → options."""
+DECODERS: Mapping[str, Callable[..., Decoder]] = MappingProxyType({"greedy": Greedy, "beam": BeamSearch})
+"""Name on the command line → decoder, called with its options."""

@@ -1,4 +1,4 @@
-"""The frames of tokens that are known: their best path through an emission."""
+"""Forced alignment: the frames of known tokens, by their best path through an emission."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def align_tokens(
     blank_id: int,
     canonical_ids: Sequence[int] | None = None,
 ) -> Hypothesis:
-    """Return the most probable path of these tokens, of all that read as them (Viterbi).
+    """Return the most probable of all paths that are written as these tokens (Viterbi).
 
     log_probs: (frames, vocab) float32.
     token_ids: in order, repeats merged, no blanks.
-    canonical_ids: (vocab,), the id that each output counts as (``Vocabulary.canonical_ids``); None: itself.
-    The path's states are the tokens with a blank before, between and after them; it stays, steps on, or
-    leaves out a blank between tokens that differ (A. Graves et al., "Connectionist Temporal Classification",
-    ICML 2006, equations 6 to 8, the maximum in place of the sum). Memory: ``sqrt(frames) * tokens``.
+    canonical_ids: (vocab,), as in ``Vocabulary``; None: every output has an id of its own.
+    The states of a path are the tokens with a blank before, between and after them. From frame to frame a
+    path stays in its state, moves to the next, or skips a blank between tokens that differ (A. Graves et al.,
+    "Connectionist Temporal Classification", ICML 2006, equations 6 to 8, with the maximum in place of the
+    sum). Memory grows with ``sqrt(frames) * tokens``.
 
-    Raises AlignmentError: a token is the blank or no output, or there are too few frames for the tokens.
+    Raises AlignmentError: a token is the blank or not an output, or there are too few frames for the tokens.
     """
     if canonical_ids is not None:
         log_probs, token_ids = _merged(log_probs, token_ids, canonical_ids)
@@ -55,11 +56,11 @@ def align_tokens(
 def _merged(
     log_probs: npt.NDArray[np.float32], token_ids: Sequence[int], canonical_ids: Sequence[int]
 ) -> tuple[npt.NDArray[np.float32], list[int]]:
-    """Give each canonical id the best of its outputs, as the best path does; name the tokens by these ids."""
+    """Return the best log-probability of the outputs of each canonical id, and the tokens' canonical ids."""
     canonical = np.asarray(canonical_ids)
     others = np.flatnonzero(canonical != np.arange(len(canonical)))
     if len(others):
-        # An unknown token without an id of its own lies past the outputs.
+        # The id of an unknown token that is not an output is past the outputs.
         width = max(log_probs.shape[1], int(canonical.max()) + 1)
         log_probs = np.pad(log_probs, ((0, 0), (0, width - log_probs.shape[1])), constant_values=-np.inf)
         for output in others:
@@ -86,26 +87,28 @@ def _check(num_frames: int, num_outputs: int, tokens: npt.NDArray[np.int64], bla
 def _best_path(log_probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the state of every frame, (frames,) int64.
 
-    labels: (states,), the output of each state. Only the scores before every block of ``sqrt(frames)`` frames
-    are kept; from the last block to the first, they give the block's moves once more.
+    labels: (states,), the output of each state. To save memory, only the scores before each block of
+    ``sqrt(frames)`` frames are kept; the moves within a block are computed again from them.
     """
     num_frames = len(log_probs)
     block = isqrt(num_frames) + 1
-    # A token may follow the token before it at once, without a blank, unless the two are equal.
-    barred = np.full(len(labels), -np.inf)
-    barred[3::2][labels[3::2] != labels[1:-2:2]] = 0
+    # A token may follow another without a blank between them, unless the two are equal.
+    skip_penalty = np.full(len(labels), -np.inf)
+    skip_penalty[3::2][labels[3::2] != labels[1:-2:2]] = 0
     scores = np.full(len(labels), -np.inf)
-    scores[0] = 0  # as if a blank came before the first frame
+    scores[0] = 0  # as if there were a blank before the first frame
     before = []
     for first in range(0, num_frames, block):
         before.append(scores)
-        scores, _ = _advance(scores, log_probs[first : first + block], labels, barred)
+        scores, _ = _advance(scores, log_probs[first : first + block], labels, skip_penalty)
     state = len(labels) - (2 if scores[-2] > scores[-1] else 1)
     if scores[state] == -np.inf:
         raise AlignmentError("no path of the tokens has a probability above 0; give the text of this audio")
     path = np.empty(num_frames, np.int64)
     for index in reversed(range(len(before))):
-        _, moves = _advance(before[index], log_probs[index * block : (index + 1) * block], labels, barred)
+        _, moves = _advance(
+            before[index], log_probs[index * block : (index + 1) * block], labels, skip_penalty
+        )
         for frame in reversed(range(len(moves))):
             path[index * block + frame] = state
             state -= int(moves[frame, state])
@@ -116,19 +119,19 @@ def _advance(
     scores: npt.NDArray[np.float64],
     log_probs: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
-    barred: npt.NDArray[np.float64],
+    skip_penalty: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:
-    """Return the best score of a path into each state, and how many states on each frame's path moved.
+    """Return the best score of a path to each state, and by how many states it moved in each frame.
 
-    scores: (states,) float64 before the frames. barred: (states,), 0 where two states may be moved at once,
-    else minus infinity. Returns (states,) float64 and (frames, states) int8.
+    scores: (states,) float64 before the frames. skip_penalty: (states,), 0 where a blank may be
+    skipped, else -inf. Returns (states,) float64 and (frames, states) int8.
     """
     moves = np.zeros((len(log_probs), len(labels)), np.int8)
     padded = np.concatenate([[-np.inf, -np.inf], scores])
     skip, step, stay = padded[:-2], padded[1:-1], padded[2:]
     for row, move in zip(log_probs, moves, strict=True):
         best = np.maximum(stay, step)
-        leap = skip + barred
+        leap = skip + skip_penalty
         move[:] = step > stay
         move[leap > best] = 2
         np.maximum(best, leap, out=best)

@@ -1,4 +1,4 @@
-"""What is added to a prefix's score for its tokens: deterministic weighted automata over token ids."""
+"""Deterministic weighted automata over token ids, which add to the scores of a beam search."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ Ints = npt.NDArray[np.int64]
 
 
 class Automaton(Protocol):
-    """A prefix is in one state, 0 when it is empty; each token moves it on and adds a credit to the score."""
+    """Gives each prefix a state, 0 for the empty one; each token changes it and adds credit to the score."""
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
-        """Return what each token adds in each state; -inf: it may not follow.
+        """Return the score that each token adds in each state; -inf: it may not follow.
 
         states: (batch, beam). tokens: (tokens,). Returns (batch, beam, tokens).
         """
         ...
 
     def step(self, states: Ints, tokens: Ints) -> Ints:
-        """Return the states, (prefixes,), that these tokens, (prefixes,), lead to."""
+        """Return the states after one token each; states, tokens and result: (prefixes,)."""
         ...
 
     def final(self, states: Ints) -> Floats:
-        """Return what the end of the utterance adds, in the shape of states; -inf: it may not end here."""
+        """Return the score that the end of the utterance adds, shaped as states; -inf: no end here."""
         ...
 
     def retain(self, states: Ints) -> Ints:
-        """Forget all states but these; return their new numbers."""
+        """Forget all other states and return the new numbers of these."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """An automaton written out.
+    """An automaton as arrays.
 
     next: (states, vocab) int32, -1 where a token may not follow. credits: (states, vocab), None: all 0.
     finals: (states,).
@@ -48,19 +48,19 @@ class Table:
     finals: Floats
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
-        """Return what each token adds in each state, (batch, beam, tokens)."""
+        """Return the score that each token adds in each state, (batch, beam, tokens)."""
         if self.credits is not None:
             return np.asarray(self.credits[states[..., None], tokens])
         return np.where(self.next[states[..., None], tokens] < 0, -np.inf, 0.0)
 
     def step(self, states: Ints, tokens: Ints) -> Ints:
-        """Return the states that these tokens lead to."""
+        """Return the states after one token each."""
         return self.next[states, tokens].astype(np.int64)
 
     def final(self, states: Ints) -> Floats:
-        """Return what the end adds."""
+        """Return the score that the end of the utterance adds."""
         return np.asarray(self.finals[states])
 
     def retain(self, states: Ints) -> Ints:
-        """Keep everything: the table does not grow."""
+        """Return the same states, because the table does not grow."""
         return states

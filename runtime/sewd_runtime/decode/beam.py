@@ -22,26 +22,26 @@ from sewd_runtime.errors import DecodingError
 from sewd_runtime.text.vocabulary import Vocabulary
 
 _COMPACT_ABOVE = 20_000
-"""Prefixes that a stream holds before it forgets those no beam begins with."""
+"""How many prefixes a stream holds before it forgets those that no beam needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeamSearch:
-    """The most probable text, summed over all paths that read as it, with what is known of the text.
+    """Beam search for the most probable text, summed over all paths that are written as it.
 
-    A text's score, natural log: its log-probability by the recognizer, plus ``alpha * log_prob + beta`` for
-    each word of the language model (each token, if it is one of characters) and ``alpha * log_prob`` for the
-    sentence's end, plus the bonus of each hotword in it.
+    The score of a text, natural log: its log-probability by the recognizer, plus ``alpha * log_prob + beta``
+    for each word of the language model (each token with a character model), ``alpha * log_prob`` for the end
+    of the sentence, and the bonus of each hotword (``PrefixSearch`` cites the algorithm).
 
-    width: prefixes that are kept after each frame.
-    token_min_log_prob: tokens less probable than this in a frame start nothing new in it.
-    beam_threshold: prefixes this far below the best are dropped.
+    width: the number of prefixes kept after each frame.
+    token_min_log_prob: tokens less probable than this in a frame do not extend prefixes.
+    beam_threshold: prefixes whose score is this far below the best are dropped.
     lm: a language model. unknown_score: the log-probability of a word that it does not know.
-    lexicon: the only words allowed; None: any. The words that the vocabulary cannot write are left out.
-    hotwords: word or phrase → bonus; 5 to 10 is strong, 0 none, below 0 keeps words out.
-    alternatives: so many readings come with each hypothesis.
+    lexicon: the only words that may be output, except those that the vocabulary cannot write; None: any.
+    hotwords: word or phrase → bonus; 5 to 10 is strong, 0 has no effect, a negative bonus keeps words out.
+    alternatives: the number of readings that each hypothesis carries.
 
-    Raises DecodingError where an option makes no sense.
+    Raises DecodingError if an option is out of range.
     """
 
     width: int = 32
@@ -83,8 +83,8 @@ class BeamSearch:
         Raises DecodingError.
         """
         return [
-            _hypothesis(frames[:length], found, vocabulary, self.alternatives)
-            for frames, length, found in zip(
+            _hypothesis(frames[:length], readings, vocabulary, self.alternatives)
+            for frames, length, readings in zip(
                 log_probs, lengths, self._search(log_probs, lengths, vocabulary), strict=True
             )
         ]
@@ -95,11 +95,11 @@ class BeamSearch:
         lengths: npt.NDArray[np.int64],
         vocabulary: Vocabulary,
     ) -> list[list[Alternative]]:
-        """Return all readings that are left in the beam of every item, the best first, no text twice."""
+        """Return all readings left in the beam of every item, the best first, each text once."""
         return self._search(log_probs, lengths, vocabulary)
 
     def start(self, vocabulary: Vocabulary) -> BeamState:
-        """Return the state before the first frame of an utterance that arrives in parts."""
+        """Return the state before the first frame, for an utterance that arrives in parts."""
         return BeamState(self, vocabulary)
 
     def _search(
@@ -114,7 +114,7 @@ class BeamSearch:
         search = self._prepare(vocabulary, frames.shape[-1])
         beams = search.start(len(lengths))
         items = np.arange(len(lengths))
-        found: list[list[Alternative]] = [[] for _ in items]
+        results: list[list[Alternative]] = [[] for _ in items]
         begin = 0
         for end in np.unique(lengths).tolist():
             beams = search.advance(beams, frames[items, begin:end])
@@ -122,9 +122,9 @@ class BeamSearch:
             for item, readings in zip(
                 items[ended], _readings(search, beams.rows(ended), vocabulary), strict=True
             ):
-                found[item] = readings
+                results[item] = readings
             beams, items, begin = beams.rows(~ended), items[~ended], end
-        return found
+        return results
 
     def _prepare(self, vocabulary: Vocabulary, vocab: int) -> PrefixSearch:
         return PrefixSearch(
@@ -137,7 +137,7 @@ class BeamSearch:
         )
 
     def _automata(self, vocabulary: Vocabulary, vocab: int) -> tuple[Automaton, ...]:
-        """Build what adds to the score; what does not grow is compiled once for a vocabulary."""
+        """Return the automata of a search; tables are compiled once for a vocabulary."""
         if not (self._compiled and self._compiled[0][0] is vocabulary):
             tables = compile_tables(
                 vocabulary, vocab=vocab, lm=self.lm, lexicon=self.lexicon, hotwords=self.hotwords
@@ -148,7 +148,7 @@ class BeamSearch:
 
 
 class BeamState:
-    """The prefixes that are left after the frames so far, and these frames: times need them."""
+    """The beam after the frames so far, and these frames, which word times need."""
 
     def __init__(self, options: BeamSearch, vocabulary: Vocabulary) -> None:
         self._options, self._vocabulary = options, vocabulary
@@ -158,7 +158,7 @@ class BeamState:
         self._search = options._prepare(vocabulary, _canonical(empty, vocabulary.canonical_ids).shape[-1])
         self._beams = self._search.start(1)
         self._limit = _COMPACT_ABOVE
-        self._users: WeakSet[BeamState] = WeakSet([self])  # of the search: this state and its copies
+        self._users: WeakSet[BeamState] = WeakSet([self])  # of the search, whose prefixes they share
 
     def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
         """Take the next frames, (frames, vocab) float32."""
@@ -178,16 +178,16 @@ class BeamState:
         return _hypothesis(frames, readings, self._vocabulary, self._options.alternatives)
 
     def copy(self) -> BeamState:
-        """Return a state that goes on from here by itself; while both live, neither forgets a prefix."""
+        """Return an independent copy; while both exist, no prefix is forgotten."""
         twin = copy.copy(self)
         twin._frames = list(self._frames)
         self._users.add(twin)
         return twin
 
     def settled(self) -> int:
-        """Count the tokens that all prefixes begin with; with a lexicon, up to their last whole word.
+        """Return how many tokens all prefixes share; with a lexicon, up to the last whole word.
 
-        (An unfinished word of a lexicon is left out at the end, so only whole words are sure to stay.)
+        With a lexicon, an unfinished word is dropped at the end, so only whole words are certain to stay.
         """
         nodes = self._beams.node[0][self._beams.node[0] >= 0]
         shared = self._search.trie.token_ids(self._search.trie.common(nodes.tolist()))
@@ -197,15 +197,15 @@ class BeamState:
 
 
 def _whole_words(token_ids: Sequence[int], vocabulary: Vocabulary) -> int:
-    """Count the tokens up to the last word delimiter."""
-    delimiters = [place for place, token in enumerate(token_ids, 1) if token == vocabulary.word_delimiter_id]
-    return delimiters[-1] if delimiters else 0
+    """Return the number of tokens up to the last word delimiter."""
+    delimiter = vocabulary.word_delimiter_id
+    return max((count for count, token in enumerate(token_ids, 1) if token == delimiter), default=0)
 
 
 def _readings(search: PrefixSearch, beams: Beams, vocabulary: Vocabulary) -> list[list[Alternative]]:
-    """Return the readings of each item, the best first, of equal ones the first in the beam."""
+    """Return the readings of each item, the best first; equal scores keep their order in the beam."""
     scores = search.finals(beams)
-    found = []
+    results = []
     for item, row in enumerate(scores):
         readings: dict[str, Alternative] = {}
         for place in np.argsort(-row, kind="stable").tolist():
@@ -213,12 +213,12 @@ def _readings(search: PrefixSearch, beams: Beams, vocabulary: Vocabulary) -> lis
                 token_ids = search.trie.token_ids(int(beams.node[item, place]))
                 text = vocabulary.text(token_ids)
                 readings.setdefault(text, Alternative(token_ids=token_ids, score=float(row[place])))
-        found.append(list(readings.values()) or [_cut(search, beams, item, vocabulary)])
-    return found
+        results.append(list(readings.values()) or [_best_whole_words(search, beams, item, vocabulary)])
+    return results
 
 
-def _cut(search: PrefixSearch, beams: Beams, item: int, vocabulary: Vocabulary) -> Alternative:
-    """Return the best prefix without its last word, where each ends in a word that the lexicon lacks."""
+def _best_whole_words(search: PrefixSearch, beams: Beams, item: int, vocabulary: Vocabulary) -> Alternative:
+    """Return the best prefix without its unfinished word, for when all prefixes end inside a word."""
     scores = beams.log_probs[item] + beams.bonus[item]
     place = int(scores.argmax())
     token_ids = search.trie.token_ids(int(beams.node[item, place]))
@@ -239,12 +239,12 @@ def _hypothesis(
 
 
 def _canonical(log_probs: npt.NDArray[np.float32], canonical_ids: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Give each token the probability of all outputs that read as it; log_probs: (batch, frames, vocab)."""
+    """Return log_probs, (batch, frames, vocab), with the outputs of each canonical id summed."""
     canonical = np.asarray(canonical_ids)
     others = np.flatnonzero(canonical != np.arange(len(canonical)))
     if len(others) == 0:
         return log_probs
-    # An unknown token without an id of its own lies past the outputs.
+    # The id of an unknown token that is not an output is past the outputs.
     missing = max(0, int(canonical.max()) + 1 - log_probs.shape[-1])
     merged = np.pad(log_probs, ((0, 0), (0, 0), (0, missing)), constant_values=-np.inf)
     for output in others:

@@ -1,4 +1,4 @@
-"""What goes into a decoder and what comes out of it."""
+"""The interface of decoders, and their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sewd_runtime.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """One reading of an utterance: its tokens, and the score by which readings are ordered."""
+    """One reading of an utterance: its tokens and its score."""
 
     token_ids: tuple[int, ...]
     score: float
@@ -22,14 +22,13 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
-    """The tokens of one utterance's path, repeats merged and blanks left out, with the frames of each.
+    """The tokens of one utterance, without repeats and blanks, with the frames of each.
 
     token_ids: the tokens in order.
     starts: the first frame of each token.
-    ends: one past its last frame; the frames between a token's end and the next start are blank.
-    log_probs: the mean over the token's frames of the log-probability that the path has there, so
-        ``exp`` of it is the geometric mean of the frames' probabilities, whatever the token's duration.
-    alternatives: the best readings, this one first, where a decoder was asked for them.
+    ends: one past the last frame of each token; the frames from there to the next start are blank.
+    log_probs: the mean log-probability of the path over each token's frames.
+    alternatives: the best readings, the best first; empty unless the decoder was asked for them.
     """
 
     token_ids: tuple[int, ...] = ()
@@ -39,7 +38,7 @@ class Hypothesis:
     alternatives: tuple[Alternative, ...] = ()
 
     def part(self, first: int, last: int) -> Hypothesis:
-        """Return the tokens from ``first`` up to ``last``, without alternatives, which are to the whole."""
+        """Return the tokens from ``first`` up to ``last``, without alternatives."""
         return Hypothesis(
             token_ids=self.token_ids[first:last],
             starts=self.starts[first:last],
@@ -47,8 +46,8 @@ class Hypothesis:
             log_probs=self.log_probs[first:last],
         )
 
-    def later(self, frames: int) -> Hypothesis:
-        """Return the same tokens so many frames later."""
+    def shifted(self, frames: int) -> Hypothesis:
+        """Return the same tokens ``frames`` later."""
         return replace(
             self,
             starts=tuple(start + frames for start in self.starts),
@@ -57,7 +56,7 @@ class Hypothesis:
 
 
 class Decoder(Protocol):
-    """A way to choose tokens: a frozen dataclass of its options, a row of ``DECODERS``."""
+    """A decoder: a frozen dataclass of its options, listed in ``DECODERS``."""
 
     def decode(
         self,
@@ -68,23 +67,23 @@ class Decoder(Protocol):
         """Return the best hypothesis of every item.
 
         log_probs: (batch, frames, vocab) float32.
-        lengths: (batch,) int64, frames of each item; what lies past them never matters.
+        lengths: (batch,) int64, frames of each item; frames past them are ignored.
         """
         ...
 
     def start(self, vocabulary: Vocabulary) -> DecoderState:
-        """Return the state before the first frame of an utterance that arrives in parts."""
+        """Return the state before the first frame, for an utterance that arrives in parts."""
         ...
 
 
 class DecoderState(Protocol):
-    """What a decoder knows of an utterance so far.
+    """A decoder's state after part of an utterance.
 
-    Law: however the frames are parted, ``best`` is what ``Decoder.decode`` gives for all of them at once.
+    Law: however the frames are split, ``best`` is what ``Decoder.decode`` returns for all of them at once.
     """
 
     def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
-        """Take the next frames, (frames, vocab) float32; no frames are allowed."""
+        """Take the next frames, (frames, vocab) float32; there may be none."""
         ...
 
     def best(self) -> Hypothesis:
@@ -92,9 +91,9 @@ class DecoderState(Protocol):
         ...
 
     def settled(self) -> int:
-        """Count the first tokens of ``best`` that no further frame can change; it never falls."""
+        """Return how many of the first tokens of ``best`` no later frame can change; never decreases."""
         ...
 
     def copy(self) -> DecoderState:
-        """Return a state that goes on from here by itself: what might follow, without believing it."""
+        """Return an independent copy, to look ahead without changing this state."""
         ...

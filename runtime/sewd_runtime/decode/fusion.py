@@ -1,4 +1,4 @@
-"""What a beam search knows of the text besides the emission, as automata over a vocabulary's tokens."""
+"""Lexicon, hotwords and language model of a beam search, as automata over a vocabulary's tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sewd_runtime.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """What does not depend on the utterance: tables, and how words are written for the language model."""
+    """What is the same for all utterances: tables, and the case in which the language model has its words."""
 
     tables: tuple[Table, ...]
     case: Callable[[str], str]
@@ -31,7 +31,7 @@ def compile_tables(
     lexicon: Collection[str] | None,
     hotwords: Mapping[str, float],
 ) -> Compiled:
-    """Compile what does not depend on the utterance. Raises DecodingError."""
+    """Return the tables of the lexicon and hotwords, and the language model's case. Raises DecodingError."""
     tables = []
     if lexicon is not None:
         words = _spell_lexicon(lexicon, vocabulary)
@@ -47,14 +47,14 @@ def compile_tables(
 def build_automata(
     compiled: Compiled, vocabulary: Vocabulary, *, vocab: int, lm: LanguageModel | None, weights: Weights
 ) -> tuple[Automaton, ...]:
-    """Return the automata of a search; that of a language model remembers what it was asked."""
+    """Return the automata of one search; a language model's caches scores."""
     if lm is None:
         return compiled.tables
     unknown = vocabulary.unknown_piece or ""
     pieces = [vocabulary.pieces.get(token_id, unknown) for token_id in range(vocab)]
     scores: Automaton
     if lm.level == "word":
-        delimiter = _delimiter(vocabulary, "a language model of words")
+        delimiter = _delimiter(vocabulary, "a word language model")
         scores = WordScores(lm, weights, case=compiled.case, pieces=pieces, word_delimiter_id=delimiter)
     else:
         scores = CharacterScores(
@@ -85,7 +85,7 @@ def _spell_hotwords(hotwords: Mapping[str, float], vocabulary: Vocabulary) -> di
         if not token_ids:
             raise HotwordError(f"hotword {phrase!r}: there is no word in it")
         if token_ids in phrases:
-            raise HotwordError(f"hotword {phrase!r}: another one is spelt the same; give it once")
+            raise HotwordError(f"hotword {phrase!r}: another hotword has the same spelling; give it once")
         phrases[token_ids] = bonus
     return phrases
 
@@ -95,13 +95,13 @@ def _spell_lexicon(lexicon: Collection[str], vocabulary: Vocabulary) -> list[tup
     words = [word for word in spelt if word and vocabulary.word_delimiter_id not in word]
     if not words:
         raise LexiconError(
-            f"the model can write none of the lexicon's {len(lexicon)} words; spell them in its letters"
+            f"the model can write none of the {len(lexicon)} words in the lexicon; use its letters"
         )
     return words
 
 
 def _spell(word: str, vocabulary: Vocabulary) -> tuple[int, ...]:
-    """Return a word's tokens; none where the model cannot write it."""
+    """Return a word's tokens; none if the model cannot write it."""
     try:
         return vocabulary.encode(word)
     except TextError:

@@ -1,4 +1,7 @@
-"""The best label of every frame, repeats merged, blanks dropped."""
+"""Greedy decoding: the best label of every frame, repeats merged and blanks dropped.
+
+Best path decoding in A. Graves et al., "Connectionist Temporal Classification", ICML 2006, section 3.2.
+"""
 
 from __future__ import annotations
 
@@ -24,31 +27,33 @@ class Greedy:
         lengths: npt.NDArray[np.int64],
         vocabulary: Vocabulary,
     ) -> list[Hypothesis]:
-        """Return the best path of every item; log_probs: (batch, frames, vocab), lengths: (batch,) frames."""
+        """Return the best path of every item; log_probs: (batch, frames, vocab), lengths: (batch,)."""
         return greedy(log_probs, lengths, vocabulary.blank_id, canonical_ids=vocabulary.canonical_ids)
 
     def start(self, vocabulary: Vocabulary) -> GreedyState:
-        """Return the state before the first frame of an utterance that arrives in parts."""
+        """Return the state before the first frame, for an utterance that arrives in parts."""
         return GreedyState(vocabulary)
 
 
 class GreedyState:
-    """The best path so far. Only its last token can still change, by growing longer."""
+    """The best path so far; only its last token can still change, by lasting longer."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._past = Hypothesis()
-        self._open = np.zeros((0, len(vocabulary.canonical_ids)), np.float32)  # frames of the last token
-        self._num_frames = 0  # that ``_open`` begins at
+        self._open = np.zeros(
+            (0, len(vocabulary.canonical_ids)), np.float32
+        )  # frames of a last token that may still grow
+        self._num_frames = 0  # before ``_open``
 
     def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
         """Take the next frames, (frames, vocab) float32."""
         frames = np.concatenate([self._open, log_probs])
-        found = self._decode(frames)
-        runs_on = bool(found.ends) and found.ends[-1] == self._num_frames + len(frames)
-        closed = len(found.token_ids) - runs_on
-        self._past = _joined(self._past, found.part(0, closed))
-        begin = found.starts[-1] if runs_on else self._num_frames + len(frames)
+        hypothesis = self._decode(frames)
+        is_open = bool(hypothesis.ends) and hypothesis.ends[-1] == self._num_frames + len(frames)
+        closed = len(hypothesis.token_ids) - is_open
+        self._past = _joined(self._past, hypothesis.part(0, closed))
+        begin = hypothesis.starts[-1] if is_open else self._num_frames + len(frames)
         self._open = frames[begin - self._num_frames :]
         self._num_frames = begin
 
@@ -57,16 +62,16 @@ class GreedyState:
         return _joined(self._past, self._decode(self._open))
 
     def settled(self) -> int:
-        """Count the tokens that no further frame can change."""
+        """Return how many tokens no later frame can change."""
         return len(self._past.token_ids)
 
     def copy(self) -> GreedyState:
-        """Return a state that goes on from here by itself."""
-        return copy.copy(self)  # nothing it holds is ever changed in place
+        """Return an independent copy."""
+        return copy.copy(self)  # no attribute is changed in place
 
     def _decode(self, frames: npt.NDArray[np.float32]) -> Hypothesis:
-        [found] = Greedy().decode(frames[None], np.array([len(frames)]), self._vocabulary)
-        return found.later(self._num_frames)
+        [hypothesis] = Greedy().decode(frames[None], np.array([len(frames)]), self._vocabulary)
+        return hypothesis.shifted(self._num_frames)
 
 
 def _joined(first: Hypothesis, second: Hypothesis) -> Hypothesis:
@@ -83,8 +88,8 @@ def greedy(
     """Return the best path of every item.
 
     log_probs: (batch, frames, vocab) float32.
-    lengths: (batch,) int64, frames of each item; what lies past them never matters.
-    canonical_ids: (vocab,), the id that each counts as (``Vocabulary.canonical_ids``); None: itself.
+    lengths: (batch,) int64, frames of each item; frames past them are ignored.
+    canonical_ids: (vocab,), as in ``Vocabulary``; None: every output has an id of its own.
     """
     batch, frames, _ = log_probs.shape
     labels = log_probs.argmax(axis=-1)
@@ -123,8 +128,8 @@ def span_means(
     """Return the mean of scores[item, start:end] of each span; scores: (batch, frames)."""
     if len(items) == 0:
         return np.zeros(0)
-    # reduceat sums from each index to the next: every other sum is a span, the rest are the gaps. The zero
-    # at the end makes the last span's end a valid index.
+    # reduceat sums from each index to the next, so every second sum is a gap between spans. The zero at the
+    # end makes the last span's end a valid index.
     flat = np.append(scores.astype(np.float64).ravel(), 0.0)
     edges = np.stack([starts, ends], axis=1) + items[:, None] * scores.shape[1]
     sums = np.add.reduceat(flat, edges.ravel())[::2]

@@ -1,4 +1,4 @@
-"""Words and phrases that score higher: an Aho-Corasick automaton whose matches are whole words."""
+"""Hotwords: an Aho-Corasick automaton that adds a bonus to words and phrases."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import numpy as np
 from sewd_runtime.decode.automata import Table
 
 _START, _INSIDE = 0, 1
-"""States: at the start of a word and of no phrase; inside a word that no phrase has."""
+"""States: at the start of a word outside any phrase; inside a word that matches no phrase."""
 
 
 def compile_hotwords(
     phrases: Mapping[tuple[int, ...], float], *, vocab: int, word_delimiter_id: int
 ) -> Table:
-    """Return the automaton that adds each phrase's bonus wherever it stands as whole words.
+    """Return the automaton that adds the bonus of each phrase wherever it occurs as whole words.
 
-    phrases: token ids, words separated by the delimiter → bonus, natural log. Every occurrence of every
-    phrase counts, overlapping ones too. On the way through a phrase its tokens' share of the bonus is lent,
-    so that the beam keeps it, and taken back where it does not go on.
+    phrases: token ids, words separated by the delimiter → bonus, natural log. Every occurrence counts,
+    overlapping ones too. Each token of a phrase adds its share of the bonus at once, so that the beam keeps
+    the prefix; the shares are subtracted again if the phrase is not completed.
 
-    A. Aho and M. Corasick, "Efficient string matching", 1975; failure links lead only to what begins with a
-    word.
+    A. Aho and M. Corasick, "Efficient string matching", 1975; failure links lead only to starts of words.
     """
     sequences, goto = _build_trie(list(phrases))
     num_states = len(sequences)
@@ -44,9 +43,9 @@ def compile_hotwords(
             next_state[state] = next_state[failure[state]]
             earned[state] += earned[failure[state]]
             if sequences[state][-1] == word_delimiter_id:
-                next_state[state, word_delimiter_id] = state  # a second delimiter separates no more than one
+                next_state[state, word_delimiter_id] = state  # repeated delimiters count as one
         for token, child in goto[state].items():
-            # At a word's start nothing shorter is on its way.
+            # At the start of a word no shorter match is under way.
             failure[child] = _INSIDE if state == _START else next_state[failure[state], token]
             next_state[state, token] = child
     credits = lent[next_state] - lent[:, None]
@@ -57,7 +56,7 @@ def compile_hotwords(
 def _build_trie(
     phrases: Sequence[tuple[int, ...]],
 ) -> tuple[list[tuple[int, ...]], list[dict[int, int]]]:
-    """Return the tokens that lead to each state, and its children; inside a word there are none."""
+    """Return the tokens that lead to each state, and the children of each."""
     sequences: list[tuple[int, ...]] = [(), ()]
     goto: list[dict[int, int]] = [{}, {}]
     for phrase in phrases:

@@ -1,4 +1,4 @@
-"""Only listed words: a trie of their tokens as an automaton."""
+"""Lexicon: the only words that may be output, as a trie of their tokens."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _START = 0
 
 
 def compile_lexicon(words: Iterable[Sequence[int]], *, vocab: int, word_delimiter_id: int) -> Table:
-    """Return the automaton that forbids every word but these.
+    """Return the automaton that forbids all words except these.
 
-    words: token ids of each, without delimiters. Delimiters without a word between them are allowed.
+    words: token ids of each, without delimiters. Repeated delimiters are allowed.
     """
     goto: list[dict[int, int]] = [{}]
     complete = {_START}

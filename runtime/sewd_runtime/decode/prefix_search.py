@@ -1,4 +1,4 @@
-"""CTC prefix beam search: the most probable token sequences, each the sum over all paths that read as it."""
+"""CTC prefix beam search: token sequences scored by the sum over all their paths."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sewd_runtime.decode.prefix_trie import ROOT, Trie
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_NOBODY = -2
-"""Node of an empty place in the beam; no prefix has it as its parent."""
+_EMPTY_NODE = -2
+"""Node of an empty slot in the beam; no prefix has it as its parent."""
 
 IMPOSSIBLE = -1e4
-"""Log-probability that stands for none, so that a prefix is left whatever the frames and the lexicon say."""
+"""Log-probability in place of -inf, so that some prefix is left whatever the frames and the lexicon are."""
 
-_EMPTY = {
-    "node": _NOBODY,
+_EMPTY_SLOT = {
+    "node": _EMPTY_NODE,
     "parent": -1,
     "token": -1,
     "blank": -np.inf,
@@ -29,16 +29,16 @@ _EMPTY = {
     "bonus": 0.0,
     "states": 0,
 }
-"""What stands in such a place."""
+"""Values of an empty slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beams:
-    """The prefixes that are still searched, of several utterances.
+    """The prefixes in the beam of each of several utterances.
 
-    All (batch, beam): node: of the trie. parent, token: the prefix without its last token, and that token
-    (-1 for the empty prefix). blank, token_end: log-probability of the paths that end in blank, and of those
-    that end in the last token. bonus: what the automata have given. states: (batch, beam, automata).
+    All (batch, beam): node: in the trie. parent, token: the node without the last token, and that token (-1
+    for the empty prefix). blank, token_end: log-probability of the paths that end in blank, and of those that
+    end in the last token. bonus: the sum of the automata's credits. states: (batch, beam, automata).
     """
 
     node: Ints
@@ -51,7 +51,7 @@ class Beams:
 
     @classmethod
     def start(cls, batch: int, num_automata: int) -> Beams:
-        """Return the empty prefix of every utterance, sure."""
+        """Return the empty prefix with probability 1 for every utterance."""
         shape = (batch, 1)
         return cls(
             node=np.full(shape, ROOT),
@@ -69,17 +69,17 @@ class Beams:
         return np.logaddexp(self.blank, self.token_end)
 
     def rows(self, which: npt.NDArray[np.bool_]) -> Beams:
-        """Return some of the utterances; which: (batch,)."""
+        """Return the beams of some utterances; which: (batch,) bool."""
         return Beams(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
 
 class PrefixSearch:
-    """The search of several utterances at once, frame by frame.
+    """Prefix beam search over several utterances at once, frame by frame.
 
-    Prefixes and their probabilities: A. Hannun et al., "First-Pass Large Vocabulary Continuous Speech
+    The recursion of prefix probabilities: A. Hannun et al., "First-Pass Large Vocabulary Continuous Speech
     Recognition using Bi-Directional Recurrent DNNs", 2014, algorithm 1; A. Graves, "Supervised Sequence
-    Labelling with Recurrent Neural Networks", 2012, section 7.5. A prefix's score is its log-probability plus
-    what the automata give for its tokens.
+    Labelling with Recurrent Neural Networks", 2012, section 7.5. The score of a prefix is its log-probability
+    plus the credits of the automata for its tokens.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class PrefixSearch:
         return Beams.start(batch, len(self._automata))
 
     def advance(self, beams: Beams, log_probs: npt.NDArray[np.floating]) -> Beams:
-        """Take frames: (batch, frames, vocab), each output its own token."""
+        """Return the beams after more frames; log_probs: (batch, frames, vocab) of canonical ids."""
         likely: npt.NDArray[np.bool_] = np.greater(log_probs, self._token_min_log_prob)
         likely[..., self._blank_id] = False
         anywhere: npt.NDArray[np.bool_] = np.any(likely, axis=0)  # (frames, vocab)
@@ -120,15 +120,15 @@ class PrefixSearch:
         return beams
 
     def finals(self, beams: Beams) -> Floats:
-        """Return each prefix's score if the utterance ended here, (batch, beam); -inf: it may not end so."""
+        """Return the score of each prefix if the utterance ends here, (batch, beam); -inf: it may not."""
         scores = beams.log_probs + beams.bonus
         for index, automaton in enumerate(self._automata):
             scores = scores + automaton.final(beams.states[..., index])
-        return np.where(beams.node == _NOBODY, -np.inf, scores)
+        return np.where(beams.node == _EMPTY_NODE, -np.inf, scores)
 
     def compact(self, beams: Beams) -> Beams:
-        """Forget all prefixes but those of the beams and what they begin with."""
-        alive = beams.node != _NOBODY
+        """Forget all prefixes that are not in the beams nor prefixes of theirs."""
+        alive = beams.node != _EMPTY_NODE
         renumbered = self.trie.retain(beams.node[alive])
         node, parent, states = beams.node.copy(), beams.parent.copy(), beams.states.copy()
         node[alive] = renumbered[node[alive]]
@@ -139,25 +139,25 @@ class PrefixSearch:
         return replace(beams, node=node, parent=parent, states=states)
 
     def _stay(self, beams: Beams, row: Floats) -> tuple[Floats, Floats]:
-        """Return the log-probabilities of the same prefixes one frame later; row: (batch, vocab)."""
+        """Return blank and token_end of the unchanged prefixes one frame later; row: (batch, vocab)."""
         blank = beams.log_probs + row[:, self._blank_id, None]
         repeated = np.take_along_axis(row, np.maximum(beams.token, 0), axis=1)
         return blank, beams.token_end + np.where(beams.token >= 0, repeated, -np.inf)
 
     def _bonus(self, beams: Beams, tokens: Ints) -> Floats:
-        """Return what the automata have given to each prefix with each token behind it."""
+        """Return the bonus of each prefix extended by each token, (batch, beam, tokens)."""
         bonus = np.repeat(beams.bonus[..., None], len(tokens), axis=2)
         for index, automaton in enumerate(self._automata):
             bonus = bonus + automaton.credit(beams.states[..., index], tokens)
         return bonus
 
     def _select(self, beams: Beams, blank: Floats, token_end: Floats, offered: Floats, tokens: Ints) -> Beams:
-        """Return the best of the same prefixes and of those one token longer.
+        """Return the best of the unchanged prefixes and those extended by a token.
 
-        blank, token_end: (batch, beam) of the same prefixes. offered: (batch, tokens) log-probabilities.
+        blank, token_end: (batch, beam) of the unchanged prefixes. offered: (batch, tokens) log-probabilities.
         """
         batch, width = beams.node.shape
-        # The same token again is a new one only after a blank.
+        # A repeated token extends the prefix only after a blank.
         before = np.where(
             beams.token[..., None] == tokens, beams.blank[..., None], beams.log_probs[..., None]
         )
@@ -167,7 +167,7 @@ class PrefixSearch:
         scores = np.concatenate(
             [np.logaddexp(blank, token_end) + beams.bonus, (longer + bonus).reshape(batch, -1)], axis=1
         )
-        # A frame that offers an item nothing drops none of its prefixes: as if it ran alone.
+        # An item without candidates in this frame keeps all its prefixes, as it would alone.
         threshold = np.where((offered > -np.inf).any(axis=1), self._beam_threshold, np.inf)
         items, places, slots = _best(scores, self._width, threshold)
 
@@ -194,9 +194,9 @@ class PrefixSearch:
 
 
 def _merge(beams: Beams, token_end: Floats, longer: Floats, tokens: Ints) -> Floats:
-    """Add a prefix's extension to the prefix that it makes, where the beam has that already.
+    """Add the extension of a prefix to the same prefix if the beam has it already.
 
-    Such entries of longer, (batch, beam, tokens), become -inf. Returns the new token_end, (batch, beam).
+    These entries of longer, (batch, beam, tokens), become -inf. Returns the new token_end, (batch, beam).
     """
     items, child, parent = np.nonzero(beams.parent[..., None] == beams.node[:, None])
     column = np.searchsorted(tokens, beams.token[items, child])
@@ -210,10 +210,10 @@ def _merge(beams: Beams, token_end: Floats, longer: Floats, tokens: Ints) -> Flo
 
 
 def _best(scores: Floats, width: int, threshold: Floats) -> tuple[Ints, Ints, Ints]:
-    """Return item, index and place in the beam of at most ``width`` scores of each item, in index order.
+    """Return item, index and beam slot of at most ``width`` scores of each item, in index order.
 
-    scores: (batch, candidates). Left out are those more than ``threshold``, (batch,), below the item's best.
-    Of equal scores the first are taken, so that an item's choice does not depend on its neighbours.
+    scores: (batch, candidates). Scores more than ``threshold``, (batch,), below the item's best are left
+    out. Of equal scores the first are taken, so that an item does not depend on others in its batch.
     """
     keep = (scores >= scores.max(axis=1, keepdims=True) - threshold[:, None]) & (scores > -np.inf)
     if scores.shape[1] > width and keep.sum(axis=1).max() > width:
@@ -226,10 +226,10 @@ def _best(scores: Floats, width: int, threshold: Floats) -> tuple[Ints, Ints, In
 
 
 def _placed(chosen: Beams, shape: tuple[int, int], where: tuple[Ints, Ints]) -> Beams:
-    """Put chosen prefixes, (chosen, ...), into their places of (batch, beam, ...); the rest is nobody."""
+    """Put chosen prefixes, (chosen, ...), into their slots of (batch, beam, ...); the others stay empty."""
     full = {
         name: np.full(shape + getattr(chosen, name).shape[1:], empty, getattr(chosen, name).dtype)
-        for name, empty in _EMPTY.items()
+        for name, empty in _EMPTY_SLOT.items()
     }
     for name, values in full.items():
         values[where] = getattr(chosen, name)

@@ -1,4 +1,4 @@
-"""Token sequences that share their beginnings."""
+"""A trie of token prefixes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = 0
 
 
 class Trie:
-    """Prefixes as nodes: each its parent and its last token. A prefix has one node; a child's comes later."""
+    """Prefixes as nodes with a parent and a last token; children have larger numbers than their parents."""
 
     def __init__(self, vocab: int) -> None:
         self._vocab = vocab
@@ -26,7 +26,7 @@ class Trie:
     def children(
         self, parents: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
-        """Return the nodes, (nodes,), of these prefixes with these tokens behind them."""
+        """Return the nodes, (nodes,), of these prefixes each extended by a token."""
         nodes = []
         for key in (parents * self._vocab + tokens).tolist():
             node = self._nodes.get(key)
@@ -47,17 +47,17 @@ class Trie:
         return tuple(reversed(tokens))
 
     def common(self, nodes: Iterable[int]) -> int:
-        """Return the longest prefix that all of some nodes begin with."""
+        """Return the longest common prefix of some nodes."""
         left = set(nodes)
         while len(left) > 1:
-            # No node is the beginning of one that came before it, so the last one is not what they share.
+            # No node is a prefix of one with a smaller number, so the largest is not their common prefix.
             last = max(left)
             left.remove(last)
             left.add(self._parents[last])
         return left.pop()
 
     def retain(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Forget all but these nodes and their beginnings; return the new number of each old node."""
+        """Forget all nodes except these and their prefixes; return the new number of each old node."""
         kept = {ROOT}
         for node in nodes.tolist():
             while node not in kept:

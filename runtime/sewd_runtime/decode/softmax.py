@@ -1,4 +1,4 @@
-"""From logits to log-probabilities."""
+"""Logits to log-probabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Return the log-probabilities along the last axis.
 
-    logits: (..., vocab), any float type; the work is done in float32.
+    logits: (..., vocab), any float type; computed in float32.
     """
     logits = np.asarray(logits, dtype=np.float32)
     if logits.size == 0:

@@ -149,7 +149,7 @@ def decode_stretches(
         )
         fitted = fit_transcript(transcript, find_quiet(stretch.samples, manifest.sample_rate_hz))
         begin = stretch.first.region + stretch.first.frame * manifest.stride
-        yield tuple(segment.later(begin / manifest.sample_rate_hz) for segment in fitted.segments)
+        yield tuple(segment.shifted(begin / manifest.sample_rate_hz) for segment in fitted.segments)
 
 
 def _decode(

@@ -68,7 +68,7 @@ class Committer:
     def _words(self, hypothesis: Hypothesis) -> list[Word]:
         """Return the words of some tokens; times count from the start of the stream."""
         transcript = Transcript.from_hypothesis(
-            hypothesis.later(self._begin),
+            hypothesis.shifted(self._begin),
             vocabulary=self._vocabulary,
             clock=self._clock,
             duration_s=math.inf,  # not yet known, and no token lies past the end of a window

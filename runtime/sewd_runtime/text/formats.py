@@ -1,4 +1,4 @@
-"""What a transcript is written as: one function a format, rows of ``FORMATS``."""
+"""Output formats of transcripts: one function for each, listed in ``FORMATS``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sewd_runtime.text.transcript import Transcript, Word
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A format.
+    """An output format.
 
-    write: the content of a file, which ends with a line feed. ending: of a file's name.
-    is_document: what is written about one recording fills a file, and a second one cannot follow it.
+    write: returns the content of a file, which ends with a line feed. ending: the file name's extension.
+    is_document: the output for one recording is a complete file, so a second one cannot follow it.
     """
 
     write: Callable[[Transcript], str]
@@ -27,37 +27,40 @@ class Format:
 
 
 def as_text(transcript: Transcript) -> str:
-    """Write the text on one line."""
+    """Return the text on one line."""
     return f"{transcript.text}\n"
 
 
 def as_dict(transcript: Transcript) -> dict[str, Any]:
-    """Return what JSON tells: text, words with their times in seconds, and what was asked for beside them.
+    """Return the content of the JSON format: text, duration, and words with their times in seconds.
 
-    That is the characters of each word, and the alternatives of each segment with their scores.
+    The alternatives of each segment, with scores, and the characters of each word are included if there are
+    any.
     """
     words = [word_as_dict(word) for word in transcript.words]
-    found = {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+    content = {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
     if any(segment.alternatives for segment in transcript.segments):
-        found["alternatives"] = [[asdict(one) for one in each.alternatives] for each in transcript.segments]
-    return found
+        content["alternatives"] = [
+            [asdict(reading) for reading in segment.alternatives] for segment in transcript.segments
+        ]
+    return content
 
 
 def word_as_dict(word: Word) -> dict[str, Any]:
-    """Return what JSON tells of a word: its characters only where there are any."""
-    found = asdict(word)
+    """Return the content of the JSON format for a word; characters are left out if there are none."""
+    content = asdict(word)
     if not word.characters:
-        del found["characters"]
-    return found
+        del content["characters"]
+    return content
 
 
 def as_json(transcript: Transcript) -> str:
-    """Write one JSON object on one line."""
+    """Return one JSON object on one line."""
     return json.dumps(as_dict(transcript), ensure_ascii=False) + "\n"
 
 
 def as_srt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
-    """Write SubRip: numbered cues, a comma before the milliseconds."""
+    """Return SubRip: numbered cues, a comma before the milliseconds."""
     return "".join(
         f"{number}\n{_span(cue, ',')}\n{_lines(cue)}\n\n"
         for number, cue in enumerate(find_cues(transcript, limits), start=1)
@@ -65,7 +68,7 @@ def as_srt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
 
 
 def as_vtt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
-    """Write WebVTT (W3C): what looks like a tag or the start of one is escaped."""
+    """Return WebVTT (W3C), with the characters of tags and entities escaped."""
     return "WEBVTT\n" + "".join(
         f"\n{_span(cue, '.')}\n{html.escape(_lines(cue), quote=False)}\n"
         for cue in find_cues(transcript, limits)
@@ -73,7 +76,7 @@ def as_vtt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
 
 
 def as_tsv(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
-    """Write tab-separated start, end, text, as whisper does: whole milliseconds, of what is said."""
+    """Return tab-separated start, end and text like whisper: when it is spoken, in whole milliseconds."""
     return "start\tend\ttext\n" + "".join(
         f"{cue.start_ms}\t{cue.spoken_ms}\t{' '.join(cue.lines)}\n" for cue in find_cues(transcript, limits)
     )
@@ -100,7 +103,7 @@ def _span(cue: Cue, point: str) -> str:
 
 
 def _clock(milliseconds: int, point: str) -> str:
-    """Write a time as hours, minutes, seconds and milliseconds; hours take as many digits as they need."""
+    """Return a time as hours, minutes, seconds and milliseconds; hours have at least two digits."""
     seconds, milliseconds = divmod(milliseconds, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

@@ -1,4 +1,4 @@
-"""A transcript's words as cues that people can read: short lines, time to read them, never two at once."""
+"""Subtitles: the words of a transcript as cues with short lines and enough time to read them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from sewd_runtime.text.transcript import Transcript, Word
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CueLimits:
-    """What a cue may be; the defaults are those of television and streaming (BBC, Netflix, EBU).
+    """Limits of a cue; the defaults follow the guidelines of the BBC, Netflix and the EBU.
 
-    line_characters, lines: of its text; a word longer than a line is kept whole. shortest_s, longest_s: on
-    the screen. characters_per_s: reading speed, which lengthens a cue where there is room before the next
-    one. pause_s: a silence so long between two words ends a cue. Raises CueLimitsError.
+    line_characters, lines: maximum length and number of lines; a longer word keeps a line of its own.
+    shortest_s, longest_s: time on the screen. characters_per_s: reading speed; a cue stays as long as reading
+    takes if the next one leaves room. pause_s: a pause of this length between two words ends a cue. Raises
+    CueLimitsError.
     """
 
     line_characters: int = 42
@@ -35,14 +36,14 @@ class CueLimits:
 
 
 CUE_LIMITS = CueLimits()
-# A number on a line and a clock below it are how SubRip begins a cue: readers take them for the next one.
+# SubRip begins a cue with a number on a line and a clock below it, so such text would be taken for a cue.
 _NUMBER = re.compile(r"-?[0-9]+\.?[0-9]*")
 _CLOCK = re.compile(r"[0-9]+[^\w\s][0-9]+[^\w\s][0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
-    """Lines of text, and from when to when they are shown, in whole milliseconds; spoken_ms: to when said."""
+    """Lines of text and the times at which they are shown; spoken_ms: the end of their last word."""
 
     start_ms: int
     end_ms: int
@@ -51,11 +52,10 @@ class Cue:
 
 
 def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cue]:
-    """Return the cues in order: every word in one of them, none longer than allowed, none over another.
+    """Return the cues in order; each word is in one cue, and cues never overlap.
 
-    A cue ends with its segment, before a pause, and where the next word would pass the limits of text or
-    time. It stays for ``shortest_s``, or as long as reading takes, if the next one leaves the time for it:
-    words that come faster than they can be read are shown no longer than they are said.
+    A cue ends with its segment, before a pause, and where the next word would exceed a limit. It stays on for
+    ``shortest_s`` or as long as reading takes, but only until the next one begins.
     """
     groups = [group for segment in transcript.segments for group in _groups(segment.words, limits)]
     starts = _increasing([_ms(words[0].start_s) for words in groups])
@@ -72,7 +72,7 @@ def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cu
 
 
 def _groups(words: Sequence[Word], limits: CueLimits) -> Iterator[list[Word]]:
-    """Part a segment's words; a word without anything to see is left out."""
+    """Yield the words of each cue of a segment; words without visible text are left out."""
     group: list[Word] = []
     for word in words:
         if not _text(word):
@@ -86,7 +86,7 @@ def _groups(words: Sequence[Word], limits: CueLimits) -> Iterator[list[Word]]:
 
 
 def _fits(words: Sequence[Word], limits: CueLimits) -> bool:
-    """Tell whether the last of the words may share a cue with those before it."""
+    """Return whether the last of the words may share a cue with the words before it."""
     before, last = words[-2:]
     lines = list(_wrap(words, limits.line_characters))
     return (
@@ -110,12 +110,12 @@ def _wrap(words: Sequence[Word], width: int) -> Iterator[str]:
 
 
 def _text(word: Word) -> str:
-    """Return a word on one line, whatever white space its tokens hold."""
+    """Return a word on one line, although its tokens may contain white space."""
     return " ".join(word.text.split())
 
 
 def _increasing(starts_ms: Sequence[int]) -> list[int]:
-    """Move a start that is not after the one before it to a millisecond after."""
+    """Return the starts, each moved to at least a millisecond after the one before it."""
     moved: list[int] = []
     for start in starts_ms:
         moved.append(max(start, moved[-1] + 1) if moved else start)

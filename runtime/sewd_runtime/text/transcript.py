@@ -1,4 +1,4 @@
-"""What a model heard, with times."""
+"""Transcripts: text, segments, words and characters with times; classifications."""
 
 import math
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from sewd_runtime.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Character:
-    """What one token adds to a word: the frames on which the model writes it, in seconds, and its posterior.
+    """What one token adds to a word: the time of its frames, in seconds, and its posterior probability.
 
-    A CTC model writes a character somewhere near its sound, most often in one frame; only words are fitted to
-    the sound (``boundaries``), so a character may lie outside its word's times.
+    A CTC model writes a character somewhere near its sound, most often in one frame. Only words are fitted to
+    the sound (``text.times``), so a character may lie outside its word's times.
     """
 
     text: str
@@ -25,11 +25,11 @@ class Character:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """One word: when it is spoken, in seconds, and how sure the model is.
+    """One word, when it is spoken, in seconds, and the model's confidence.
 
-    confidence: geometric mean of its characters' posteriors, each of which is that of its frames; how often
-    words of a confidence are right is another figure, and docs/accuracy.md has it.
-    characters: only where they were asked for.
+    confidence: the geometric mean of its characters' posteriors. docs/accuracy.md says how often words of a
+    given confidence are right.
+    characters: empty unless they were requested.
     """
 
     text: str
@@ -38,8 +38,8 @@ class Word:
     confidence: float
     characters: tuple[Character, ...] = ()
 
-    def later(self, seconds: float) -> "Word":
-        """Return the word as part of a recording in which it comes ``seconds`` later."""
+    def shifted(self, seconds: float) -> "Word":
+        """Return the word with all times ``seconds`` later."""
         return replace(
             self,
             start_s=self.start_s + seconds,
@@ -53,7 +53,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One text that a stretch of speech may be, and its score, by which a decoder orders them."""
+    """One possible text of a segment, and its score; decoders order readings by it."""
 
     text: str
     score: float
@@ -61,9 +61,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of speech, in seconds: a recording that runs whole, or what lies between two pauses.
+    """A recording that ran whole, or the speech between two pauses of a longer one; times in seconds.
 
-    alternatives: its best readings, this one first, where the decoder was asked for them.
+    alternatives: its best readings, the best first; empty unless they were requested.
     """
 
     text: str
@@ -72,17 +72,17 @@ class Segment:
     words: tuple[Word, ...]
     alternatives: tuple[Reading, ...] = ()
 
-    def later(self, seconds: float) -> "Segment":
-        """Return the segment as part of a recording in which it comes ``seconds`` later."""
-        words = tuple(word.later(seconds) for word in self.words)
+    def shifted(self, seconds: float) -> "Segment":
+        """Return the segment with all times ``seconds`` later."""
+        words = tuple(word.shifted(seconds) for word in self.words)
         return replace(self, start_s=self.start_s + seconds, end_s=self.end_s + seconds, words=words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
-    """The text of a recording and its parts; a recording too short for one frame has no text and no segment.
+    """The text of a recording, in segments; none if the recording is shorter than one frame.
 
-    duration_s: length of the recording in seconds.
+    duration_s: the length of the recording in seconds.
     """
 
     text: str
@@ -106,7 +106,7 @@ class Transcript:
     ) -> "Transcript":
         """Make the transcript of one utterance of ``duration_s`` seconds from its best path.
 
-        Times are those of the frames: a word's from its first token's first to its last token's last.
+        A word lasts from the first frame of its first token to the last frame of its last token.
         """
         text = vocabulary.text(hypothesis.token_ids)
         words = tuple(_words(hypothesis, vocabulary, clock, duration_s, characters))
@@ -128,11 +128,11 @@ class Transcript:
 def _words(
     hypothesis: Hypothesis, vocabulary: Vocabulary, clock: FrameClock, duration_s: float, characters: bool
 ) -> Iterator[Word]:
-    """Split the tokens at the word delimiter; a stretch that reads as nothing is no word."""
-    given = tuple(_characters(hypothesis, vocabulary, clock, duration_s)) if characters else ()
+    """Split the tokens at word delimiters; tokens without text make no word."""
+    every_character = tuple(_characters(hypothesis, vocabulary, clock, duration_s)) if characters else ()
     ids = hypothesis.token_ids
-    breaks = [place for place, token_id in enumerate(ids) if token_id == vocabulary.word_delimiter_id]
-    for first, last in zip([0, *(place + 1 for place in breaks)], [*breaks, len(ids)], strict=True):
+    breaks = [index for index, token_id in enumerate(ids) if token_id == vocabulary.word_delimiter_id]
+    for first, last in zip([0, *(index + 1 for index in breaks)], [*breaks, len(ids)], strict=True):
         if text := vocabulary.text(ids[first:last]):
             log_probs = hypothesis.log_probs[first:last]
             yield Word(
@@ -140,14 +140,14 @@ def _words(
                 start_s=clock.seconds(hypothesis.starts[first]),
                 end_s=min(clock.seconds(hypothesis.ends[last - 1]), duration_s),
                 confidence=math.exp(sum(log_probs) / len(log_probs)),
-                characters=tuple(one for one in given[first:last] if one.text),
+                characters=tuple(one for one in every_character[first:last] if one.text),
             )
 
 
 def _characters(
     hypothesis: Hypothesis, vocabulary: Vocabulary, clock: FrameClock, duration_s: float
 ) -> Iterator[Character]:
-    """Yield one for each token, without text where it reads as nothing."""
+    """Yield a character for each token; its text may be empty."""
     spans = zip(hypothesis.token_ids, hypothesis.starts, hypothesis.ends, hypothesis.log_probs, strict=True)
     for token_id, start, end, log_prob in spans:
         yield Character(
@@ -160,7 +160,7 @@ def _characters(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """What a classifier thinks of a recording: all labels, the most probable first."""
+    """All labels of a recording with their probabilities, the most probable first."""
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Token ids to text, as transformers' ``Wav2Vec2CTCTokenizer.decode`` writes it."""
+"""Token ids to text, exactly as ``Wav2Vec2CTCTokenizer.decode`` in transformers, and text to token ids."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _CLEAN_UP = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """The tokens behind a CTC model's outputs.
+    """The tokens of a CTC model's outputs.
 
     blank_id: the CTC blank.
     word_delimiter_id: the token that separates words, None when there is no such token.
-    canonical_ids: (vocab,), the id that each output counts as when repeats are merged: its own, but one for
-        all outputs without a token, since each of them reads as the unknown token.
-    pieces: what each token adds to the text; tokens that the model cannot output are there too.
-    unknown_piece: what an id without a token adds; None when there is no unknown token.
+    canonical_ids: (vocab,), the id of each output when repeats are merged: its own, except that all outputs
+        without a token share one, because they are written as the unknown token.
+    pieces: the text of each token id, including tokens that the model cannot output.
+    unknown_piece: the text of an id without a token; None when there is no unknown token.
     """
 
     blank_id: int
@@ -49,7 +49,7 @@ class Vocabulary:
 
     @classmethod
     def from_manifest(cls, tokens: Mapping[str, int], ctc: CtcEntry, num_outputs: int) -> Vocabulary:
-        """Build it from the content of vocab.json (token → id), the manifest's `ctc` and its `num_outputs`.
+        """Build it from vocab.json (token → id), the manifest's `ctc` and its `num_outputs`.
 
         Raises VocabularyError: two tokens share an id, the blank is not an output with a token, or an output
         has neither a token of its own nor an unknown token.
@@ -80,7 +80,7 @@ class Vocabulary:
         )
 
     def text(self, token_ids: Sequence[int]) -> str:
-        """Return the text of a hypothesis's token ids, in which repeats are merged already.
+        """Return the text of token ids whose repeats are merged.
 
         Raises VocabularyError: an id has no token, and there is no unknown token.
         """
@@ -99,8 +99,8 @@ class Vocabulary:
     def encode(self, text: str) -> tuple[int, ...]:
         """Return the token ids of a text: one for each character, the word delimiter for white space.
 
-        A character that the model cannot write as it stands is written in the other case. Tokens of several
-        characters are never used: no model learns them from text. Raises TextError for any other character.
+        A character that has no token is written in the other case. Tokens of several characters are not used.
+        Raises TextError if the model cannot write a character.
         """
         ids = {
             piece: token_id
@@ -111,35 +111,35 @@ class Vocabulary:
             ids[" "] = self.word_delimiter_id
         text = " ".join(unicodedata.normalize("NFC", text).split())
         written = "".join(sorted(ids)).strip()[:60]
-        found: list[int] = []
-        for place, character in enumerate(text):
+        token_ids: list[int] = []
+        for index, character in enumerate(text):
             forms = (character, character.upper(), character.lower())
             form = next((form for form in forms if all(part in ids for part in form)), None)
             if form is None:
                 raise TextError(
-                    f"the model cannot write {character!r}, character {place + 1} of the text, in "
-                    f"{_around(text, place)!r}; spell it in what it can: {written}"
+                    f"the model cannot write {character!r}, character {index + 1} of the text, in "
+                    f"{_excerpt(text, index)!r}; use only these characters: {written}"
                 )
-            found += [ids[part] for part in form]
-        return tuple(found)
+            token_ids += [ids[part] for part in form]
+        return tuple(token_ids)
 
 
-def _around(text: str, place: int, width: int = 20) -> str:
-    """Return what stands around a place of a text."""
-    first, last = max(0, place - width), place + width
+def _excerpt(text: str, index: int, width: int = 20) -> str:
+    """Return the text around an index."""
+    first, last = max(0, index - width), index + width
     return ("..." if first else "") + text[first:last] + ("..." if last < len(text) else "")
 
 
 def _canonical_ids(
     tokens: Mapping[str, int], token_by_id: Mapping[int, str], unknown_token: str | None, num_outputs: int
 ) -> tuple[int, ...]:
-    """Return the id that each output counts as."""
+    """Return ``Vocabulary.canonical_ids``."""
     nameless = [token_id for token_id in range(num_outputs) if token_id not in token_by_id]
     if not nameless:
         return tuple(range(num_outputs))
     if unknown_token is None:
         raise VocabularyError(
-            f"vocab.json names no token for the outputs {nameless[:10]}, and there is no unknown token; "
+            f"vocab.json has no tokens for the outputs {nameless[:10]}, and there is no unknown token; "
             "add them to the checkpoint's vocabulary and export again"
         )
     unknown_id = tokens.get(unknown_token, nameless[0])

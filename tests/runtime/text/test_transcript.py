@@ -105,7 +105,7 @@ def test_characters_are_the_word_in_order(ids: list[int]) -> None:
 
 def test_later_moves_all_times_alike() -> None:
     [segment] = transcript([2, 3, 1, 3], characters=True).segments
-    moved = segment.later(2.5)
+    moved = segment.shifted(2.5)
     parts = [segment, *segment.words, *(one for word in segment.words for one in word.characters)]
     for old, new in zip(
         parts, [moved, *moved.words, *(one for word in moved.words for one in word.characters)], strict=True

@@ -13,15 +13,15 @@ Gram: TypeAlias = tuple[str, ...]
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 
 _FALLBACK = (0.5, 1.0, 1.5)
-"""Discounts where a text is too small, or too regular, to give its own (KenLM's ``--discount_fallback``)."""
+"""Discounts for text that is too small or too regular to estimate them (KenLM's ``--discount_fallback``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ngrams:
-    """A back-off model: ``p(w | context)`` is listed, or ``back_off(context) * p(w | shorter context)``.
+    """A back-off model: ``p(w | context)`` is listed or is ``back_off(context) * p(w | shorter context)``.
 
-    probabilities: for each order from 1, n-gram → probability of its last word after the others.
-    back_offs: context → weight of what is not listed behind it; 1 where there is none.
+    probabilities: for each order from 1, n-gram → probability of its last word given the others.
+    back_offs: context → its back-off weight; 1 for contexts that are missing.
     """
 
     probabilities: tuple[Mapping[Gram, float], ...]
@@ -29,7 +29,7 @@ class Ngrams:
 
 
 def estimate(sentences: Iterable[Sequence[str]], *, order: int) -> Ngrams:
-    """Return the model of sentences of words; ``<unk>`` among them counts as the unknown word.
+    """Return the model of sentences, each a list of words; ``<unk>`` is the unknown word.
 
     S. Chen and J. Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", Harvard
     TR-10-98, section 3 (modified Kneser-Ney, interpolated); K. Heafield et al., "Scalable Modified Kneser-Ney
@@ -49,22 +49,22 @@ def estimate(sentences: Iterable[Sequence[str]], *, order: int) -> Ngrams:
             totals[gram[:-1]] += count
             left[gram[:-1]] += discounts[min(count, 3) - 1]
         weights = {context: left[context] / total for context, total in totals.items()}
-        found = {
+        estimates = {
             gram: (count - discounts[min(count, 3) - 1]) / totals[gram[:-1]]
             + weights[gram[:-1]] * shorter[gram[1:]]
             for gram, count in counts.items()
         }
         if not probabilities:
-            found.setdefault((UNKNOWN,), weights[()] * shorter[()])
-        probabilities.append(found)
+            estimates.setdefault((UNKNOWN,), weights[()] * shorter[()])
+        probabilities.append(estimates)
         back_offs.update(weights)
-        shorter = found
+        shorter = estimates
     del back_offs[()]
     return Ngrams(probabilities=tuple(probabilities), back_offs=back_offs)
 
 
 def find_discounts(counts: Iterable[int]) -> tuple[float, float, float]:
-    """Return what is taken from n-grams seen once, twice, and more often (Chen and Goodman, equation 26)."""
+    """Return the discounts of n-grams seen once, twice and more often (Chen and Goodman, equation 26)."""
     seen = Counter(count for count in counts if count <= 4)
     if not all(seen[count] for count in (1, 2, 3)):
         return _FALLBACK
@@ -78,7 +78,7 @@ def find_discounts(counts: Iterable[int]) -> tuple[float, float, float]:
 
 
 def _count(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[Gram]]:
-    """Return how often each n-gram stands in the sentences, for each order from 1."""
+    """Return the counts of n-grams in the sentences, for each order from 1."""
     counts: list[Counter[Gram]] = [Counter() for _ in range(order)]
     for sentence in sentences:
         words = (BEGIN, *sentence, END)
@@ -88,7 +88,7 @@ def _count(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[Gram]
 
 
 def _adjust(counts: Sequence[Counter[Gram]]) -> list[Counter[Gram]]:
-    """Count for all but the longest n-grams before how many different words they stand.
+    """Return, for all but the longest n-grams, the number of different words before them.
 
     An n-gram at the beginning of a sentence keeps its count; ``<s>`` itself is never predicted.
     """

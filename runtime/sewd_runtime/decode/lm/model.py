@@ -1,4 +1,4 @@
-"""Language models: how probable a word is after others."""
+"""Language models: the interface, and n-gram models read by KenLM."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from sewd_runtime.text.vocabulary import Vocabulary
 Level = Literal["word", "character"]
 
 LOG_10 = 2.302585092994046
-"""ARPA files and KenLM count in decades."""
+"""ARPA files and KenLM use logarithms to base 10."""
 
 DELIMITER_SYMBOL = "|"
-"""What stands for the space between words in the text of a character model."""
+"""The symbol of the space between words in a character model."""
 
 _BINARY_MAGIC = b"mmap lm http://kheafield.com/code"
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 
 class LanguageModel(Protocol):
-    """Scores words, or characters, one after the other. States can be compared and hashed."""
+    """Scores one word (or character) after another; states can be compared and hashed."""
 
     @property
     def level(self) -> Level:
-        """What it scores."""
+        """The units that it scores."""
         ...
 
     def start(self) -> Hashable:
@@ -47,7 +47,7 @@ class LanguageModel(Protocol):
         ...
 
     def words(self) -> Iterable[str]:
-        """Return all words it knows."""
+        """Return all words that it knows."""
         ...
 
     def __contains__(self, word: str) -> bool: ...
@@ -60,7 +60,7 @@ class KenlmModel:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, level: Level = "word") -> None:
-        """Open a file. level: "character" where its words are characters, ``|`` the space between words.
+        """Open a file. level: "character" if its units are characters, with ``|`` between words.
 
         Raises LanguageModelError, MissingPackageError.
         """
@@ -78,7 +78,7 @@ class KenlmModel:
             self._model = kenlm.Model(str(self.path), config)
         except (OSError, RuntimeError) as error:
             raise LanguageModelError(
-                f"{self.path}: neither an ARPA file nor a KenLM binary that this kenlm reads: {error}"
+                f"{self.path}: not an ARPA file, nor a KenLM binary that this kenlm reads: {error}"
             ) from error
 
     def __repr__(self) -> str:
@@ -86,12 +86,12 @@ class KenlmModel:
 
     @property
     def level(self) -> Level:
-        """What it scores."""
+        """The units that it scores."""
         return self._level
 
     @property
     def order(self) -> int:
-        """The length of its longest n-grams."""
+        """The length of the longest n-grams."""
         return int(self._model.order)
 
     def start(self) -> Hashable:
@@ -101,20 +101,20 @@ class KenlmModel:
         return state  # type: ignore[no-any-return]
 
     def score(self, state: Any, word: str) -> tuple[float, Hashable]:
-        """Return a word's natural log-probability and the state after it; an unknown word is ``<unk>``."""
+        """Return the natural log-probability of a word, or ``<unk>``, and the state after it."""
         after = self._kenlm.State()
         return self._model.BaseScore(state, word, after) * LOG_10, after
 
     def end(self, state: Any) -> float:
-        """Return the natural log-probability of the sentence's end."""
+        """Return the natural log-probability that the sentence ends."""
         return float(self._model.BaseScore(state, "</s>", self._kenlm.State()) * LOG_10)
 
     def words(self) -> Iterator[str]:
-        """Yield all words of the file; kenlm itself does not list them."""
+        """Return all words of the file, which the kenlm package does not list."""
         with self.path.open("rb") as file:
             magic = file.read(len(_BINARY_MAGIC))
-        found = _binary_words(self.path) if magic == _BINARY_MAGIC else _arpa_words(self.path, magic[:2])
-        return (word for word in found if word not in ("<unk>", "<s>", "</s>", ""))
+        words = _binary_words(self.path) if magic == _BINARY_MAGIC else _arpa_words(self.path, magic[:2])
+        return (word for word in words if word not in ("<unk>", "<s>", "</s>", ""))
 
     def __contains__(self, word: str) -> bool:
         return word in self._model
@@ -134,19 +134,19 @@ def _arpa_words(path: Path, magic: bytes) -> Iterator[str]:
 
 
 def _binary_words(path: Path) -> list[str]:
-    """Return the words at the end of a binary, zeros behind each, the first of them ``<unk>``."""
+    """Return the zero-terminated words at the end of a binary file; the first is ``<unk>``."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         begin = content.rfind(b"<unk>\0")
         if begin < 0:
-            raise LanguageModelError(f"{path}: the binary holds no list of its words; build it with them")
+            raise LanguageModelError(f"{path}: the binary has no list of its words; build it with one")
         return content[begin:].decode("utf-8", errors="replace").split("\0")
 
 
 def choose_case(lm: LanguageModel, vocabulary: Vocabulary) -> Callable[[str], str]:
-    """Return how the model's words are written to look them up: as they are, in lower or in upper case.
+    """Return how words are written to look them up in the model: unchanged, in lower or in upper case.
 
-    It is the one in which most of the language model's words can be spelt with the vocabulary's tokens.
-    Raises LanguageModelError: none can in any, so every word would be unknown.
+    The form is the one in which the vocabulary's tokens can spell most of the language model's words. Raises
+    LanguageModelError if they can spell none in any form, because then every word would be unknown.
     """
     letters = {piece for piece in vocabulary.pieces.values() if len(piece) == 1 and piece != " "}
     if lm.level == "character":
@@ -160,7 +160,7 @@ def choose_case(lm: LanguageModel, vocabulary: Vocabulary) -> Callable[[str], st
     best = max(counts, key=lambda case: counts[case])
     if counts[best] == 0:
         raise LanguageModelError(
-            f"{lm!r}: the recognizer can write none of its words, in neither case, with its letters "
+            f"{lm!r}: the recognizer can write none of its words, in either case, with its letters "
             f"{''.join(sorted(letters))[:60]}; train it on text like the recognizer's"
         )
     return best

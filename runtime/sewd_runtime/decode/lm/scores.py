@@ -1,4 +1,8 @@
-"""Shallow fusion: a language model's scores as an automaton that is written as it is walked."""
+"""Shallow fusion: the scores of a language model as an automaton whose states are made as they are reached.
+
+The weights are those of A. Hannun et al., "First-Pass Large Vocabulary Continuous Speech Recognition using
+Bi-Directional Recurrent DNNs", 2014, but ``beta`` is added for each word.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,9 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What a unit of the language model, a word or a character, adds: ``alpha * log_prob + beta``.
+    """The weights of ``alpha * log_prob + beta``, the score of a word or character.
 
-    unknown_score: the log-probability, natural log, of a unit that it does not know.
+    unknown_score: the natural log-probability of a word or character that the model does not know.
     """
 
     alpha: float
@@ -27,9 +31,9 @@ class Weights:
 
 
 class WordScores:
-    """Words are scored where they end; a state is the words before, as the model knows them, and a beginning.
+    """Scores of a word model, added where a word ends; a state is the model's state and an unfinished word.
 
-    case: how a word is written for the model. pieces: (vocab,), what each token adds to a word.
+    case: how a word is written for the model. pieces: (vocab,), the text of each token.
     """
 
     def __init__(
@@ -45,21 +49,21 @@ class WordScores:
         self._delimiter = word_delimiter_id
         self._known: dict[tuple[Hashable, str], int] = {}
         self._states: list[tuple[Hashable, str]] = []
-        self._after: list[int] = []  # the state behind the delimiter, -1 until it is asked for
-        self._scores = np.full(1024, np.nan)  # of the word that ends here
+        self._after: list[int] = []  # the state after the delimiter, -1 until it is needed
+        self._scores = np.full(1024, np.nan)  # of the word that ends in each state
         self._number(lm.start(), "")
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
-        """Return the word's score in the delimiter's column, 0 in the others."""
-        place = np.flatnonzero(tokens == self._delimiter)
-        if len(place) == 0:
+        """Return the score of the finished word in the delimiter's column, 0 in the others."""
+        column = np.flatnonzero(tokens == self._delimiter)
+        if len(column) == 0:
             return np.zeros((1, 1, 1))
         credits = np.zeros((*states.shape, len(tokens)))
-        credits[..., place[0]] = self._completed(states)
+        credits[..., column[0]] = self._completed(states)
         return credits
 
     def step(self, states: Ints, tokens: Ints) -> Ints:
-        """Return the states behind these tokens."""
+        """Return the states after one token each."""
         self._completed(states[tokens == self._delimiter])
         return np.array(
             [self._next(state, token) for state, token in zip(states.tolist(), tokens.tolist(), strict=True)],
@@ -67,7 +71,7 @@ class WordScores:
         )
 
     def final(self, states: Ints) -> Floats:
-        """Return the score of the word that ends here and of the sentence's end."""
+        """Return the score of the last word and of the end of the sentence."""
         scores = self._completed(states)
         ends = {
             state: self._weights.alpha * self._lm.end(self._states[self._after[state]][0])
@@ -76,7 +80,7 @@ class WordScores:
         return np.asarray(scores + np.vectorize(ends.__getitem__, otypes=[float])(states))
 
     def retain(self, states: Ints) -> Ints:
-        """Keep the start and these states, without what they lead to."""
+        """Keep the start and these states, without their successors."""
         numbers, places = np.unique(states, return_inverse=True)
         kept = [self._states[number] for number in numbers.tolist()]
         start = self._states[0]
@@ -101,7 +105,7 @@ class WordScores:
         return self._number(context, word + self._pieces[token])
 
     def _completed(self, states: Ints) -> Floats:
-        """Return the score of the word that ends in each state, and know what comes after it."""
+        """Return the score of the word that ends in each state, and make the states after it."""
         scores = self._scores[states]
         missing = np.unique(states[np.isnan(scores)]).tolist()
         for state in missing:
@@ -109,7 +113,7 @@ class WordScores:
             value = 0.0
             if word:
                 value, context = self._score(context, self._case(word))
-            after = self._number(context, "")  # may replace the array of scores
+            after = self._number(context, "")  # may replace self._scores
             self._scores[state], self._after[state] = value, after
         return np.asarray(self._scores[states] if missing else scores)
 
@@ -121,7 +125,7 @@ class WordScores:
 
 
 class CharacterScores:
-    """Every token is scored; a state is what the model knows of the tokens before."""
+    """Scores of a character model, added for every token; a state is the model's state."""
 
     def __init__(
         self,
@@ -143,7 +147,7 @@ class CharacterScores:
         self._number(lm.start())
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
-        """Return what each token adds in each state."""
+        """Return the score of each token in each state."""
         for state in np.unique(states[np.isnan(self._scores[states, 0])]).tolist():
             log_probs = [self._lm.score(self._states[state], symbol)[0] for symbol in self._symbols]
             weights = self._weights
@@ -152,13 +156,13 @@ class CharacterScores:
         return np.asarray(self._scores[states[..., None], tokens])
 
     def step(self, states: Ints, tokens: Ints) -> Ints:
-        """Return the states behind these tokens."""
+        """Return the states after one token each."""
         pairs = zip(states.tolist(), tokens.tolist(), strict=True)
         after = [self._lm.score(self._states[state], self._symbols[token])[1] for state, token in pairs]
         return np.array([self._number(state) for state in after], np.int64)
 
     def final(self, states: Ints) -> Floats:
-        """Return the score of the sentence's end."""
+        """Return the score of the end of the sentence."""
         ends = {
             state: self._weights.alpha * self._lm.end(self._states[state])
             for state in np.unique(states).tolist()
