@@ -37,7 +37,7 @@ class BeamSearch:
     token_min_log_prob: tokens less probable than this in a frame do not extend prefixes.
     beam_threshold: prefixes whose score is this far below the best are dropped.
     lm: a language model. unknown_score: the log-probability of a word that it does not know.
-    lexicon: the only words that may be output, except those that the vocabulary cannot write; None: any.
+    lexicon: the only words that may be output; None: any. Words that the vocabulary cannot write are ignored.
     hotwords: word or phrase → bonus; 5 to 10 is strong, 0 has no effect, a negative bonus keeps words out.
     alternatives: the number of readings that each hypothesis carries.
 

@@ -19,7 +19,7 @@ def emission(seed: int, frames: int, vocab: int = VOCAB, scale: float = 2.0) -> 
 
 
 def read(path: tuple[int, ...]) -> tuple[int, ...]:
-    """The tokens of a path: repeats merged, blanks left out."""
+    """The tokens of a path: repeats merged, blanks removed."""
     return tuple(label for label, _ in groupby(path) if label != BLANK)
 
 
@@ -40,9 +40,7 @@ def score(log_probs: np.ndarray, path: list[int] | tuple[int, ...]) -> float:
     tokens=st.lists(st.sampled_from([0, 2, 3]), max_size=5),
 )
 @settings(max_examples=300, deadline=None)
-def test_it_is_the_best_of_all_paths_that_read_as_the_tokens(
-    seed: int, frames: int, tokens: list[int]
-) -> None:
+def test_alignment_is_the_best_of_all_paths_of_the_tokens(seed: int, frames: int, tokens: list[int]) -> None:
     log_probs = emission(seed, frames)
     paths = [path for path in product(range(VOCAB), repeat=frames) if read(path) == tuple(tokens)]
     if not paths:
@@ -61,7 +59,7 @@ def test_it_is_the_best_of_all_paths_that_read_as_the_tokens(
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 50, 399, 400, 401, 1000])
 def test_the_greedy_tokens_have_the_greedy_path(frames: int) -> None:
-    """The best of all paths is also the best of those that read as its tokens."""
+    """The best of all paths is also the best path of its tokens."""
     log_probs = emission(frames, frames, vocab=32)
     [best] = greedy(log_probs[None], np.array([frames]), BLANK)
     found = align_tokens(log_probs, best.token_ids, blank_id=BLANK)
@@ -70,7 +68,7 @@ def test_the_greedy_tokens_have_the_greedy_path(frames: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_outputs_that_count_as_one_are_one(seed: int) -> None:
+def test_outputs_with_one_canonical_id_count_as_one(seed: int) -> None:
     canonical = (0, BLANK, 2, 0, BLANK, 7, 7)
     log_probs = emission(seed, 60, vocab=7)
     before = log_probs.copy()
@@ -87,7 +85,7 @@ def test_no_tokens_have_no_frames() -> None:
         assert align_tokens(emission(0, frames), (), blank_id=BLANK) == Hypothesis()
 
 
-def test_as_many_frames_as_it_takes_are_enough() -> None:
+def test_the_smallest_number_of_frames_is_enough() -> None:
     tokens = (0, 0, 2, 2, 3)
     found = align_tokens(emission(0, 7), tokens, blank_id=BLANK)
     assert path_of(found, 7) == [0, BLANK, 0, 2, BLANK, 2, 3]
@@ -96,12 +94,12 @@ def test_as_many_frames_as_it_takes_are_enough() -> None:
 
 
 @pytest.mark.parametrize("token", [-1, BLANK, VOCAB])
-def test_a_token_that_cannot_be_written_is_named(token: int) -> None:
+def test_a_token_that_is_blank_or_no_output_is_named(token: int) -> None:
     with pytest.raises(AlignmentError, match=f"token 1 has the id {token},"):
         align_tokens(emission(0, 9), (0, token), blank_id=BLANK)
 
 
-def test_tokens_that_have_no_probability_are_refused() -> None:
+def test_tokens_of_probability_zero_are_refused() -> None:
     log_probs = emission(0, 9)
     log_probs[:, 2] = -np.inf
     assert issubclass(AlignmentError, SewdError)

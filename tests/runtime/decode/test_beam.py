@@ -1,4 +1,4 @@
-"""Law: with a beam wide enough, a text's score is the sum over all its paths, plus what its words earn."""
+"""Law: with a wide enough beam a text scores the sum over all its paths plus the scores of its words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def vocabulary(
 
 
 class Bigram:
-    """A language model made of numbers drawn from a seed; it knows lower case only."""
+    """A language model with random scores from a seed; it has lower case only."""
 
     def __init__(self, level: str = "word", known: Collection[str] = ("a", "ab", "b", "ba", "aab")) -> None:
         self.level = level
@@ -71,7 +71,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def earned(token_ids: tuple[int, ...], options: BeamSearch) -> float:
-    """What a text adds to its log-probability, counted word by word."""
+    """Return what the words of a text add to its score, word by word."""
     text = "".join({0: "a", 2: "b", 3: " "}[token] for token in token_ids)
     words = text.split()
     total = 0.0
@@ -92,7 +92,7 @@ def earned(token_ids: tuple[int, ...], options: BeamSearch) -> float:
 
 
 def enumerate_paths(log_probs: np.ndarray) -> dict[tuple[int, ...], float]:
-    """Log-probability of every token sequence: the sum over its paths."""
+    """Return the log-probability of every token sequence: the sum over its paths."""
     scores: dict[tuple[int, ...], float] = {}
     for path in product(range(log_probs.shape[1]), repeat=len(log_probs)):
         tokens = tuple(label for label, _ in groupby(path) if label != BLANK)
@@ -121,7 +121,7 @@ def readings(options: BeamSearch, log_probs: np.ndarray) -> dict[str, float]:
 @pytest.mark.parametrize("name", OPTIONS)
 @given(seed=st.integers(0, 10_000), frames=st.integers(1, 5), sharpness=st.sampled_from([0.0, 1.0, 3.0]))
 @settings(max_examples=25, deadline=None)
-def test_unpruned_it_scores_every_text_as_all_paths_together(
+def test_without_pruning_every_text_is_scored_by_the_sum_over_its_paths(
     name: str, seed: int, frames: int, sharpness: float
 ) -> None:
     log_probs = emission(seed, frames, sharpness)
@@ -138,12 +138,12 @@ def test_unpruned_it_scores_every_text_as_all_paths_together(
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("width", [1, 2, 3, 8, 32])
-def test_batch_equals_its_items_and_frames_past_the_end_never_matter(name: str, width: int) -> None:
+def test_batch_equals_its_items_and_frames_past_the_end_are_ignored(name: str, width: int) -> None:
     rng = np.random.default_rng(width)
     options = BeamSearch(width=width, token_min_log_prob=-4, beam_threshold=8, **OPTIONS[name])
     lengths = np.array([0, 30, 17, 30, 1, 24])
     log_probs = np.stack([emission(seed, 30, 2.5) for seed in rng.integers(0, 1000, len(lengths))])
-    log_probs[3, 5:25] = emission(0, 20, 0) - 20  # frames in which one item has nothing likely
+    log_probs[3, 5:25] = emission(0, 20, 0) - 20  # frames in which one item has no likely token
     log_probs[3, 5:25, BLANK] = 0
     noisy = log_probs.copy()
     for item, length in enumerate(lengths):
@@ -161,10 +161,10 @@ def test_batch_equals_its_items_and_frames_past_the_end_never_matter(name: str, 
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("seed", range(4))
-def test_where_frames_are_parted_never_matters_and_what_is_settled_stays(
+def test_where_frames_are_split_never_matters_and_settled_tokens_stay(
     name: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beam, "_COMPACT_ABOVE", 10)  # prefixes are forgotten again and again
+    monkeypatch.setattr(beam, "_COMPACT_ABOVE", 10)  # forget prefixes often
     rng = np.random.default_rng(seed)
     options = BeamSearch(width=int(rng.integers(1, 12)), beam_threshold=6, alternatives=3, **OPTIONS[name])
     log_probs = emission(seed, 60, 6.0)
@@ -183,8 +183,8 @@ def test_where_frames_are_parted_never_matters_and_what_is_settled_stays(
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_copy_goes_on_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beam, "_COMPACT_ABOVE", 10)  # forgetting prefixes must not reach the copy's
+def test_a_copy_is_independent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beam, "_COMPACT_ABOVE", 10)  # forgetting prefixes must not affect the copy
     options, log_probs = BeamSearch(width=6, **OPTIONS[name]), emission(7, 40, 6.0)
     state = options.start(vocabulary())
     for end in range(4, 41, 4):
@@ -196,7 +196,7 @@ def test_a_copy_goes_on_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert state.best() == alone(options, log_probs)
 
 
-def test_what_is_sure_is_settled_soon() -> None:
+def test_certain_tokens_are_settled_soon() -> None:
     labels = np.random.default_rng(0).integers(0, 4, 50)
     state = BeamSearch().start(vocabulary())
     state.advance(log_softmax(20 * np.eye(4, dtype=np.float32)[labels]))
@@ -204,7 +204,7 @@ def test_what_is_sure_is_settled_soon() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_more_blank_frames_beside_blanks_never_change_the_text(seed: int) -> None:
+def test_repeated_blank_frames_never_change_the_text(seed: int) -> None:
     rng = np.random.default_rng(seed)
     blank = np.full((1, 4), -60, np.float32)
     blank[0, BLANK] = 0
@@ -219,7 +219,7 @@ def test_more_blank_frames_beside_blanks_never_change_the_text(seed: int) -> Non
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_beam_of_one_on_a_sure_emission_is_greedy(seed: int) -> None:
+def test_a_beam_of_one_on_a_certain_emission_is_greedy(seed: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 4, 50)
     log_probs = log_softmax(12 * np.eye(4, dtype=np.float32)[labels])
     [greedy] = Greedy().decode(log_probs[None], np.array([50]), vocabulary())
@@ -242,7 +242,7 @@ def test_pruned_tokens_are_not_written() -> None:
     assert max(near.values()) - min(near.values()) <= 0.5 + 3
 
 
-def test_outputs_that_read_as_one_token_count_together() -> None:
+def test_outputs_of_one_token_are_summed() -> None:
     words = vocabulary({"A": 0, "<pad>": BLANK, "B": 2}, outputs=5, unknown="A")
     assert words.canonical_ids == (0, 1, 2, 0, 0)
     log_probs = np.log(np.array([[0.2, 0.05, 0.35, 0.2, 0.2]], np.float32))
@@ -263,7 +263,7 @@ def test_with_a_lexicon_only_its_words_are_written() -> None:
     assert alone(BeamSearch(lexicon=["AB"], width=1), unfinished).token_ids == ()
 
 
-def test_a_frame_that_the_lexicon_forbids_leaves_what_was_there() -> None:
+def test_a_frame_that_the_lexicon_forbids_changes_nothing() -> None:
     log_probs = np.full((4, 4), -np.inf, np.float32)
     log_probs[[0, 1, 2, 3], [0, 2, 2, BLANK]] = 0
     assert alone(BeamSearch(lexicon=["A"]), log_probs).token_ids == (0,)
@@ -288,7 +288,7 @@ def test_alternatives_come_with_the_hypothesis() -> None:
         ({"alternatives": -1}, "alternatives"),
     ],
 )
-def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DecodingError, match=message):
         BeamSearch(**options)
 
@@ -300,11 +300,13 @@ def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> No
         ({"hotwords": {" ": 5.0}}, HotwordError, "no word"),
         ({"hotwords": {"A": math.inf}}, HotwordError, "finite"),
         ({"hotwords": {"A": 1.0, "a": 2.0}}, HotwordError, "same"),
-        ({"lexicon": ["zoo", "A B"]}, LexiconError, "none of the lexicon's 2"),
+        ({"lexicon": ["zoo", "A B"]}, LexiconError, "none of the 2 words in the lexicon"),
         ({"lm": Bigram(known=("zoo", "x"))}, LanguageModelError, "none of its words"),
     ],
 )
-def test_what_does_not_fit_the_vocabulary(options: dict[str, Any], error: type, message: str) -> None:
+def test_options_that_do_not_fit_the_vocabulary_are_refused(
+    options: dict[str, Any], error: type, message: str
+) -> None:
     with pytest.raises(error, match=message):
         alone(BeamSearch(**options), emission(0, 3))
 

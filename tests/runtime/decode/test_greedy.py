@@ -22,7 +22,7 @@ def emission(labels: list[int], seed: int = 0, vocab: int = VOCAB) -> np.ndarray
 
 @pytest.fixture(scope="module")
 def letters() -> Vocabulary:
-    """Four tokens around the blank."""
+    """Four tokens and the blank between them."""
     tokens = {"a": 0, "b": 1, "<pad>": BLANK, "c": 3, "|": 4}
     ctc = CtcEntry(
         blank_id=BLANK, unknown_token=None, word_delimiter="|", do_lower_case=False, clean_up_spaces=False
@@ -42,7 +42,7 @@ def ragged(seed: int, batch: int = 7, frames: int = 40) -> tuple[np.ndarray, np.
 
 
 def reference(log_probs: np.ndarray, blank_id: int = BLANK) -> Hypothesis:
-    """One frame after the other."""
+    """Decode frame by frame."""
     spans = []
     for label, group in groupby(enumerate(log_probs.argmax(-1).tolist()), key=lambda pair: pair[1]):
         frames = [frame for frame, _ in group]
@@ -70,7 +70,7 @@ def test_batch_equals_the_reference_one_at_a_time(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_frames_past_the_end_never_matter(seed: int) -> None:
+def test_frames_past_the_end_are_ignored(seed: int) -> None:
     log_probs, lengths = ragged(seed)
     noisy = log_probs.copy()
     for item, length in enumerate(lengths):
@@ -79,7 +79,7 @@ def test_frames_past_the_end_never_matter(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_spans_are_disjoint_inside_and_carry_the_best_label(seed: int) -> None:
+def test_spans_are_disjoint_within_the_item_and_have_the_best_label(seed: int) -> None:
     log_probs, lengths = ragged(seed)
     for item, length, hypothesis in zip(log_probs, lengths, greedy(log_probs, lengths, BLANK), strict=True):
         last_end, last_token = 0, None
@@ -120,7 +120,7 @@ def test_a_blank_between_equal_labels_makes_two_tokens() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_is_the_most_probable_of_all_paths(seed: int) -> None:
+def test_greedy_is_the_most_probable_of_all_paths(seed: int) -> None:
     log_probs = log_softmax(np.random.default_rng(seed).normal(0, 1, (5, 3)).astype(np.float32))
     paths = product(range(3), repeat=5)
     best = max(paths, key=lambda path: sum(log_probs[frame, label] for frame, label in enumerate(path)))
@@ -129,7 +129,7 @@ def test_it_is_the_most_probable_of_all_paths(seed: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 0, VOCAB), (0, 4, VOCAB), (0, 0, VOCAB)])
-def test_nothing_gives_nothing(shape: tuple[int, int, int]) -> None:
+def test_empty_input_gives_empty_output(shape: tuple[int, int, int]) -> None:
     lengths = np.zeros(shape[0], np.int64)
     assert greedy(np.zeros(shape, np.float32), lengths, BLANK) == [Hypothesis()] * shape[0]
 
@@ -144,7 +144,7 @@ def test_tokens_at_both_edges_have_their_frames(labels: list[int]) -> None:
     assert same(alone(log_probs), reference(log_probs))
 
 
-def test_neighbours_in_the_batch_stay_apart() -> None:
+def test_items_of_a_batch_are_not_merged() -> None:
     log_probs = np.stack([emission([BLANK, 1, 1]), emission([1, 1, BLANK])])
     first, second = greedy(log_probs, np.array([3, 3]), BLANK)
     assert (first.starts, first.ends) == ((1,), (3,))
@@ -157,7 +157,7 @@ def test_the_score_is_the_mean_over_the_span() -> None:
     assert alone(log_probs).log_probs == (-1.0,)
 
 
-def test_ids_that_count_as_one_are_merged_and_may_be_blank() -> None:
+def test_ids_with_one_canonical_id_are_merged_and_may_be_blank() -> None:
     log_probs = emission([0, 1, 3, BLANK, 4, 1, 4])[None]
     [hypothesis] = greedy(log_probs, np.array([7]), BLANK, canonical_ids=(0, 0, BLANK, 3, BLANK))
     assert hypothesis.token_ids == (0, 3, 0)
@@ -170,7 +170,7 @@ def test_everything_is_a_plain_python_number() -> None:
     assert {type(value) for value in hypothesis.log_probs} == {float}
 
 
-def test_the_registry_holds_it() -> None:
+def test_greedy_is_in_the_registry() -> None:
     assert DECODERS["greedy"] is Greedy
 
 
@@ -195,15 +195,13 @@ def test_log_softmax_of_no_frames() -> None:
 
 
 def parts(rng: np.random.Generator, frames: int) -> list[slice]:
-    """Cut so many frames anywhere, also into parts of none."""
+    """Return a number of frames cut anywhere, also into empty parts."""
     edges = [0, *sorted(rng.integers(0, frames + 1, rng.integers(0, 6)).tolist()), frames]
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_where_frames_are_parted_never_matters_and_what_is_settled_stays(
-    seed: int, letters: Vocabulary
-) -> None:
+def test_where_frames_are_split_never_matters_and_settled_tokens_stay(seed: int, letters: Vocabulary) -> None:
     rng = np.random.default_rng(seed)
     labels = np.repeat(rng.integers(0, 4, 30), rng.integers(1, 4, 30))
     log_probs = emission(labels.tolist())
@@ -217,7 +215,7 @@ def test_where_frames_are_parted_never_matters_and_what_is_settled_stays(
         assert len(settled) >= len(offline.token_ids) - 1
 
 
-def test_a_copy_goes_on_by_itself(letters: Vocabulary) -> None:
+def test_a_copy_is_independent(letters: Vocabulary) -> None:
     log_probs = emission([1, 1, BLANK, 3, 3, 2])
     state = Greedy().start(letters)
     state.advance(log_probs[:4])

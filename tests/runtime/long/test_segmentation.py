@@ -1,4 +1,4 @@
-"""Laws: a long recording is parted where nobody speaks, however it is read, and no loud place is lost."""
+"""Laws: a long recording is split where nobody speaks, however it is read, and nothing loud is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ talks = st.lists(st.tuples(st.floats(0.1, 9.0), st.floats(0.0, 9.0)), min_size=1
 
 
 def talk(parts: Sequence[tuple[float, float]], *, seed: int = 0) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Noise 50 dB over noise; returns it and from which sample to which each talk is."""
+    """Return noise 50 dB above noise, and the first and last sample of each loud stretch."""
     random = np.random.default_rng(seed)
     pieces, places, length = [], [], 0
     for loud_s, quiet_s in parts:
@@ -95,7 +95,7 @@ def test_nothing_loud_is_lost(parts: list[tuple[float, float]]) -> None:
         assert heard[begin:end].all()
 
 
-def test_more_silence_changes_no_region() -> None:
+def test_longer_silence_changes_no_region() -> None:
     short, _ = talk([(2, 1), (3, 1), (1, 1)])
     [*before, last] = regions(short)
     pause = (1e-3 * np.random.default_rng(1).standard_normal(200_000)).astype(np.float32)
@@ -105,7 +105,7 @@ def test_more_silence_changes_no_region() -> None:
     np.testing.assert_array_equal(found[-1].samples[400:], last.samples[400:])  # past the margin
 
 
-def test_silence_has_no_region_and_a_steady_sound_is_one() -> None:
+def test_silence_has_no_region_and_steady_sound_is_one() -> None:
     assert regions(np.zeros(100_000, np.float32)) == []
     steady = 0.1 * np.random.default_rng(2).standard_normal(100_000).astype(np.float32)
     [region] = regions(steady)
@@ -114,14 +114,16 @@ def test_silence_has_no_region_and_a_steady_sound_is_one() -> None:
 
 
 @given(parts=talks, blocks=st.lists(st.integers(0, 40_000), max_size=6))
-def test_without_pauses_all_of_it_is_one_region(parts: list[tuple[float, float]], blocks: list[int]) -> None:
+def test_without_pauses_the_recording_is_one_region(
+    parts: list[tuple[float, float]], blocks: list[int]
+) -> None:
     samples, _ = talk(parts)
     [region] = regions(samples, blocks, Segmentation(pause_s=None))
     assert region.begin == 0
     np.testing.assert_array_equal(region.samples, samples)
 
 
-def test_no_more_than_a_minute_is_held() -> None:
+def test_at_most_a_minute_is_held() -> None:
     random = np.random.default_rng(4)
     given = 0
 
@@ -150,7 +152,7 @@ def test_no_more_than_a_minute_is_held() -> None:
         {"chunk_s": 0.9, "context_s": 0.1},
     ],
 )
-def test_a_segmentation_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_invalid_segmentation_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(AudioValueError, match="must be at"):
         Segmentation(**wrong)
 
@@ -177,7 +179,7 @@ def clips() -> list[np.ndarray]:
     return [read_audio(path) for path in sorted(folder.glob("*.flac"))]
 
 
-def test_a_long_file_says_what_its_parts_say_and_when(
+def test_a_long_file_has_the_words_and_times_of_its_parts(
     digits: Recognizer, clips: list[np.ndarray], tmp_path: Path
 ) -> None:
     random = np.random.default_rng(3)
@@ -200,7 +202,7 @@ def test_a_long_file_says_what_its_parts_say_and_when(
     np.testing.assert_allclose([word.start_s for word in found.words], starts, atol=0.06)
 
 
-def test_what_fits_runs_whole(digits: Recognizer, clips: list[np.ndarray]) -> None:
+def test_a_short_recording_runs_whole(digits: Recognizer, clips: list[np.ndarray]) -> None:
     for clip in clips:
         whole = digits.transcribe(clip, segmentation=Segmentation(whole_s=len(clip) / 16_000))
         assert whole == digits.transcribe(clip)

@@ -1,4 +1,4 @@
-"""Laws of endpoints: nothing loud lies outside a segment, and a pause ends one, whatever the level."""
+"""Laws of endpoints: nothing loud is outside a segment, and a pause ends a segment at any level."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def frames_of(talk: Sequence[tuple[int, int]]) -> list[float]:
 
 
 def segments(levels_db: Sequence[float]) -> list[tuple[int, int]]:
-    """Begin and end of each segment in which something loud was heard; the last may be open."""
+    """Return begin and end of each segment with speech; the last may still be open."""
     endpointer = Endpointer(pause=PAUSE, margin=MARGIN, frame_s=0.02)
     found, begin = [], 0
     for level in levels_db:
@@ -41,8 +41,8 @@ def segments(levels_db: Sequence[float]) -> list[tuple[int, int]]:
 
 @settings(deadline=None)
 @given(talk=talks)
-def test_segments_are_in_order_and_hold_all_that_is_loud(talk: list[tuple[int, int]]) -> None:
-    # A first pause tells what is quiet: without one the first loud frames could be the noise of the place.
+def test_segments_are_in_order_and_contain_everything_loud(talk: list[tuple[int, int]]) -> None:
+    # The first pause gives the quiet level; without it the first loud frames could be background noise.
     levels = [QUIET_DB] * 50 + frames_of(talk)
     found = segments(levels)
     inside = np.zeros(len(levels), bool)
@@ -62,23 +62,23 @@ def test_the_level_of_a_recording_never_matters(talk: list[tuple[int, int]], gai
 
 
 @pytest.mark.parametrize(("pause", "parts"), [(PAUSE - 1, 1), (PAUSE, 2), (300, 2)])
-def test_a_whole_pause_parts_and_a_margin_of_it_stays(pause: int, parts: int) -> None:
+def test_a_whole_pause_splits_and_its_margins_are_kept(pause: int, parts: int) -> None:
     found = segments(frames_of([(100, pause), (100, 60)]))
     assert len(found) == parts
     if parts == 2:
         assert found == [(0, 100 + MARGIN), (100 + pause - MARGIN, 200 + pause + MARGIN)]
 
 
-def test_noise_before_the_first_word_is_not_its_segment() -> None:
+def test_noise_before_the_first_word_is_not_in_its_segment() -> None:
     begin, _ = segments(frames_of([(0, 500), (100, 60)]))[-1]
     assert 500 - MARGIN <= begin <= 500
 
 
-def test_digital_silence_is_no_speech_and_steady_sound_is() -> None:
+def test_digital_silence_is_not_speech_but_steady_sound_is() -> None:
     assert segments([-80.0] * 500) == []
     assert segments([LOUD_DB] * 500) == [(0, 500)]
 
 
-def test_energy_is_the_power_of_frames_the_last_filled_up() -> None:
+def test_levels_are_the_power_of_frames_with_the_last_padded() -> None:
     samples = np.concatenate([np.full(10, 0.1), np.zeros(10), np.ones(9)]).astype(np.float32)
     np.testing.assert_allclose(frame_levels(samples, 10), [-20, -80, 10 * np.log10(0.9)], atol=1e-4)

@@ -1,4 +1,4 @@
-"""Laws of streams: where blocks end never matters, what is committed stays, many are as good as one."""
+"""Laws of streams: where blocks end never matters, committed words stay, many streams equal each alone."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def clips() -> list[np.ndarray]:
 
 @pytest.fixture
 def numpy_recognizer(numpy_network: Callable[[str], Network], letters: Vocabulary) -> Recognizer:
-    """A model that hears nothing but its own frame, so that a window says what the whole would say."""
+    """A model whose frames depend on their own samples only, so a window gives what the whole would."""
     return Recognizer(network=numpy_network("ctc"), vocabulary=letters)
 
 
@@ -112,7 +112,7 @@ def words(found: Sequence[Partial]) -> list[Word]:
 
 
 def by_frames(recognizer: Recognizer, samples: np.ndarray) -> list[Word]:
-    """Return the words of all of it at once with the times of the frames, as streams tell them."""
+    """Return the words of the whole recording with the times of frames, as streams give them."""
     [logits] = recognizer.logits([samples])
     log_probs, lengths = log_softmax(logits)[None], np.array([len(logits)])
     [hypothesis] = Greedy().decode(log_probs, lengths, recognizer.vocabulary)
@@ -124,7 +124,7 @@ def by_frames(recognizer: Recognizer, samples: np.ndarray) -> list[Word]:
 
 
 def assert_same(found: Sequence[Word], expected: Sequence[Word]) -> None:
-    """Windows of other lengths may be rounded otherwise, which only confidences show."""
+    """Windows of other lengths may round differently, which shows only in confidences."""
     assert [(word.text, word.start_s, word.end_s) for word in found] == [
         (word.text, word.start_s, word.end_s) for word in expected
     ]
@@ -146,7 +146,7 @@ def test_where_blocks_end_never_matters(
 
 @LAW
 @given(loud_s=st.floats(0.0, 4.0), cuts=blocks, streaming=streamings)
-def test_a_model_that_hears_one_frame_loses_nothing_and_doubles_nothing(
+def test_no_frame_is_lost_or_doubled(
     numpy_recognizer: Recognizer, loud_s: float, cuts: list[int], streaming: Streaming
 ) -> None:
     samples = talk([(loud_s, 0.0)])
@@ -155,7 +155,7 @@ def test_a_model_that_hears_one_frame_loses_nothing_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_where_blocks_end_never_matters_to_real_speech(
+def test_where_blocks_end_never_matters_with_real_speech(
     digits: Recognizer, clips: list[np.ndarray], seed: int
 ) -> None:
     samples = joined(clips, [0.1, 0.9, 2.5, 0.3] * len(clips))
@@ -166,7 +166,7 @@ def test_where_blocks_end_never_matters_to_real_speech(
     assert len(words(once)) > 2 * len(clips)
 
 
-def test_a_beam_search_hears_what_it_hears_offline_and_takes_nothing_back(
+def test_a_beam_search_gives_the_offline_words_and_changes_none(
     digits: Recognizer, clips: list[np.ndarray]
 ) -> None:
     decoder = BeamSearch(width=8, hotwords={"seven": 3.0})
@@ -180,7 +180,7 @@ def test_a_beam_search_hears_what_it_hears_offline_and_takes_nothing_back(
         assert " ".join(word.text for word in found) == offline.text
 
 
-def test_committed_words_follow_one_another_and_pending_ones_follow_them(
+def test_committed_words_are_in_order_and_pending_words_follow(
     digits: Recognizer, clips: list[np.ndarray]
 ) -> None:
     found = partials(digits.stream(streaming=QUICK), joined(clips, [0.7] * len(clips)), [640] * 2_000)
@@ -195,7 +195,7 @@ def test_committed_words_follow_one_another_and_pending_ones_follow_them(
         assert all(word.start_s >= last_s for word in partial.pending)
 
 
-def test_a_short_stream_says_what_the_whole_says(digits: Recognizer, clips: list[np.ndarray]) -> None:
+def test_a_short_stream_equals_the_whole_recording(digits: Recognizer, clips: list[np.ndarray]) -> None:
     one_window = Streaming(chunk_s=10)
     for clip in (*clips, clips[0][:16_000], clips[0][: 320 * 41 + 80], clips[0][:12_345]):
         found = words(partials(digits.stream(streaming=one_window), clip, [999, 0, 7_000]))
@@ -215,7 +215,7 @@ def test_times_count_from_the_start_of_the_stream(digits: Recognizer, clips: lis
 
 
 @pytest.mark.parametrize(("rate_hz", "dtype"), [(8_000, np.float32), (44_100, np.int16), (16_000, np.int16)])
-def test_blocks_of_any_rate_and_type_are_heard_as_they_are_read(
+def test_blocks_of_any_rate_and_type_equal_the_recording_read_whole(
     digits: Recognizer, clips: list[np.ndarray], rate_hz: int, dtype: type[np.generic]
 ) -> None:
     resampled = soxr.resample(clips[0], RATE_HZ, rate_hz)
@@ -226,7 +226,7 @@ def test_blocks_of_any_rate_and_type_are_heard_as_they_are_read(
     assert expected
 
 
-def test_many_streams_say_what_each_says_alone(digits: Recognizer, clips: list[np.ndarray]) -> None:
+def test_many_streams_equal_each_alone(digits: Recognizer, clips: list[np.ndarray]) -> None:
     pauses = np.random.default_rng(0).uniform(0, 1.5, (5, len(clips)))
     talks = [joined([*clips[number:], *clips[:number]], gaps) for number, gaps in enumerate(pauses)]
     streams = [digits.stream(streaming=QUICK) for _ in talks]
@@ -250,7 +250,7 @@ def test_windows_due_together_run_as_one_batch(numpy_recognizer: Recognizer) -> 
 
 
 @pytest.mark.parametrize("seconds", [0, 5])
-def test_silence_says_nothing_and_runs_nothing(numpy_recognizer: Recognizer, seconds: int) -> None:
+def test_silence_gives_no_words_and_runs_nothing(numpy_recognizer: Recognizer, seconds: int) -> None:
     stream = numpy_recognizer.stream()
     silence = np.zeros(seconds * RATE_HZ, np.float32)
     nothing = Partial(committed=(), pending=())
@@ -313,7 +313,7 @@ class CountingState(GreedyState):
         ([0.0, 0.1], "numpy array"),
     ],
 )
-def test_a_block_that_is_no_sound_is_refused_and_changes_nothing(
+def test_an_invalid_block_is_refused_and_changes_nothing(
     digits: Recognizer, clips: list[np.ndarray], block: np.ndarray, reason: str
 ) -> None:
     good, bad = (digits.stream(streaming=QUICK) for _ in range(2))
@@ -322,7 +322,7 @@ def test_a_block_that_is_no_sound_is_refused_and_changes_nothing(
     assert words(partials(good, clips[0])) == words(partials(digits.stream(streaming=QUICK), clips[0]))
 
 
-def test_a_finished_stream_takes_no_more(numpy_recognizer: Recognizer) -> None:
+def test_a_finished_stream_refuses_samples(numpy_recognizer: Recognizer) -> None:
     stream = numpy_recognizer.stream()
     stream.finish()
     assert stream.is_finished
@@ -332,7 +332,7 @@ def test_a_finished_stream_takes_no_more(numpy_recognizer: Recognizer) -> None:
         stream.finish()
 
 
-def test_streams_that_do_not_belong_together_are_refused(
+def test_streams_of_several_recognizers_or_given_twice_are_refused(
     numpy_recognizer: Recognizer, numpy_network: Callable[[str], Network]
 ) -> None:
     stream, block = numpy_recognizer.stream(), np.zeros(9, np.float32)
@@ -356,17 +356,17 @@ def test_streams_that_do_not_belong_together_are_refused(
         {"margin_s": 0.4},
     ],
 )
-def test_a_streaming_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_invalid_streaming_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(AudioValueError, match="Streaming"):
         Streaming(**wrong)
 
 
-def test_a_rate_that_cannot_be_is_refused(numpy_recognizer: Recognizer) -> None:
+def test_an_invalid_sample_rate_is_refused(numpy_recognizer: Recognizer) -> None:
     with pytest.raises(AudioValueError, match="12 Hz"):
         numpy_recognizer.stream(sample_rate_hz=12)
 
 
-def test_any_decoder_serves(digits: Recognizer, clips: list[np.ndarray]) -> None:
+def test_any_decoder_works(digits: Recognizer, clips: list[np.ndarray]) -> None:
     """A decoder that settles nothing before the end commits whole segments."""
 
     class Late:

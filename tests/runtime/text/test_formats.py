@@ -42,7 +42,7 @@ SPELLINGS = st.one_of(
 
 @st.composite
 def transcripts(draw: st.DrawFn) -> Transcript:
-    """Words in order, some of no time at all, some hours later; segments of any number of them."""
+    """Words in order, some of no duration, some hours later, in segments of any size."""
     time_s = draw(st.floats(0, 10 ** draw(st.integers(0, 6))))
     segments = []
     for _ in range(draw(st.integers(0, 3))):
@@ -80,7 +80,7 @@ def visible(transcript: Transcript) -> list[Word]:
 
 
 def cue_of_words(transcript: Transcript, cues: list[Cue]) -> list[int]:
-    """The place of the cue of every visible word, found by counting its parts."""
+    """Return the index of the cue of each visible word."""
     places = [place for place, cue in enumerate(cues) for line in cue.lines for _ in seen(line)]
     found, part = [], 0
     for word in visible(transcript):
@@ -92,7 +92,7 @@ def cue_of_words(transcript: Transcript, cues: list[Cue]) -> list[int]:
 
 @given(transcript=transcripts(), limits=LIMITS)
 @settings(max_examples=300, deadline=None)
-def test_cues_hold_every_word_once_and_obey_the_limits(transcript: Transcript, limits: CueLimits) -> None:
+def test_cues_have_every_word_once_and_obey_the_limits(transcript: Transcript, limits: CueLimits) -> None:
     cues = find_cues(transcript, limits)
     assert [part for cue in cues for line in cue.lines for part in seen(line)] == seen(
         " ".join(word.text for word in transcript.words)
@@ -136,7 +136,7 @@ def said(*words: tuple[str, float, float]) -> Transcript:
     return Transcript(text=text, segments=(segment,), duration_s=made[-1].end_s)
 
 
-def test_a_cue_is_as_full_as_it_may_be() -> None:
+def test_a_cue_is_as_full_as_the_limits_allow() -> None:
     words = [(f"word{i:02}", i * 0.3, i * 0.3 + 0.25) for i in range(14)]
     first, second = find_cues(said(*words))
     assert first.lines == (
@@ -187,7 +187,7 @@ def test_srt_parses_back(transcript: Transcript, limits: CueLimits) -> None:
 
 
 def test_a_number_above_a_clock_does_not_begin_a_cue() -> None:
-    """That is how SubRip begins one, and its readers take it for one."""
+    """SubRip begins cues so, and its readers would take this for the next cue."""
     words = tuple(
         Word(text=text, start_s=0.0, end_s=0.0, confidence=0.5, characters=())
         for text in (*"000000000", "0" * 40, "0:0:0", "0")
@@ -227,7 +227,7 @@ def test_exact_text() -> None:
     assert as_tsv(transcript) == "start\tend\ttext\n500\t900\tA&B\n3661000\t3662250\t<C>\n"
 
 
-def test_json_holds_characters_where_there_are_any() -> None:
+def test_json_has_characters_if_there_are_any() -> None:
     plain = said(("AB", 0.5, 0.9))
     [word] = as_dict(plain)["words"]
     assert word == {"text": "AB", "start_s": 0.5, "end_s": 0.9, "confidence": 1.0}
@@ -244,7 +244,7 @@ def test_json_holds_characters_where_there_are_any() -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_nothing_said_is_written(name: str) -> None:
+def test_an_empty_transcript_is_written(name: str) -> None:
     written = FORMATS[name].write(Transcript(text="", segments=(), duration_s=1.0))
     assert written in ("", "\n", "WEBVTT\n", "start\tend\ttext\n") or json.loads(written)["words"] == []
 

@@ -14,7 +14,7 @@ RATE = 16_000
 def tone(
     *spans: tuple[float, float], duration_s: float, level: float = 0.3, noise: float = 0.0
 ) -> np.ndarray:
-    """A tone in each span, and noise throughout."""
+    """A tone in each span, with noise everywhere."""
     time = np.arange(round(duration_s * RATE)) / RATE
     on = np.zeros(len(time), bool)
     for start, end in spans:
@@ -40,7 +40,7 @@ def pauses(*quiet: tuple[float, float]) -> Pauses:
 @pytest.mark.parametrize(("noise", "allowed"), [(0.0, 0.02), (0.01, 0.02), (0.03, 0.03)])
 @pytest.mark.parametrize("shift", [-0.1, -0.04, 0.0, 0.04])
 def test_words_get_the_times_of_their_sound(noise: float, allowed: float, shift: float) -> None:
-    """Wherever near the sound the model writes the word, in one frame."""
+    """The model writes each word in one frame anywhere near its sound."""
     spoken = [(0.3, 0.7), (0.9, 1.5), (1.75, 2.0)]
     quiet = find_quiet(tone(*spoken, duration_s=2.4, noise=noise), RATE)
     given_words = words(*((a + 0.05 + shift, a + 0.07 + shift) for a, _ in spoken))
@@ -48,7 +48,7 @@ def test_words_get_the_times_of_their_sound(noise: float, allowed: float, shift:
     np.testing.assert_allclose(fitted, spoken, rtol=0, atol=allowed)
 
 
-def test_how_loud_it_is_never_matters() -> None:
+def test_the_level_of_a_recording_never_matters() -> None:
     recording = tone((0.3, 0.7), (0.9, 1.5), duration_s=2.0, noise=0.003)
     for gain in (0.25, 2.0):
         np.testing.assert_array_equal(
@@ -57,7 +57,7 @@ def test_how_loud_it_is_never_matters() -> None:
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100])
-def test_blocks_are_of_one_length_at_any_rate(rate: int) -> None:
+def test_blocks_have_the_same_length_at_any_rate(rate: int) -> None:
     samples = np.zeros(3 * rate, np.float32)
     samples[rate : 2 * rate] = 0.5
     quiet = find_quiet(samples, rate)
@@ -66,7 +66,7 @@ def test_blocks_are_of_one_length_at_any_rate(rate: int) -> None:
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(1), np.zeros(16_000), np.full(16_000, 0.1)])
-def test_where_nothing_can_be_told_no_pause_is(samples: np.ndarray) -> None:
+def test_without_contrast_there_are_no_pauses(samples: np.ndarray) -> None:
     quiet = find_quiet(samples.astype(np.float32), RATE)
     assert len(quiet) == -(-len(samples) // 160)
     assert not quiet.any()
@@ -76,7 +76,7 @@ def test_steady_noise_has_no_pauses() -> None:
     assert not find_quiet(tone(duration_s=5, noise=0.1), RATE).any()
 
 
-def test_clicks_are_no_words_and_dips_no_pauses() -> None:
+def test_clicks_are_not_words_and_dips_are_not_pauses() -> None:
     recording = tone((0.5, 1.0), duration_s=1.5)
     dented = recording.copy()
     dented[round(0.7 * RATE) : round(0.72 * RATE)] = 0
@@ -86,7 +86,7 @@ def test_clicks_are_no_words_and_dips_no_pauses() -> None:
         np.testing.assert_array_equal(find_quiet(other, RATE), find_quiet(recording, RATE))
 
 
-def test_sound_without_a_pause_is_the_word_before() -> None:
+def test_sound_without_a_pause_belongs_to_the_word_before() -> None:
     assert spans(
         fit_words(words((0.2, 0.3), (0.6, 0.7)), pauses((0.0, 0.1), (1.0, 1.2)), duration_s=1.2)
     ) == [
@@ -95,8 +95,8 @@ def test_sound_without_a_pause_is_the_word_before() -> None:
     ]
 
 
-def test_no_word_reaches_far() -> None:
-    """Music before, between and after words is no part of them."""
+def test_words_reach_only_a_short_way_from_their_tokens() -> None:
+    """Music before, between and after words does not belong to them."""
     given_words = words((3.0, 3.1), (6.0, 6.1))
     assert spans(fit_words(given_words, pauses((0.0, 1.0), (8.0, 9.0)), duration_s=9.0)) == spans(
         tuple(given_words)

@@ -30,7 +30,7 @@ def vocabulary(word_delimiter: str | None = "|") -> Vocabulary:
 def transcript(
     ids: list[int], duration_s: float = 60.0, word_delimiter: str | None = "|", characters: bool = False
 ) -> Transcript:
-    """Of a path in which token ``i`` takes frames ``2 i`` and ``2 i + 1`` with probability 1 / (i + 2)."""
+    """Return a path whose token ``i`` has frames ``2 i`` and ``2 i + 1`` with probability 1 / (i + 2)."""
     places = range(len(ids))
     hypothesis = Hypothesis(
         token_ids=tuple(ids),
@@ -64,12 +64,12 @@ def test_no_word_ends_after_the_recording() -> None:
 
 
 @pytest.mark.parametrize("ids", [[], [1], [1, 1, 1]])
-def test_nothing_said(ids: list[int]) -> None:
+def test_tokens_without_text_make_no_word(ids: list[int]) -> None:
     result = transcript(ids)
     assert (result.text, result.words, result.segments, result.duration_s) == ("", (), (), 60.0)
 
 
-def test_without_a_delimiter_all_is_one_word() -> None:
+def test_without_a_delimiter_there_is_one_word() -> None:
     assert [word.text for word in transcript([2, 3, 2], word_delimiter=None).words] == ["ABA"]
 
 
@@ -84,7 +84,7 @@ def test_words_are_the_text_in_order(ids: list[int]) -> None:
 
 @given(st.lists(st.integers(0, 3), max_size=30))
 def test_characters_are_the_word_in_order(ids: list[int]) -> None:
-    duration_s = 0.02 * 2 * len(ids) - 0.01  # the last frame may hear past the end, none begins there
+    duration_s = 0.02 * 2 * len(ids) - 0.01  # the last frame may end after the recording
     without, result = (
         transcript(ids, duration_s=duration_s),
         transcript(ids, duration_s=duration_s, characters=True),
@@ -103,7 +103,7 @@ def test_characters_are_the_word_in_order(ids: list[int]) -> None:
             assert math.exp(sum(posteriors) / len(posteriors)) == pytest.approx(word.confidence)
 
 
-def test_later_moves_all_times_alike() -> None:
+def test_shifted_moves_all_times_equally() -> None:
     [segment] = transcript([2, 3, 1, 3], characters=True).segments
     moved = segment.shifted(2.5)
     parts = [segment, *segment.words, *(one for word in segment.words for one in word.characters)]

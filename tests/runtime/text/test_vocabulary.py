@@ -99,7 +99,7 @@ def test_ids_without_any_token_are_refused() -> None:
 
 
 @given(st.lists(st.sampled_from([3, 4, 5, 6, 2]), max_size=20))
-def test_what_is_encoded_reads_as_the_text(token_ids: list[int]) -> None:
+def test_encoded_text_decodes_to_the_same_text(token_ids: list[int]) -> None:
     text = vocabulary().text(token_ids)
     encoded = vocabulary().encode(f" {text}\n")
     assert vocabulary().text(encoded) == " ".join(text.split())
@@ -111,25 +111,25 @@ def test_any_white_space_is_one_word_delimiter() -> None:
     assert vocabulary().encode(" \n") == vocabulary().encode("") == ()
 
 
-def test_a_letter_is_written_as_it_stands_where_that_is_possible() -> None:
+def test_a_letter_keeps_its_case_if_possible() -> None:
     both = vocabulary({**TOKENS, "a": 7})
     assert both.encode("aAbB") == (7, 3, 4, 4)
     assert vocabulary({"<pad>": 0, "ß": 1, "s": 2}, unknown_token=None).encode("ßSẞ") == (1, 2, 1)
-    assert vocabulary().encode("ß") == (6, 6)  # SS is what its capital is
+    assert vocabulary().encode("ß") == (6, 6)  # its capital is SS
 
 
 def test_letters_of_two_code_points_are_one() -> None:
     assert vocabulary({"<pad>": 0, "É": 1}, unknown_token=None).encode("e\u0301") == (1,)
 
 
-def test_what_cannot_be_written_is_named_with_its_place() -> None:
+def test_a_character_that_cannot_be_written_is_named_with_its_position() -> None:
     with pytest.raises(TextError, match=r"cannot write ',', character 5 of the text, in 'ab s, b'; .* 'ABS$"):
         vocabulary().encode("ab  s, b")
     with pytest.raises(TextError, match=r"'\.\.\.bbbbbbbbbbbbbbbbbbbb\?'"):
         vocabulary().encode("b" * 50 + "?")
 
 
-def test_tokens_that_are_no_output_or_no_character_cannot_be_written() -> None:
+def test_tokens_that_are_no_output_or_no_character_are_not_used() -> None:
     narrow = vocabulary({**TOKENS, "C": 40, "AB": 7}, num_outputs=8)
     assert narrow.encode("AB") == (3, 4)
     for text in ("C", "<unk>", "|"):

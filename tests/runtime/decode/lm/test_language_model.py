@@ -36,7 +36,7 @@ def arpa(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def emission(text: str, sharpness: float = 6.0, seed: int = 0) -> np.ndarray:
-    """Log-probabilities (1, frames, vocab) that read as a text, a blank after every letter."""
+    """Log-probabilities (1, frames, vocab) of a text, with a blank after every letter."""
     ids = {" ": 1, "e": 2, "n": 3, "o": 4, "t": 5}
     labels = np.array([label for letter in text for label in (ids[letter], 0)])
     logits = np.random.default_rng(seed).normal(0, 1, (len(labels), 6))
@@ -49,7 +49,7 @@ def read(options: BeamSearch, log_probs: np.ndarray) -> str:
     return VOCABULARY.text(found.token_ids)
 
 
-def test_it_decides_between_what_sounds_alike(arpa: Path) -> None:
+def test_it_decides_between_equally_likely_words(arpa: Path) -> None:
     log_probs = emission("one ten")
     log_probs[0, 10] = log_probs[0, 10, [0, 1, 2, 3, 4, 2]]  # the letter e or t
     log_probs[0, 10, 5] += 0.5
@@ -84,7 +84,7 @@ def test_a_compressed_file_is_read_too(arpa: Path) -> None:
 
 def test_the_words_of_a_binary_are_found(arpa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm = KenlmModel(arpa)
-    binary = arpa.with_name("lm.binary")  # as build_binary ends its files
+    binary = arpa.with_name("lm.binary")  # ends like a file of build_binary
     head = b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(range(256)) * 20
     binary.write_bytes(
         head + b"\0".join(word.encode() for word in ("<unk>", "<s>", "</s>", "ONE", "TEN")) + b"\0"
@@ -97,7 +97,7 @@ def test_the_words_of_a_binary_are_found(arpa: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model", b"\\data\\\nngram 1=2\n"])
-def test_what_is_no_model(content: bytes | None, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_refused(content: bytes | None, tmp_path: Path) -> None:
     pytest.importorskip("kenlm", reason="needs sewd[lm]")
     path = tmp_path / "lm.arpa"
     if content is not None:
@@ -129,8 +129,8 @@ def test_a_character_model_reads_spaces_as_a_symbol(arpa: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_kenlm_scores_are_in_the_result(arpa: Path, seed: int) -> None:
-    """Law: two searches that differ in alpha alone differ by the model's log-probability times that."""
+def test_kenlm_scores_are_part_of_the_score(arpa: Path, seed: int) -> None:
+    """Law: with another alpha the score changes by that difference times the model's log-probability."""
     lm = KenlmModel(arpa)
     log_probs = emission("to ", 1.0, seed)[:, :5]
     lengths = np.array([log_probs.shape[1]])

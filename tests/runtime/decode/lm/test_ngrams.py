@@ -34,7 +34,7 @@ def draw(seed: int, count: int = 60, words: str = "abcdef") -> list[list[str]]:
 
 
 def probability(ngrams: Ngrams, context: tuple[str, ...], word: str) -> float:
-    """Of a word after a context, as any reader of a back-off model computes it."""
+    """Return the probability of a word after a context by the back-off rule."""
     listed = ngrams.probabilities[len(context)].get((*context, word))
     if listed is not None:
         return listed
@@ -44,7 +44,7 @@ def probability(ngrams: Ngrams, context: tuple[str, ...], word: str) -> float:
 
 
 def by_definition(text: list[list[str]], order: int, context: tuple[str, ...], word: str) -> float:
-    """The same from the formulas alone: every count is taken anew from the text."""
+    """Return the same directly from the formulas, counting in the text each time."""
     padded = [(BEGIN, *sentence, END) for sentence in text]
 
     def windows(length: int) -> list[tuple[str, ...]]:
@@ -86,7 +86,7 @@ def test_after_every_context_the_probabilities_sum_to_one(order: int, seed: int)
 
 
 @pytest.mark.parametrize(("order", "seed"), [(2, 0), (3, 1), (3, 2)])
-def test_it_is_the_formula(order: int, seed: int) -> None:
+def test_estimates_follow_the_formulas(order: int, seed: int) -> None:
     text = [*draw(seed, 25, "abc"), ["a", UNKNOWN]]
     ngrams = estimate(text, order=order)
     for context in product([BEGIN, *"abc"], repeat=order - 1):
@@ -127,7 +127,7 @@ def test_kenlm_reads_it_and_gives_the_same_scores(order: int, tmp_path: Path) ->
         assert lm.end(state) == pytest.approx(math.log(probability(ngrams, context, END)), abs=1e-5)
 
 
-def test_text_is_written_as_the_model_writes_it() -> None:
+def test_text_is_normalised_to_what_the_model_writes() -> None:
     assert normalise("  Don\u2019t stop\u2014caf\u00e9, \u201cnow\u201d! ' - 1984 b2b\n", LETTERS) == [
         *("DON'T", "STOP", "CAFE", "NOW"),
         *(UNKNOWN, UNKNOWN),
@@ -148,7 +148,7 @@ def test_the_command_builds_a_model(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lm.arpa", "text.txt"]
 
 
-def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty.txt").write_text("... !\n")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     for name, message in (("empty", "no word"), ("latin", "not UTF-8"), ("none", "No such file")):
