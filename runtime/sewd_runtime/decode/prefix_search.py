@@ -8,11 +8,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from sewd_runtime.decode.automata import Automaton
+from sewd_runtime.decode.automata import Automaton, Floats, Ints
 from sewd_runtime.decode.prefix_trie import ROOT, Trie
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _EMPTY_NODE = -2
 """Node of an empty slot in the beam; no prefix has it as its parent."""

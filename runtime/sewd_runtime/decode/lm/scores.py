@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sewd_runtime.decode.automata import Floats, Ints
 from sewd_runtime.decode.lm.model import DELIMITER_SYMBOL, LanguageModel
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +26,41 @@ class Weights:
     alpha: float
     beta: float
     unknown_score: float
+
+
+class _StateTable:
+    """Numbers states as they are reached, the start 0, and caches scores of each, NaN until computed."""
+
+    def __init__(self, start: Hashable, width: tuple[int, ...]) -> None:
+        self.states: list[Any] = []
+        self.scores = np.full((256, *width), np.nan)
+        self._numbers: dict[Hashable, int] = {}
+        self.number(start)
+
+    def number(self, state: Hashable) -> int:
+        """Return the number of a state; may replace ``scores`` by a longer array."""
+        number = self._numbers.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
+            if number == len(self.scores):
+                self.scores = np.append(self.scores, np.full_like(self.scores, np.nan), axis=0)
+        return number
+
+    def retain(self, numbers: Ints) -> Ints:
+        """Keep the start and these states without their scores; return their new numbers."""
+        old, places = np.unique(numbers, return_inverse=True)
+        kept = [self.states[number] for number in old.tolist()]
+        start = self.states[0]
+        self._numbers, self.states = {}, []
+        self.scores.fill(np.nan)
+        self.number(start)
+        return np.array([self.number(state) for state in kept], np.int64)[places].reshape(numbers.shape)
+
+
+def _by_state(states: Ints, score: Callable[[int], float]) -> Floats:
+    """Return the score of each state, in the shape of states; each is computed once."""
+    scores = {state: score(state) for state in np.unique(states).tolist()}
+    return np.asarray(np.vectorize(scores.__getitem__, otypes=[float])(states))
 
 
 class WordScores:
@@ -47,11 +80,8 @@ class WordScores:
     ) -> None:
         self._lm, self._weights, self._case, self._pieces = lm, weights, case, pieces
         self._delimiter = word_delimiter_id
-        self._known: dict[tuple[Hashable, str], int] = {}
-        self._states: list[tuple[Hashable, str]] = []
-        self._after: list[int] = []  # the state after the delimiter, -1 until it is needed
-        self._scores = np.full(1024, np.nan)  # of the word that ends in each state
-        self._number(lm.start(), "")
+        self._table = _StateTable((lm.start(), ""), ())
+        self._after: dict[int, int] = {}  # state → the state after the delimiter
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
         """Return the score of the finished word in the delimiter's column, 0 in the others."""
@@ -73,49 +103,33 @@ class WordScores:
     def final(self, states: Ints) -> Floats:
         """Return the score of the last word and of the end of the sentence."""
         scores = self._completed(states)
-        ends = {
-            state: self._weights.alpha * self._lm.end(self._states[self._after[state]][0])
-            for state in np.unique(states).tolist()
-        }
-        return np.asarray(scores + np.vectorize(ends.__getitem__, otypes=[float])(states))
+        contexts = self._table.states
+        return scores + _by_state(
+            states, lambda state: self._weights.alpha * self._lm.end(contexts[self._after[state]][0])
+        )
 
     def retain(self, states: Ints) -> Ints:
         """Keep the start and these states, without their successors."""
-        numbers, places = np.unique(states, return_inverse=True)
-        kept = [self._states[number] for number in numbers.tolist()]
-        start = self._states[0]
-        self._known, self._states, self._after = {}, [], []
-        self._scores.fill(np.nan)
-        self._number(*start)
-        return np.array([self._number(*state) for state in kept], np.int64)[places].reshape(states.shape)
-
-    def _number(self, context: Hashable, word: str) -> int:
-        number = self._known.setdefault((context, word), len(self._states))
-        if number == len(self._states):
-            self._states.append((context, word))
-            self._after.append(-1)
-            if number == len(self._scores):
-                self._scores = np.append(self._scores, np.full(number, np.nan))
-        return number
+        self._after.clear()
+        return self._table.retain(states)
 
     def _next(self, state: int, token: int) -> int:
         if token == self._delimiter:
             return self._after[state]
-        context, word = self._states[state]
-        return self._number(context, word + self._pieces[token])
+        context, word = self._table.states[state]
+        return self._table.number((context, word + self._pieces[token]))
 
     def _completed(self, states: Ints) -> Floats:
         """Return the score of the word that ends in each state, and make the states after it."""
-        scores = self._scores[states]
-        missing = np.unique(states[np.isnan(scores)]).tolist()
-        for state in missing:
-            context, word = self._states[state]
-            value = 0.0
+        table = self._table
+        for state in np.unique(states[np.isnan(table.scores[states])]).tolist():
+            context, word = table.states[state]
+            score = 0.0
             if word:
-                value, context = self._score(context, self._case(word))
-            after = self._number(context, "")  # may replace self._scores
-            self._scores[state], self._after[state] = value, after
-        return np.asarray(self._scores[states] if missing else scores)
+                score, context = self._score(context, self._case(word))
+            self._after[state] = table.number((context, ""))
+            table.scores[state] = score
+        return np.asarray(table.scores[states])
 
     def _score(self, context: Hashable, word: str) -> tuple[float, Hashable]:
         log_prob, after = self._lm.score(context, word)
@@ -141,48 +155,29 @@ class CharacterScores:
         if word_delimiter_id is not None:
             self._symbols[word_delimiter_id] = DELIMITER_SYMBOL
         self._is_known = np.array([symbol in lm for symbol in self._symbols])
-        self._known: dict[Hashable, int] = {}
-        self._states: list[Hashable] = []
-        self._scores = np.full((256, len(pieces)), np.nan)
-        self._number(lm.start())
+        self._table = _StateTable(lm.start(), (len(pieces),))
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
         """Return the score of each token in each state."""
-        for state in np.unique(states[np.isnan(self._scores[states, 0])]).tolist():
-            log_probs = [self._lm.score(self._states[state], symbol)[0] for symbol in self._symbols]
-            weights = self._weights
+        table, weights = self._table, self._weights
+        for state in np.unique(states[np.isnan(table.scores[states, 0])]).tolist():
+            log_probs = [self._lm.score(table.states[state], symbol)[0] for symbol in self._symbols]
             known = np.where(self._is_known, log_probs, weights.unknown_score)
-            self._scores[state] = weights.alpha * known + weights.beta
-        return np.asarray(self._scores[states[..., None], tokens])
+            table.scores[state] = weights.alpha * known + weights.beta
+        return np.asarray(table.scores[states[..., None], tokens])
 
     def step(self, states: Ints, tokens: Ints) -> Ints:
         """Return the states after one token each."""
+        table = self._table
         pairs = zip(states.tolist(), tokens.tolist(), strict=True)
-        after = [self._lm.score(self._states[state], self._symbols[token])[1] for state, token in pairs]
-        return np.array([self._number(state) for state in after], np.int64)
+        after = [self._lm.score(table.states[state], self._symbols[token])[1] for state, token in pairs]
+        return np.array([table.number(state) for state in after], np.int64)
 
     def final(self, states: Ints) -> Floats:
         """Return the score of the end of the sentence."""
-        ends = {
-            state: self._weights.alpha * self._lm.end(self._states[state])
-            for state in np.unique(states).tolist()
-        }
-        return np.asarray(np.vectorize(ends.__getitem__, otypes=[float])(states))
+        contexts = self._table.states
+        return _by_state(states, lambda state: self._weights.alpha * self._lm.end(contexts[state]))
 
     def retain(self, states: Ints) -> Ints:
         """Keep the start and these states."""
-        numbers, places = np.unique(states, return_inverse=True)
-        kept = [self._states[number] for number in numbers.tolist()]
-        start = self._states[0]
-        self._known, self._states = {}, []
-        self._scores.fill(np.nan)
-        self._number(start)
-        return np.array([self._number(state) for state in kept], np.int64)[places].reshape(states.shape)
-
-    def _number(self, state: Hashable) -> int:
-        number = self._known.setdefault(state, len(self._states))
-        if number == len(self._states):
-            self._states.append(state)
-            if number == len(self._scores):
-                self._scores = np.append(self._scores, np.full_like(self._scores, np.nan), axis=0)
-        return number
+        return self._table.retain(states)
