@@ -93,13 +93,13 @@ def _write_graphs(prepared: Prepared) -> None:
     import onnx_ir as ir
 
     from sewd_export.checkpoint.loading import load_checkpoint
-    from sewd_export.families import build_module, geometry
+    from sewd_export.families import build_module
     from sewd_export.passes import optimize
     from sewd_export.precisions import converter
     from sewd_export.tracing import trace
 
     source = load_checkpoint(prepared.checkpoint)
-    shape = geometry(source.config)
+    shape = source.geometry
     numbers = {
         "receptive_field": shape.receptive_field,
         "stride": shape.stride,

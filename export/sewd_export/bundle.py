@@ -1,4 +1,4 @@
-"""Writing a bundle: beside the target, verified by the reader, then renamed."""
+"""Write a bundle beside its target, verify it with the reader, then rename it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_export.checkpoint.loading import Checkpoint
-from sewd_export.checkpoint.vocabulary import read_vocabulary
 from sewd_export.errors import ExportError
 from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import (
@@ -21,27 +20,28 @@ from sewd_runtime.bundle.manifest import (
     LABELS_NAME,
     MANIFEST_NAME,
     VOCAB_NAME,
-    CtcEntry,
     FileEntry,
     Manifest,
 )
 from sewd_runtime.bundle.sensitivity import Sensitivity, sensitivity_file
+
+if TYPE_CHECKING:
+    from sewd_export.checkpoint.loading import Checkpoint
 
 _COPIED = ("config.json", "preprocessor_config.json", "processor_config.json")
 
 
 @contextlib.contextmanager
 def staged(target: Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block ends well, and vanishes when
-    not.
+    """Yield an empty folder beside `target` that replaces it if the block succeeds, else is removed.
 
-    A kill at any moment leaves the old bundle or none; a link is followed, and stays. check: raises
-    ExportError where `target` must not be replaced, by default where it is there and is not a bundle. Raises
-    that, and ExportError where nothing can be written beside it.
+    A kill at any moment leaves the old bundle or none. If `target` is a link, the link stays.
+    check: raises ExportError if `target` must not be replaced; by default, if it exists and is not a bundle.
+    Raises that, and ExportError if nothing can be written beside it.
     """
     (check or check_target)(target)
     target = target.resolve()
-    made = [parent for parent in target.parents if not parent.exists()]
+    new_parents = [parent for parent in target.parents if not parent.exists()]
     stage = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
         try:
@@ -50,10 +50,10 @@ def staged(target: Path, check: Callable[[Path], None] | None = None) -> Iterato
             raise ExportError(f"{target}: cannot be written: {error.strerror}; choose another -o") from error
         yield stage
         _replace(target, stage)
-    except BaseException:  # Ctrl-C among them
+    except BaseException:  # Ctrl-C too
         shutil.rmtree(stage, ignore_errors=True)
         with contextlib.suppress(OSError):
-            for parent in made:  # the innermost first
+            for parent in new_parents:  # innermost first
                 parent.rmdir()
         raise
 
@@ -63,7 +63,7 @@ def _replace(target: Path, stage: Path) -> None:
     if not target.exists():
         stage.rename(target)
         return
-    old = stage.with_name(f"{stage.name}.old")  # a name that no kill before this run can have left behind
+    old = stage.with_name(f"{stage.name}.old")  # unique, so no killed run can have left it
     target.rename(old)
     try:
         stage.rename(target)
@@ -74,19 +74,19 @@ def _replace(target: Path, stage: Path) -> None:
 
 
 def check_target(target: Path) -> None:
-    """Raise ExportError unless a bundle may be written here: nothing is there, an empty folder, or a bundle.
+    """Raise ExportError unless a bundle may be written here: no file or folder, an empty folder, or a bundle.
 
-    Replacing removes the whole folder, so a bundle may hold no file but its own.
+    Replacing removes the whole folder, so a bundle there must not hold foreign files.
     """
     if target.is_dir():
-        found = {path.name for path in target.iterdir()}
-        foreign = sorted(found - _own_names(target))
+        present = {path.name for path in target.iterdir()}
+        foreign = sorted(present - _own_names(target))
         if not foreign:
             return
-        if MANIFEST_NAME in found and MANIFEST_NAME not in foreign:
+        if MANIFEST_NAME in present and MANIFEST_NAME not in foreign:
             raise ExportError(
-                f"{target}: holds {', '.join(foreign)}, which the bundle there does not name and an export "
-                f"would remove; move it, or choose another -o"
+                f"{target}: holds {', '.join(foreign)}, which is not part of the bundle there and would be "
+                f"removed; move it, or choose another -o"
             )
     elif not target.exists():
         return
@@ -94,7 +94,7 @@ def check_target(target: Path) -> None:
 
 
 def _own_names(folder: Path) -> set[str]:
-    """Return the names of a bundle's files, of a format of any age; none if its manifest is not one."""
+    """Return the names of a bundle's files, whatever its format version; none if there is no manifest."""
     try:
         content = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
         return {MANIFEST_NAME, *content["files"]} if "format_version" in content else set()
@@ -102,20 +102,16 @@ def _own_names(folder: Path) -> set[str]:
         return set()
 
 
-def write_vocabulary(checkpoint: Checkpoint, folder: Path) -> CtcEntry | None:
-    """Write vocab.json or labels.json as the task wants it; return the manifest's `ctc` entry, None for
-    other tasks."""
-    if checkpoint.task == "ctc":
-        tokens, ctc = read_vocabulary(checkpoint.folder, blank_id=checkpoint.config.pad_token_id)
-        _write_json(folder / VOCAB_NAME, tokens)
-        return ctc
-    if checkpoint.task == "classification":
-        _write_json(folder / LABELS_NAME, list(checkpoint.labels or ()))
-    return None
+def write_vocabulary(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write vocab.json of a CTC model, labels.json of a classifier."""
+    if checkpoint.vocabulary is not None:
+        _write_json(folder / VOCAB_NAME, checkpoint.vocabulary.tokens)
+    if checkpoint.labels is not None:
+        _write_json(folder / LABELS_NAME, list(checkpoint.labels))
 
 
 def write_golden(folder: Path, samples: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    """Write the utterance `(samples,)` and the original's output for it, without the batch axis."""
+    """Write the golden utterance `(samples,)` and the original's output for it, without the batch axis."""
     np.savez(folder / GOLDEN_NAME, samples=samples, expected=expected)
 
 
@@ -127,7 +123,7 @@ def write_sensitivities(folder: Path, sensitivities: Mapping[str, Sensitivity]) 
 
 
 def copy_configs(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copy the checkpoint's own configuration files byte for byte, those it has."""
+    """Copy the checkpoint's configuration files, as far as they exist, byte for byte."""
     for name in _COPIED:
         if (checkpoint.folder / name).is_file():
             shutil.copyfile(checkpoint.folder / name, folder / name)

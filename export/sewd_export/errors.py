@@ -1,18 +1,18 @@
-"""Every error the exporter raises on purpose.
+"""Every error that the exporter raises on purpose.
 
 SewdError                                              the runtime's root
 └── ExportError
     ├── CheckpointError             ValueError         the checkpoint cannot be used
-    │   ├── CheckpointNotFoundError FileNotFoundError  no folder, embedded model or hub id; a file is absent
+    │   ├── CheckpointNotFoundError FileNotFoundError  no folder, embedded model or hub id; a file is missing
     │   ├── CheckpointReadError                        a file is truncated, not JSON, or of another kind
     │   ├── UnsafeCheckpointError                      a pickle runs code, or an index leaves the folder
-    │   ├── UnknownTaskError                           nothing tells which head the model has
+    │   ├── UnknownTaskError                           neither config.json nor the weights show the task
     │   ├── TokenizerError                             vocab.json is missing or does not fit a CTC model
     │   └── WeightError             KeyError           weights are missing, unexpected, of the wrong shape
-    ├── UnsupportedConfigError      NotImplementedError  a configuration field has a value that is refused
-    ├── BoundError                  ArithmeticError    no mix of precisions keeps within the bound on errors
+    ├── UnsupportedConfigError      NotImplementedError  a configuration field has an unsupported value
+    ├── BoundError                  ArithmeticError    no mix of precisions meets the bound on errors
     ├── TraceError                  RuntimeError       the model could not be turned into a graph
-    ├── EngineBuildError            RuntimeError       TensorRT does not take the graph, or builds no engine
+    ├── EngineBuildError            RuntimeError       TensorRT does not support the graph, or its build fails
     └── ParityError                 ArithmeticError    a precision misses its tolerance
 
 A message says what is wrong, where, and what to do.
@@ -34,7 +34,7 @@ class CheckpointError(ExportError, ValueError):
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
-    """There is no checkpoint of this name, or no weights in its folder."""
+    """There is no such checkpoint, or its folder has no weights."""
 
 
 class CheckpointReadError(CheckpointError):
@@ -46,7 +46,7 @@ class UnsafeCheckpointError(CheckpointError):
 
 
 class UnknownTaskError(CheckpointError):
-    """Neither config.json nor the weights tell which head the model has."""
+    """Neither config.json nor the weights show which head the model has."""
 
 
 class TokenizerError(CheckpointError):
@@ -54,7 +54,7 @@ class TokenizerError(CheckpointError):
 
 
 class WeightError(CheckpointError, KeyError):
-    """Weights are missing, unexpected or of the wrong shape; all of them are named.
+    """Weights are missing, unexpected or of the wrong shape; the message names them all.
 
     missing, unexpected: parameter names of the original model.
     wrong_shape: one line each, `name (found) instead of (expected)`.
@@ -85,11 +85,11 @@ class TraceError(ExportError, RuntimeError):
 
 
 class BoundError(ExportError, ArithmeticError):
-    """A precision exceeds the bound on its errors, however many of its products stay in float32."""
+    """A precision exceeds the bound on its errors, however many of its matmuls stay in float32."""
 
 
 class EngineBuildError(ExportError, RuntimeError):
-    """TensorRT does not take the graph or the compute capability, or its build fails."""
+    """TensorRT does not support the graph or the compute capability, or its build fails."""
 
 
 class ParityError(ExportError, ArithmeticError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +16,6 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from sewd_export.bundle import (
-    check_target,
     copy_configs,
     hash_files,
     staged,
@@ -24,34 +26,35 @@ from sewd_export.bundle import (
 )
 from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
 from sewd_export.errors import ExportError, ParityError, TraceError
-from sewd_export.families import build_module, check_config, geometry
-from sewd_export.memory import release_memory
+from sewd_export.families import build_module, check_config
 from sewd_export.parity.reference import Reference
 from sewd_export.parity.report import ParityReport
 from sewd_export.passes import optimize
-from sewd_export.precisions import PRECISIONS, REFERENCE, check_precisions, converter
+from sewd_export.precisions import PRECISIONS, REFERENCE, calibrated_inputs, check_precisions, converter
+from sewd_export.progress import Progress, no_progress
 from sewd_export.search.calibration import measure_ranges, read_calibration
 from sewd_export.search.evaluation import Evaluation
 from sewd_export.search.mixed import keep_sensitive
 from sewd_export.tensorrt import BuiltEngine, EngineOptions, build_engines, check_engines
 from sewd_export.tracing import trace
 from sewd_runtime.bundle.folder import open_bundle
-from sewd_runtime.bundle.manifest import CtcEntry, Manifest, PrecisionEntry, Provenance
+from sewd_runtime.bundle.manifest import Manifest, PrecisionEntry, Provenance, model_file
 from sewd_runtime.bundle.sensitivity import Sensitivity
 from sewd_runtime.inference.golden import check_golden
 
 if TYPE_CHECKING:
-    from sewd_export.precisions.int8_static.quantize_with_constants import Ranges
-Progress = Callable[[str], None]
+    from sewd_export.precisions import Ranges
+
+Opsets = dict[str, int]
 _PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A written bundle, and how each of its precisions compared with the original.
+    """A written bundle, and how each of its precisions compares with the original.
 
-    sensitivities: precision → what it keeps in float32 and why, where an increase of errors was bounded.
-    warnings: what TensorRT said of an engine that docs/engines.md does not explain.
+    sensitivities: precision → what it keeps in float32 and why, if the increase of errors was bounded.
+    warnings: TensorRT's, except those that docs/engines.md explains.
     """
 
     path: Path
@@ -76,69 +79,120 @@ def export(
     max_wer_increase: float | None = None,
     calibrate: str | Path | None = None,
     engines: EngineOptions | None = None,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> Exported:
-    """Export a checkpoint to a bundle that is verified against the original before it appears.
+    """Export a checkpoint to a bundle, verified against the original before it appears.
 
     checkpoint: a Hugging Face folder, a hub id, or None for the embedded digits model.
-    out: the bundle's folder; None is `<name>-bundle` in the current folder. An older bundle there is
-    replaced.
+    out: the bundle's folder; None is `<name>-bundle` in the current folder. An older bundle is replaced.
     precisions: names of `PRECISIONS`; float32 is always written.
-    audio: a folder of recordings that are compared as well, and their `transcripts.tsv` where there is one.
-    calibrate: a folder of recordings on which the precisions that take ranges (int8-static) measure them.
-    evaluate, max_wer_increase: a folder as for `audio`, and by how many percentage points the word error rate
-    on it may exceed float32's; without transcripts, how many percent of the transcripts may differ from
-    float32's. The most sensitive products of a precision stay in float32 until the bound holds.
-    engines: also build TensorRT's engines of these precisions, fp32's only if it stands alone; not run here.
-    Raises ExportError (CheckpointError, UnsupportedConfigError, BoundError, TraceError, ParityError,
-    EngineBuildError), MissingPackageError where a builder is missing,
-    VocabularyError, or OSError where the disk refuses; then nothing is written.
+    audio: a folder of recordings to compare on as well, with a `transcripts.tsv` if there is one.
+    calibrate: a folder of recordings on which to measure the ranges that int8-static can use.
+    evaluate, max_wer_increase: a folder like `audio`, and by how many percentage points the word error rate
+        on it may exceed float32's; without transcripts, how many percent of the transcripts may differ from
+        float32's. The most sensitive matmuls stay in float32 until the bound holds.
+    engines: also build TensorRT engines of these precisions, of fp32 only if it is the only one.
+    Raises ExportError (see `errors.py`), MissingPackageError if a builder is missing, VocabularyError, or
+    OSError; then nothing is written.
     """
-    if (evaluate is None) != (max_wer_increase is None):
-        raise ExportError("evaluate and max_wer_increase go together: a bound, and recordings to hold it on")
-    engine_precisions = () if engines is None else check_engines(precisions, engines)
-    precisions = check_precisions(
-        precisions, has_bound=max_wer_increase is not None, is_calibrated=calibrate is not None
+    precisions, engine_precisions = _check_options(
+        precisions, evaluate, max_wer_increase, is_calibrated=calibrate is not None, engines=engines
     )
     progress("load the checkpoint")
-    source = load_checkpoint(checkpoint)
-    target = Path(out) if out is not None else Path(f"{source.name}-bundle")
-    check_target(target)
-    check_config(source)
-    recordings = () if calibrate is None else _read_calibration(source, Path(calibrate))
+    loaded = load_checkpoint(checkpoint)
+    check_config(loaded)
+    target = Path(out) if out is not None else Path(f"{loaded.name}-bundle")
     with staged(target) as folder:
-        ctc = write_vocabulary(source, folder)
-        copy_configs(source, folder)
-        evaluation = _read_evaluation(source, ctc, evaluate, max_wer_increase)
-        progress("run the original")
-        reference = Reference.make(source, ctc=ctc, audio=audio)
-        release_memory()
-        write_golden(folder, reference.golden.samples, reference.golden.expected)
+        recordings = () if calibrate is None else _read_calibration(loaded, Path(calibrate))
+        evaluation = _read_evaluation(loaded, evaluate, max_wer_increase)
+        write_vocabulary(loaded, folder)
+        copy_configs(loaded, folder)
+        reference = _run_original(loaded, folder, audio, progress)
         progress("trace the model")
-        opsets, ranges = _write_models(source, folder, precisions, recordings=recordings)
-        sensitivities = _keep_sensitive(folder, precisions, ranges, evaluation, progress)
+        opsets, ranges = _write_models(loaded, folder, precisions, recordings=recordings)
+        kept = _keep_sensitive(folder, precisions, ranges, evaluation, progress)
         reports = tuple(_compare(reference, folder, precisions, progress))
-        built = _build_engines(source, folder, engine_precisions, engines, progress)
+        built = _build_engines(loaded, folder, engine_precisions, engines, progress)
         progress("verify the bundle")
-        manifest = _manifest(source, folder, ctc=ctc, reference=reference, reports=reports, opsets=opsets)
-        manifest = manifest.with_engines(engine.entry for engine in built)
+        manifest = _manifest(loaded, folder, reference, reports, opsets, built)
         write_manifest(folder, manifest)
         _check_golden(folder, precisions)
-    return Exported(
-        path=target,
-        manifest=manifest,
-        reports=reports,
-        sensitivities=sensitivities,
-        warnings=tuple(f"{engine.entry.name}: {text}" for engine in built for text in engine.warnings),
-    )
+    warnings = tuple(text for engine in built for text in engine.warnings)
+    return Exported(path=target, manifest=manifest, reports=reports, sensitivities=kept, warnings=warnings)
+
+
+def _check_options(
+    precisions: Sequence[str],
+    evaluate: str | Path | None,
+    max_wer_increase: float | None,
+    *,
+    is_calibrated: bool,
+    engines: EngineOptions | None,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the precisions to write, and those to build engines of; raises ExportError."""
+    if (evaluate is None) != (max_wer_increase is None):
+        raise ExportError(
+            "evaluate and max_wer_increase go together: recordings, and a bound to meet on them"
+        )
+    engine_precisions = () if engines is None else check_engines(precisions, engines)
+    has_bound = max_wer_increase is not None
+    return check_precisions(precisions, has_bound=has_bound, is_calibrated=is_calibrated), engine_precisions
+
+
+def _read_calibration(checkpoint: Checkpoint, folder: Path) -> tuple[NDArray[np.float32], ...]:
+    min_samples = checkpoint.geometry.min_samples
+    return read_calibration(folder, sample_rate_hz=checkpoint.sample_rate_hz, min_samples=min_samples)
 
 
 def _read_evaluation(
-    source: Checkpoint, ctc: CtcEntry | None, folder: str | Path | None, max_increase: float | None
+    checkpoint: Checkpoint, folder: str | Path | None, max_increase: float | None
 ) -> Evaluation | None:
     if folder is None or max_increase is None:
         return None
-    return Evaluation.read(Path(folder), source, ctc=ctc, max_increase=max_increase)
+    return Evaluation.read(Path(folder), checkpoint, max_increase=max_increase)
+
+
+def _run_original(
+    checkpoint: Checkpoint, folder: Path, audio: str | Path | None, progress: Progress
+) -> Reference:
+    """Run the original on the grid, free it, and write the golden utterance."""
+    progress("run the original")
+    reference = Reference.make(checkpoint, audio=audio)
+    _release_memory()
+    write_golden(folder, reference.golden.samples, reference.golden.expected)
+    return reference
+
+
+def _write_models(
+    checkpoint: Checkpoint,
+    folder: Path,
+    precisions: Sequence[str],
+    *,
+    recordings: Sequence[NDArray[np.float32]] = (),
+) -> tuple[dict[str, Opsets], Ranges | None]:
+    """Trace once and write one model per precision; return the opsets of each, and the ranges measured on the
+    recordings, if any.
+
+    Afterwards neither the trace nor the checkpoint's weights are in memory: parity needs it.
+    """
+    graph = optimize(trace(build_module(checkpoint), receptive_field=checkpoint.geometry.receptive_field))
+    ranges = None
+    if recordings:
+        ranges = measure_ranges(graph, calibrated_inputs(graph, precisions), recordings)
+    opsets = {}
+    for name in precisions:
+        model = converter(name, ranges)(graph)
+        try:
+            ir.save(model, folder / model_file(name))
+        except ValueError as error:  # protobuf refuses a file over its limit
+            raise TraceError(f"{name}: cannot be written as one file of at most 2 GB: {error}") from error
+        opsets[name] = dict(model.opset_imports)
+        del model
+    for value in graph.graph.initializers.values():
+        value.const_value = None  # torch's caches keep the graph; without this they would keep its weights
+    checkpoint.state_dict.clear()
+    _release_memory()
+    return opsets, ranges
 
 
 def _keep_sensitive(
@@ -148,51 +202,14 @@ def _keep_sensitive(
     evaluation: Evaluation | None,
     progress: Progress,
 ) -> dict[str, Sensitivity]:
-    """Write those models again that exceed the bound, and what each of them keeps in float32."""
+    """Rewrite the models that exceed the bound, and write what each of them keeps in float32."""
     if evaluation is None:
         return {}
-    converters = {
-        name: converter(name, ranges) for name in precisions if PRECISIONS[name].products is not None
-    }
-    found = keep_sensitive(folder, converters, evaluation, progress=progress)
-    write_sensitivities(folder, found)
-    release_memory()
-    return found
-
-
-def _read_calibration(source: Checkpoint, folder: Path) -> tuple[NDArray[np.float32], ...]:
-    min_samples = geometry(source.config).min_samples
-    return read_calibration(folder, sample_rate_hz=source.sample_rate_hz, min_samples=min_samples)
-
-
-def _write_models(
-    source: Checkpoint,
-    folder: Path,
-    precisions: Sequence[str],
-    *,
-    recordings: Sequence[NDArray[np.float32]] = (),
-) -> tuple[dict[str, dict[str, int]], Ranges | None]:
-    """Trace once and write one model for each precision; return the operator sets of each, and the ranges
-    that were measured on the recordings.
-
-    Nothing of the trace outlives this function, nor do the checkpoint's weights: parity needs the memory.
-    """
-    graph = optimize(trace(build_module(source), receptive_field=geometry(source.config).receptive_field))
-    ranges = measure_ranges(graph, recordings) if recordings else None
-    opsets = {}
-    for name in precisions:
-        model = converter(name, ranges)(graph)
-        try:
-            ir.save(model, _model_path(folder, name))
-        except ValueError as error:  # protobuf refuses what exceeds its limit
-            raise TraceError(f"{name}: cannot be written as one file of at most 2 GB: {error}") from error
-        opsets[name] = dict(model.opset_imports)
-        del model
-    for value in graph.graph.initializers.values():
-        value.const_value = None  # torch's caches keep the graph; without this they would keep its weights
-    source.state_dict.clear()
-    release_memory()
-    return opsets, ranges
+    converters = {name: converter(name, ranges) for name in precisions if PRECISIONS[name].matmuls}
+    sensitivities = keep_sensitive(folder, converters, evaluation, progress=progress)
+    write_sensitivities(folder, sensitivities)
+    _release_memory()
+    return sensitivities
 
 
 def _compare(
@@ -201,15 +218,14 @@ def _compare(
     """Yield the report of each precision; raises ParityError at the first that misses its tolerance."""
     for name in precisions:
         progress(f"compare {name} with the original")
-        report = reference.compare(
-            _model_path(folder, name), precision=name, tolerance=PRECISIONS[name].tolerance
-        )
+        tolerance = PRECISIONS[name].tolerance
+        report = reference.compare(folder / model_file(name), precision=name, tolerance=tolerance)
         report.check()
         yield report
 
 
 def _build_engines(
-    source: Checkpoint,
+    checkpoint: Checkpoint,
     folder: Path,
     precisions: Sequence[str],
     options: EngineOptions | None,
@@ -217,15 +233,51 @@ def _build_engines(
 ) -> tuple[BuiltEngine, ...]:
     if options is None:
         return ()
+    rate_hz, min_samples = checkpoint.sample_rate_hz, checkpoint.geometry.min_samples
     return tuple(
         build_engines(
-            folder,
-            precisions,
-            options,
-            sample_rate_hz=source.sample_rate_hz,
-            min_samples=geometry(source.config).min_samples,
-            progress=progress,
+            folder, precisions, options, sample_rate_hz=rate_hz, min_samples=min_samples, progress=progress
         )
+    )
+
+
+def _manifest(
+    checkpoint: Checkpoint,
+    folder: Path,
+    reference: Reference,
+    reports: Sequence[ParityReport],
+    opsets: Mapping[str, Opsets],
+    built: Sequence[BuiltEngine],
+) -> Manifest:
+    geometry = checkpoint.geometry
+    manifest = Manifest(
+        name=checkpoint.name,
+        task=checkpoint.task,
+        family=checkpoint.config.model_type,
+        sample_rate_hz=checkpoint.sample_rate_hz,
+        receptive_field=geometry.receptive_field,
+        stride=geometry.stride,
+        min_samples=geometry.min_samples,
+        num_outputs=reference.golden.expected.shape[-1],
+        ctc=None if checkpoint.vocabulary is None else checkpoint.vocabulary.ctc,
+        precisions={report.precision: _entry(report, opsets[report.precision]) for report in reports},
+        files=hash_files(folder),
+        provenance=Provenance(
+            checkpoint=checkpoint.origin,
+            checkpoint_sha256=checkpoint.sha256,
+            versions={package: importlib.metadata.version(package) for package in _PACKAGES},
+        ),
+    )
+    return manifest.with_engines(engine.entry for engine in built)
+
+
+def _entry(report: ParityReport, opsets: Opsets) -> PrecisionEntry:
+    return PrecisionEntry(
+        file=model_file(report.precision),
+        opset=opsets[""],
+        domains=tuple(sorted(filter(None, opsets))),
+        tolerance=report.tolerance,
+        parity=report.evidence,
     )
 
 
@@ -237,44 +289,12 @@ def _check_golden(folder: Path, precisions: Sequence[str]) -> None:
             raise ParityError(f"{name}: the runtime misses the golden utterance by {result.max_abs:.2e}")
 
 
-def _model_path(folder: Path, precision: str) -> Path:
-    return folder / f"model.{precision}.onnx"
+def _release_memory() -> None:
+    """Collect garbage and return free pages to the system.
 
-
-def _manifest(
-    source: Checkpoint,
-    folder: Path,
-    *,
-    ctc: CtcEntry | None,
-    reference: Reference,
-    reports: Sequence[ParityReport],
-    opsets: dict[str, dict[str, int]],
-) -> Manifest:
-    shape = geometry(source.config)
-    return Manifest(
-        name=source.name,
-        task=source.task,
-        family=source.config.model_type,
-        sample_rate_hz=source.sample_rate_hz,
-        receptive_field=shape.receptive_field,
-        stride=shape.stride,
-        min_samples=shape.min_samples,
-        num_outputs=reference.golden.expected.shape[-1],
-        ctc=ctc,
-        precisions={
-            report.precision: PrecisionEntry(
-                file=_model_path(folder, report.precision).name,
-                opset=opsets[report.precision][""],
-                domains=tuple(sorted(filter(None, opsets[report.precision]))),
-                tolerance=report.tolerance,
-                parity=report.evidence,
-            )
-            for report in reports
-        },
-        files=hash_files(folder),
-        provenance=Provenance(
-            checkpoint=source.origin,
-            checkpoint_sha256=source.sha256,
-            versions={package: importlib.metadata.version(package) for package in _PACKAGES},
-        ),
-    )
+    After a minute of audio glibc keeps about 250 MB of freed activations, which would add to the next peak.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

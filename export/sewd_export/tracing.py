@@ -1,4 +1,4 @@
-"""From a module to a graph."""
+"""Trace a module to a graph."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _AXES = {
 
 
 def trace(module: nn.Module, *, receptive_field: int) -> ir.Model:
-    """Trace a module of `families` into a graph whose batch and samples are free.
+    """Trace a module of `families` to a graph with free batch and samples axes.
 
     module: in eval mode, forward(input_values `(batch, samples)` float32, input_lengths `(batch,)` int64),
     with `output_name`.
-    receptive_field: samples of one frame, from which the example's length follows.
+    receptive_field: in samples; it determines the length of the example input.
     Raises TraceError: torch cannot export the module, or fixed an axis at the example's length.
     """
     if module.training:
@@ -51,7 +51,7 @@ def trace(module: nn.Module, *, receptive_field: int) -> ir.Model:
                 output_names=[str(module.output_name), "output_lengths"],
                 verbose=False,
             )
-    except Exception as error:  # torch.onnx and torch.export raise many kinds
+    except Exception as error:  # torch.onnx and torch.export raise many types
         raise TraceError(
             f"torch {torch.__version__} cannot export {type(module).__name__}: {error}"
         ) from error
@@ -63,7 +63,7 @@ def trace(module: nn.Module, *, receptive_field: int) -> ir.Model:
 
 @contextlib.contextmanager
 def _quiet():  # type: ignore[no-untyped-def]
-    """Keep torch's progress lines and deprecation warnings about itself off the user's terminal."""
+    """Hide torch's progress lines and its deprecation warnings about itself."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -75,7 +75,7 @@ def _quiet():  # type: ignore[no-untyped-def]
 
 
 def _name_axes(model: ir.Model) -> None:
-    """Give the interface's free axes their names; raises TraceError for one that torch fixed."""
+    """Name the free axes of inputs and outputs; raises TraceError for one that torch fixed."""
     for value in (*model.graph.inputs, *model.graph.outputs):
         assert value.name is not None
         names = _AXES[value.name]

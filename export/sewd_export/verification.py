@@ -1,8 +1,7 @@
-"""`verify`: the proof of a bundle, run again."""
+"""`verify`: compare an existing bundle with its checkpoint again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
@@ -10,9 +9,8 @@ from sewd_export.errors import CheckpointError, CheckpointNotFoundError
 from sewd_export.parity.reference import Reference
 from sewd_export.parity.report import ParityReport
 from sewd_export.precisions import PRECISIONS, stricter
+from sewd_export.progress import Progress, no_progress
 from sewd_runtime.bundle.folder import open_bundle
-
-Progress = Callable[[str], None]
 
 
 def verify(
@@ -20,27 +18,28 @@ def verify(
     checkpoint: str | Path | None = None,
     *,
     audio: str | Path | None = None,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> tuple[ParityReport, ...]:
-    """Compare an existing bundle with its checkpoint again; every file's hash is checked first.
+    """Compare an existing bundle with its checkpoint, after checking the hash of every file.
 
-    checkpoint: None takes the name that the bundle keeps.
-    Each precision is held to the stricter of the bundle's tolerance and this version's.
-    Returns one report for each precision; call `check` on it to raise. Raises BundleError, CheckpointError.
+    checkpoint: None takes the one that the bundle names.
+    audio: a folder of recordings to compare on as well.
+    Each precision must meet the stricter of the bundle's tolerance and this version's.
+    Returns one report per precision; `report.check()` raises. Raises BundleError, CheckpointError.
     """
     progress("check the bundle's files")
     opened = open_bundle(Path(bundle))
     opened.verify()
     provenance = opened.manifest.provenance
     progress("load the checkpoint")
-    source = _find_again(provenance.checkpoint) if checkpoint is None else load_checkpoint(checkpoint)
-    if source.sha256 != provenance.checkpoint_sha256:
+    loaded = _load_named(provenance.checkpoint) if checkpoint is None else load_checkpoint(checkpoint)
+    if loaded.sha256 != provenance.checkpoint_sha256:
         raise CheckpointError(
-            f"{source.folder}: sha256 {source.sha256[:12]}..., but {opened.path} was made from "
+            f"{loaded.folder}: sha256 {loaded.sha256[:12]}..., but {opened.path} was made from "
             f"{provenance.checkpoint}, sha256 {provenance.checkpoint_sha256[:12]}...; name that checkpoint"
         )
     progress("run the original")
-    reference = Reference.make(source, ctc=opened.manifest.ctc, audio=audio)
+    reference = Reference.make(loaded, audio=audio)
     reports = []
     for name, entry in opened.manifest.precisions.items():
         progress(f"compare {name} with the original")
@@ -50,7 +49,7 @@ def verify(
     return tuple(reports)
 
 
-def _find_again(origin: str) -> Checkpoint:
+def _load_named(origin: str) -> Checkpoint:
     try:
         return load_checkpoint(origin)
     except CheckpointNotFoundError as error:

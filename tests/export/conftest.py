@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from sewd_export import Exported, export, exporter
 from sewd_export.checkpoint.loading import load_checkpoint
-from sewd_export.families import build_module, geometry
+from sewd_export.families import build_module
 from sewd_export.parity import reference
 from sewd_export.parity.signals import Signal, signals
 from sewd_export.tracing import trace
@@ -127,7 +127,7 @@ def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
 def traced(tiny: Path) -> ir.Model:
     """The CTC checkpoint as torch traces it."""
     checkpoint = load_checkpoint(tiny)
-    shape = geometry(checkpoint.config)
+    shape = checkpoint.geometry
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         model = trace(build_module(checkpoint), receptive_field=shape.receptive_field)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sewd_export.layouts import write_layout
+from sewd_export.layouts.writing import write_layout
 
 RECOGNIZE = """
 import json, sys

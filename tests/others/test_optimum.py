@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from sewd_export.layouts import write_layout
+from sewd_export.layouts.writing import write_layout
 from sewd_runtime import load
 
 TRANSCRIBE = """

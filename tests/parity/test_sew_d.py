@@ -16,7 +16,7 @@ from transformers.models.sew_d.modeling_sew_d import build_relative_position
 
 from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.errors import TraceError, UnsupportedConfigError
-from sewd_export.families import build_module, geometry
+from sewd_export.families import build_module
 from sewd_export.families.attention import bucket_table
 from sewd_export.families.convolution import SampleNorm
 from sewd_export.parity.reference import Array, Candidate, Oracle, session_candidate
@@ -72,7 +72,7 @@ def utterances(checkpoint: Checkpoint, seed: int) -> list[Array]:
     """Return utterances around frame and token boundaries, and of random lengths: each `(samples,)`
     float32."""
     random = np.random.default_rng(seed)
-    shape = geometry(checkpoint.config)
+    shape = checkpoint.geometry
     first = shape.min_samples
     lengths = [first, first + 1, first + shape.stride - 1, first + shape.stride, first + 7 * shape.stride]
     lengths += [int(n) for n in random.integers(first, 150 * shape.stride, 4)]
@@ -111,7 +111,7 @@ def module_candidate(module: torch.nn.Module) -> Candidate:
 
 def assert_graph_parity(checkpoint: Checkpoint, folder: Path, rounded: Rounded) -> None:
     """Compare the graph, and its float16 as a GPU runs it, with the original."""
-    shape = geometry(checkpoint.config)
+    shape = checkpoint.geometry
     model = optimize(trace(build_module(checkpoint), receptive_field=shape.receptive_field))
     half = PRECISIONS["fp16"].convert(model)
     for graph in (model, half):

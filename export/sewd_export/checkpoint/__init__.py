@@ -1,1 +1,1 @@
-"""A checkpoint, read safely."""
+"""Read a checkpoint safely."""

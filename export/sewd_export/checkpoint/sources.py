@@ -1,4 +1,4 @@
-"""Where a checkpoint lies: a folder, a Hugging Face hub id, or the model in the package."""
+"""Find a checkpoint: a folder, a Hugging Face hub id, or the model in the package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Source:
     """A folder that should hold a checkpoint.
 
     name: short, fit for a file name.
-    origin: what finds it again: a hub id, `digits`, or a folder's name; no path gets into a bundle.
+    origin: what finds it again: a hub id, `digits`, or a folder's name, never a path: it is written into
+        the bundle.
     """
 
     name: str
@@ -31,22 +32,22 @@ class Source:
 
 
 def find_source(source: str | Path | None, *, revision: str | None = None) -> Source:
-    """Return the folder of a checkpoint, downloaded if it is on the hub and not in its cache.
+    """Return the folder of a checkpoint; one on the hub is downloaded unless it is cached.
 
     source: None or `digits`, the model in the package (`./digits` is a folder); a folder; a hub id.
     revision: a branch, tag or commit of a hub id.
-    Raises CheckpointNotFoundError, which says what was tried; CheckpointError for a folder with a revision.
+    Raises CheckpointNotFoundError that says what was tried; CheckpointError for a folder with a revision.
     """
     if source is None or source == EMBEDDED:
-        found = _embedded()
+        origin = _embedded()
     elif source != "" and Path(source).is_dir():
         folder = Path(source).resolve()
-        found = Source(name=folder.name, origin=folder.name, folder=folder)
+        origin = Source(name=folder.name, origin=folder.name, folder=folder)
     else:
         return _from_hub(str(source), revision)
     if revision is not None:
-        raise CheckpointError(f"{found.folder}: a folder has no revision {revision!r}; leave it out")
-    return found
+        raise CheckpointError(f"{origin.folder}: a folder has no revision {revision!r}; leave it out")
+    return origin
 
 
 def _embedded() -> Source:
@@ -63,21 +64,21 @@ def _from_hub(hub_id: str, revision: str | None) -> Source:
         raise CheckpointNotFoundError(f"{hub_id} is a file; name the folder that holds it")
     if not _HUB_ID.fullmatch(hub_id):
         raise CheckpointNotFoundError(
-            f"{hub_id}: there is no such folder, and a hub id has the form owner/name; correct the name"
+            f"{hub_id}: no such folder, and a hub id has the form owner/name; correct the name"
         )
     try:
         folder = _download(hub_id, revision)
-    except Exception as error:  # the network, the hub and its client each raise kinds of their own
+    except Exception as error:  # the network, the hub and its client each raise their own
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         at = f" at revision {revision}" if revision else ""
         raise CheckpointNotFoundError(
-            f"{hub_id}: there is no such folder, neither the hub nor its local cache gives it{at}: {reason}"
+            f"{hub_id}: no such folder, and neither the hub nor its local cache has it{at}: {reason}"
         ) from error
     return Source(name=hub_id.split("/")[1], origin=hub_id, folder=folder)
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download  # slow to import, and needed here alone
+    from huggingface_hub import snapshot_download  # slow to import
 
     folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=_CONFIGS + _SAFETENSORS))
     if not any(folder.glob("model*.safetensors")):

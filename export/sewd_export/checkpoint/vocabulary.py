@@ -1,45 +1,58 @@
-"""From a checkpoint's tokenizer files to what the runtime needs of them."""
+"""What the runtime needs from a checkpoint's tokenizer files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import Wav2Vec2CTCTokenizer
 
-from sewd_export.checkpoint.json_files import read_json
+from sewd_export.checkpoint.config import read_json
 from sewd_export.errors import TokenizerError, UnsupportedConfigError
 from sewd_runtime.bundle.manifest import CtcEntry
+from sewd_runtime.text.vocabulary import Vocabulary
 
-# Both decode to text in the same way.
+# Both decode in the same way.
 _TOKENIZERS = frozenset({"Wav2Vec2CTCTokenizer", "Wav2Vec2Tokenizer"})
 
 
-def read_vocabulary(folder: Path, *, blank_id: int | None) -> tuple[dict[str, int], CtcEntry]:
-    """Return (token → id, the manifest's `ctc` entry) of a CTC checkpoint.
+class CtcVocabulary(NamedTuple):
+    """The vocabulary of a CTC checkpoint: token → id, and the manifest's entry `ctc`."""
 
-    folder: holds vocab.json, and often tokenizer_config.json, added_tokens.json and special_tokens_map.json.
-    blank_id: what config.json calls the blank (`pad_token_id`); None: the tokenizer's pad token is believed.
+    tokens: dict[str, int]
+    ctc: CtcEntry
 
-    Every id has the token that the original decodes it to: of two tokens with one id, the one that is read.
+    def for_outputs(self, num_outputs: int) -> Vocabulary:
+        """Return it as the runtime decodes with it; raises VocabularyError."""
+        return Vocabulary.from_manifest(self.tokens, self.ctc, num_outputs)
+
+
+def read_vocabulary(folder: Path, *, blank_id: int | None) -> CtcVocabulary:
+    """Read the vocabulary of a CTC checkpoint.
+
+    folder: with vocab.json, and often tokenizer_config.json, added_tokens.json and special_tokens_map.json.
+    blank_id: `pad_token_id` of config.json; None takes the tokenizer's pad token.
+
+    Each id has the token that the original decodes it to; where two tokens share an id, the one that is read.
     Raises TokenizerError, UnsupportedConfigError.
     """
     tokenizer = _load(folder)
     if tokenizer.replace_word_delimiter_char != " ":
         raise UnsupportedConfigError(
             f"{folder / 'tokenizer_config.json'}: replace_word_delimiter_char is "
-            f"{tokenizer.replace_word_delimiter_char!r}; only a space between words is supported"
+            f"{tokenizer.replace_word_delimiter_char!r}; only a space is supported"
         )
     tokens = _tokens(tokenizer, folder)
     # transformers reads "None" as the delimiter when none is set: null unless there is a token of that name.
     delimiter = tokenizer.word_delimiter_token
-    return tokens, CtcEntry(
+    ctc = CtcEntry(
         blank_id=_blank_id(tokenizer, tokens, blank_id, folder),
         unknown_token=tokenizer.unk_token,
         word_delimiter=delimiter if delimiter in {*tokens, tokenizer.unk_token} else None,
         do_lower_case=bool(tokenizer.do_lower_case),
         clean_up_spaces=bool(tokenizer.clean_up_tokenization_spaces),
     )
+    return CtcVocabulary(tokens, ctc)
 
 
 def _load(folder: Path) -> Any:
@@ -53,8 +66,8 @@ def _load(folder: Path) -> Any:
         )
     try:
         return Wav2Vec2CTCTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # transformers raises whatever the bad file made it trip over
-        raise TokenizerError(f"{folder}: the tokenizer's files cannot be read: {error}") from error
+    except Exception as error:  # any error that a bad file caused inside transformers
+        raise TokenizerError(f"{folder}: the tokenizer files cannot be read: {error}") from error
 
 
 def _tokens(tokenizer: Any, folder: Path) -> dict[str, int]:
@@ -75,7 +88,7 @@ def _tokens(tokenizer: Any, folder: Path) -> dict[str, int]:
 def _blank_id(tokenizer: Any, tokens: dict[str, int], blank_id: int | None, folder: Path) -> int:
     pad_token = tokenizer.pad_token
     if pad_token is None or pad_token not in tokens:
-        raise TokenizerError(f"{folder}: no token of the vocabulary is the pad token, which is the CTC blank")
+        raise TokenizerError(f"{folder}: the vocabulary has no pad token, which is the CTC blank")
     if blank_id is not None and blank_id != tokens[pad_token]:
         raise TokenizerError(
             f"{folder}: config.json says that the blank is {blank_id} (pad_token_id), the tokenizer says "

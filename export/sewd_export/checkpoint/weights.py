@@ -1,4 +1,4 @@
-"""A checkpoint's weight files: which there are, what is in them, and whether they fit the model."""
+"""A checkpoint's weight files: find them, read them, fit them to the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sewd_export.checkpoint.json_files import read_json
+from sewd_export.checkpoint.config import read_json
 from sewd_export.errors import (
     CheckpointNotFoundError,
     CheckpointReadError,
@@ -20,7 +20,7 @@ from sewd_export.errors import (
     WeightError,
 )
 
-# The first that is there is read, as transformers does.
+# The first that exists is read, as in transformers.
 _FORMATS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -28,7 +28,7 @@ _FORMATS = (
     "pytorch_model.bin.index.json",
 )
 
-# Names before torch 2.1 → names now, which are the ones that we keep.
+# Names before torch 2.1 → today's names, which we use.
 _WEIGHT_NORM = {
     ".weight_g": ".parametrizations.weight.original0",
     ".weight_v": ".parametrizations.weight.original1",
@@ -39,7 +39,7 @@ _TRAINING_ONLY = "masked_spec_embed"
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold the weights, in the order of their names.
+    """Return the files that hold the weights, sorted by name.
 
     Raises CheckpointNotFoundError, CheckpointReadError, UnsafeCheckpointError.
     """
@@ -59,12 +59,14 @@ def _shards(index: Path) -> list[Path]:
         raise UnsafeCheckpointError(f"{index} names {outside}; only files beside it may hold weights")
     absent = [name for name in names if not (index.parent / name).is_file()]
     if absent:
-        raise CheckpointNotFoundError(f"{index} names {', '.join(absent)}: absent; copy them there")
+        raise CheckpointNotFoundError(
+            f"{index} names {', '.join(absent)}, which are missing; copy them there"
+        )
     return [index.parent / name for name in names]
 
 
 def hash_content(files: Collection[Path]) -> str:
-    """Return the sha256, in hexadecimal, of the files' bytes one after the other."""
+    """Return the sha256 of the concatenated files, in hexadecimal."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -74,7 +76,7 @@ def hash_content(files: Collection[Path]) -> str:
 
 
 def read_weights(files: Collection[Path]) -> dict[str, Tensor]:
-    """Return every weight in the files as float32, under the name it has there.
+    """Return every weight in the files as float32, by its name in the file.
 
     Raises CheckpointReadError, UnsafeCheckpointError.
     """
@@ -100,8 +102,8 @@ def _read_pickle(path: Path) -> Mapping[str, Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UnsafeCheckpointError(
-            f"{path} holds more than tensors, or is damaged, and is not unpickled; save it as "
-            "safetensors where it is trusted"
+            f"{path} holds more than tensors, or is damaged, and was not unpickled; if you trust it, "
+            "save it as safetensors"
         ) from error
     except Exception as error:  # zip, pickle and storage errors of many kinds
         reason = str(error).split("\n")[0]
@@ -118,12 +120,12 @@ def fit_weights(
     where: Path,
     ignore: Callable[[str], bool] = lambda name: False,
 ) -> dict[str, Tensor]:
-    """Return the weights under the model's names, all of them and no others; `masked_spec_embed` is left out.
+    """Return exactly the weights that the model has, under its names, without `masked_spec_embed`.
 
-    Names with and without the `sew_d.` prefix, and both spellings of weight norm, fit.
+    Accepts names with and without the prefix `sew_d.`, and both spellings of weight norm.
     expected: the model's names and shapes.
-    ignore: takes a name without prefix; True lets a weight that the model lacks pass.
-    Raises WeightError, which names every weight that is missing, unexpected or of the wrong shape.
+    ignore: name without prefix → whether to drop that weight if the model lacks it.
+    Raises WeightError that names every missing, unexpected or wrongly shaped weight.
     """
     fitted: dict[str, Tensor] = {}
     unexpected = []

@@ -1,8 +1,7 @@
-"""Model families: which module is traced for which task."""
+"""Model families: the module that is traced for each task."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,22 +10,21 @@ from torch import nn
 
 from sewd_export.errors import UnsupportedConfigError
 from sewd_export.families import sew_d
-from sewd_export.families.convolution import receptive_field
 from sewd_export.families.sew_d import SewDForCtc, SewDForSequenceClassification, SewDModel
 
 if TYPE_CHECKING:
     from sewd_export.checkpoint.loading import Checkpoint
 
-__all__ = ["FAMILIES", "Family", "Geometry", "build_module", "check_config", "geometry"]
+__all__ = ["FAMILIES", "Family", "build_module", "check_config"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """How the checkpoints of one `model_type` become modules.
+    """How checkpoints of one `model_type` become modules.
 
-    modules: task → class, called with (config, state_dict, do_normalize=...), giving `output_name` and the
-    output's lengths.
-    check: raises UnsupportedConfigError for a configuration that the modules cannot honour.
+    modules: task → class, called with (config, state_dict, do_normalize=...). It has `output_name`, and its
+        forward returns that output and the output's lengths.
+    check: raises UnsupportedConfigError for a configuration that the modules do not support.
     """
 
     modules: dict[str, Callable[..., nn.Module]]
@@ -41,25 +39,8 @@ FAMILIES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
-    """How samples become frames, all in samples."""
-
-    receptive_field: int
-    stride: int
-    min_samples: int
-
-
-def geometry(config: Any) -> Geometry:
-    """Read a configuration's geometry; with `use_weighted_layer_sum` a result needs one whole token."""
-    field = receptive_field(tuple(config.conv_kernel), tuple(config.conv_stride))
-    stride = math.prod(config.conv_stride)
-    first_token = (config.squeeze_factor - 1) * stride if config.use_weighted_layer_sum else 0
-    return Geometry(receptive_field=field, stride=stride, min_samples=field + first_token)
-
-
 def check_config(checkpoint: Checkpoint) -> Family:
-    """Return the checkpoint's family; raises UnsupportedConfigError that names what is not supported."""
+    """Return the checkpoint's family; raises UnsupportedConfigError that names the unsupported fields."""
     family = FAMILIES.get(checkpoint.config.model_type)
     if family is None:
         raise UnsupportedConfigError(
@@ -70,7 +51,7 @@ def check_config(checkpoint: Checkpoint) -> Family:
 
 
 def build_module(checkpoint: Checkpoint) -> nn.Module:
-    """Build the module that is traced, in eval mode; raises UnsupportedConfigError."""
+    """Build the module to trace, in eval mode; raises UnsupportedConfigError."""
     make = check_config(checkpoint).modules[checkpoint.task]
     do_normalize = bool(checkpoint.preprocessor["do_normalize"])
     return make(checkpoint.config, checkpoint.state_dict, do_normalize=do_normalize).eval()

@@ -1,7 +1,7 @@
 """Disentangled self-attention (He et al. 2021, "DeBERTa", eq. 4), written for inference.
 
-score(i, j) = (q_i·k_j + q_i·K[b(i-j)] + k_j·Q[b(i-j)]) / sqrt(d·terms), with b the bucket of a distance. b
-is odd, so both position terms are gathered with one index. K and Q are weights times weights: constants. The
+score(i, j) = (q_i·k_j + q_i·K[b(i-j)] + k_j·Q[b(i-j)]) / sqrt(d·terms), where b is the bucket of a distance.
+b is odd, so one index gathers both position terms. K and Q are products of weights, hence constants. The
 scale is folded into q and Q.
 """
 
@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sewd_export.families.layers import Product
-from sewd_export.families.weights import Weights
+from sewd_export.families.layers import Linear, Weights
 
-_FARTHEST = 1 << 17  # distances looked at when a table is made: tokens of well over an hour
+_FARTHEST = 1 << 17  # in tokens, well over an hour: the distances for which a table is made
 
 
 def position_span(config: Any) -> tuple[int, int]:
-    """Return (span, max_position): the tables have 2·span rows."""
+    """Return (span, max_position); the tables have 2·span rows."""
     max_position: int = getattr(config, "max_relative_positions", -1)
     if max_position < 1:
         max_position = config.max_position_embeddings
@@ -31,7 +30,7 @@ def position_span(config: Any) -> tuple[int, int]:
 def bucket_table(config: Any) -> Tensor:
     """Return the table row of each distance -farthest … farthest: `(2 * farthest + 1,)` int64.
 
-    Distances beyond the last have the row of the last. The formula, float32 rounding included, is
+    Larger distances use the last row. The formula, float32 rounding included, is
     transformers' `make_log_bucket_position` (modeling_sew_d.py), clamped as its attention clamps it.
     """
     span, max_position = position_span(config)
@@ -50,10 +49,10 @@ def bucket_table(config: Any) -> Tensor:
 
 
 class Relative(NamedTuple):
-    """Where each pair of tokens finds its score among the products with the rows in use.
+    """Where each pair of tokens finds its position score.
 
-    by_query: column by query and key; by_key: by key and query; each `(batch, heads, tokens, tokens)` int64.
-    first, used: the rows of the position tables that occur among so many tokens.
+    by_query: column for (query, key); by_key: for (key, query); each `(batch, heads, tokens, tokens)` int64.
+    first, used: first row and number of rows of the position tables that this many tokens need.
     """
 
     by_query: Tensor
@@ -63,9 +62,9 @@ class Relative(NamedTuple):
 
 
 class RelativeIndex(nn.Module):
-    """The table row of each pair of tokens, repeated for each head: made once, used by every layer.
+    """The table row of each pair of tokens, repeated for each head; computed once, used by every layer.
 
-    forward: batch, num_tokens → `Relative`. A second of audio uses a tenth of the rows.
+    forward: batch, num_tokens → `Relative`. A second of audio needs a tenth of the rows.
     """
 
     table: Tensor
@@ -82,7 +81,7 @@ class RelativeIndex(nn.Module):
         token = torch.arange(num_tokens)
         distance = torch.clamp(token[:, None] - token[None], -self.farthest, self.farthest)
         reach = torch.sym_min(num_tokens - 1, self.farthest)
-        first: Any = self.table[self.farthest - reach].item()  # int() would fix it for the traced length
+        first: Any = self.table[self.farthest - reach].item()  # int() would fix it at the traced length
         used: Any = self.table[self.farthest + reach].item() - first + 1
         torch._check(first >= 0)
         torch._check(used >= 0)
@@ -94,7 +93,7 @@ class RelativeIndex(nn.Module):
 
 
 def _position_table(weights: Weights, name: str, embeddings: Tensor, heads: int) -> Tensor:
-    """Project the embeddings with `name` and split the heads: `(heads, head, rows)`, ready for a product."""
+    """Project the embeddings with layer `name`, and split the heads: `(heads, head, rows)`."""
     table = embeddings @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
     return table.reshape(len(table), heads, -1).permute(1, 2, 0).contiguous()
 
@@ -102,8 +101,7 @@ def _position_table(weights: Weights, name: str, embeddings: Tensor, heads: int)
 class Scores(nn.Module):
     """Attention scores before the softmax.
 
-    forward: query, key `(batch, heads, tokens, head)`, what `RelativeIndex` gives or None → `(batch, heads,
-    tokens, tokens)`.
+    forward: query, key `(batch, heads, tokens, head)`, relative or None → `(batch, heads, tokens, tokens)`.
     """
 
     position_key: Tensor | None
@@ -130,11 +128,11 @@ class Scores(nn.Module):
             return scores
         rows = (relative.first, relative.used)
         if self.position_key is not None:
-            products = torch.matmul(query, self.position_key.narrow(-1, *rows))
-            scores = scores + torch.gather(products, -1, relative.by_query)
+            by_row = torch.matmul(query, self.position_key.narrow(-1, *rows))
+            scores = scores + torch.gather(by_row, -1, relative.by_query)
         if self.position_query is not None:
-            products = torch.matmul(key, self.position_query.narrow(-1, *rows))
-            scores = scores + torch.gather(products, -1, relative.by_key).transpose(-1, -2)
+            by_row = torch.matmul(key, self.position_query.narrow(-1, *rows))
+            scores = scores + torch.gather(by_row, -1, relative.by_key).transpose(-1, -2)
         return scores
 
 
@@ -149,25 +147,25 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = config.num_attention_heads
         head_size = config.hidden_size // self.heads
-        # the original counts the position terms even where relative attention is off
+        # the original counts the position terms even if relative attention is off
         terms = 1 + ("c2p" in config.pos_att_type) + ("p2c" in config.pos_att_type)
         scale = 1 / math.sqrt(head_size * terms)
         own = weights.at("self")
         self.query, self.key = (
-            Product((own[f"{name}.weight"] * factor).T, own[f"{name}.bias"] * factor)
+            Linear((own[f"{name}.weight"] * factor).T, own[f"{name}.bias"] * factor)
             for name, factor in (("query_proj", scale), ("key_proj", 1.0))
         )
-        self.value = Product(own["value_proj.weight"].T, None)
+        self.value = Linear(own["value_proj.weight"].T, None)
         self.scores = Scores(config, own, embeddings, scale)
         output = weights.at("output", "dense")
-        # probabilities sum to one, so the bias of the values passes through them as it is
-        self.output = Product(output["weight"].T, output["bias"] + output["weight"] @ own["value_proj.bias"])
+        # probabilities sum to one, so the bias of the values passes through unchanged
+        self.output = Linear(output["weight"].T, output["bias"] + output["weight"] @ own["value_proj.bias"])
 
     def forward(self, hidden: Tensor, relative: Relative | None, bias: Tensor) -> Tensor:
         batch, tokens, width = hidden.shape
         query, key, value = (
-            product(hidden).reshape(batch, tokens, self.heads, width // self.heads).transpose(1, 2)
-            for product in (self.query, self.key, self.value)
+            linear(hidden).reshape(batch, tokens, self.heads, width // self.heads).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
         )
         probabilities = torch.softmax(self.scores(query, key, relative) + bias, -1)
         context = torch.matmul(probabilities, value).transpose(1, 2).reshape(batch, tokens, width)

@@ -1,7 +1,7 @@
-"""The feature encoder: raw samples to frames, every convolution as one matrix product, channels last.
+"""The feature encoder: samples to frames, every convolution as one matmul, channels last.
 
-A convolution without padding is a product with the windows it sees. Where the stride divides the kernel the
-windows are a reshape; else they are as many blocks side by side as strides fit into the kernel.
+A convolution without padding is a matmul with the windows it sees. If the stride divides the kernel, the
+windows are reshaped blocks of one stride each, side by side; otherwise they are gathered.
 """
 
 from __future__ import annotations
@@ -12,37 +12,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sewd_export.families.layers import LayerNorm, Product, activation
-from sewd_export.families.weights import Weights
+from sewd_export.checkpoint.geometry import receptive_field
+from sewd_export.families.layers import LayerNorm, Linear, Weights, activation
 
-_GROUP_NORM_EPS = 1e-5  # torch's default, which the original does not override
+_GROUP_NORM_EPS = 1e-5  # torch's default, as in the original
 _LAYER_NORM_EPS = 1e-5
 _BLOCK = 256
 
 
-def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> int:
-    """Return how many samples one frame sees."""
-    return 1 + sum((kernel - 1) * math.prod(strides[:i]) for i, kernel in enumerate(kernels))
-
-
 def _blocks(length: int) -> int:
-    """Return how many blocks hold so many values."""
+    """Return how many blocks hold this many values."""
     return (length + _BLOCK - 1) // _BLOCK
 
 
 def _sum_over_time(x: Tensor) -> Tensor:
-    """Sum block by block, then over the blocks: `(batch, length, ...)`, length a multiple of the block →
+    """Sum within blocks, then over the blocks: `(batch, length, ...)`, length a multiple of the block →
     `(batch, 1, ...)`.
 
-    onnxruntime adds up a float32 axis one by one. Over a minute of audio that alone cost 9e-5 of the logits,
-    and 2e-4 where a constant offset has to come out with the mean.
+    onnxruntime adds up a float32 axis one value at a time. Over a minute of audio that alone changed the
+    logits by 9e-5, and by 2e-4 for audio with a DC offset.
     """
     total: Tensor = x.unflatten(1, (x.shape[1] // _BLOCK, _BLOCK)).sum(2).sum(1, keepdim=True)
     return total
 
 
 def count_frames(lengths: Tensor, field: int, stride: int) -> Tensor:
-    """Return how many frames so many samples make: `(batch,)` int64 → same, 0 for fewer than the field."""
+    """Return the number of frames for numbers of samples: `(batch,)` int64 → same; 0 below the field."""
     return (lengths - field + stride).clamp(min=0) // stride
 
 
@@ -50,7 +45,7 @@ class SampleNorm(nn.Module):
     """Zero mean and unit variance over each item's own samples, zeros past its end.
 
     forward: input_values `(batch, samples)` float32, lengths `(batch,)` int64 → `(batch, samples)` float32.
-    As transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm`, eps 1e-7.
+    Same as transformers' `Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm`, eps 1e-7.
     """
 
     def forward(self, input_values: Tensor, lengths: Tensor) -> Tensor:
@@ -76,25 +71,27 @@ def windows(x: Tensor, frames: int, kernel: int, stride: int) -> Tensor:
             for i in range(kernel // stride)
         ]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, -1)
-    seen = torch.arange(0, frames * stride, stride) + torch.arange(kernel)[:, None]  # short rows are slow
+    seen = (
+        torch.arange(0, frames * stride, stride) + torch.arange(kernel)[:, None]
+    )  # short rows would be slow
     return x.index_select(1, seen.T.reshape(-1)).reshape(batch, frames, kernel * channels)
 
 
-def product_weight(weight: Tensor) -> Tensor:
+def matmul_weight(weight: Tensor) -> Tensor:
     """Reorder a convolution's `(out, in, kernel)` for `windows`: `(kernel * in, out)`."""
     return weight.permute(2, 1, 0).reshape(-1, weight.shape[0])
 
 
 class Convolution(nn.Module):
-    """Windows, product, optional layer norm over the channels, activation.
+    """Windows, matmul, optional layer norm over the channels, activation.
 
-    forward: `(batch, length, in)`, how many frames to compute → `(batch, frames, out)`.
+    forward: `(batch, length, in)`, the number of frames to compute → `(batch, frames, out)`.
     """
 
     def __init__(self, weights: Weights, kernel: int, stride: int, *, act: str, layer_norm: bool) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
-        self.product = Product(product_weight(weights["conv.weight"]), weights.get("conv.bias"))
+        self.product = Linear(matmul_weight(weights["conv.weight"]), weights.get("conv.bias"))
         self.norm = LayerNorm(weights.at("layer_norm"), _LAYER_NORM_EPS) if layer_norm else nn.Identity()
         self.activation = activation(act, weights.at("activation"))
 
@@ -106,7 +103,7 @@ class Convolution(nn.Module):
 
 
 def _sum_of_own(x: Tensor, mask: Tensor) -> Tensor:
-    """Sum what the mask leaves, block by block: `(batch, length, channels)`, mask `(batch, length)` float32,
+    """Sum the frames in the mask by blocks: `(batch, length, channels)`, mask `(batch, length)` float32,
     length a multiple of the block → `(batch, 1, channels)`."""
     batch, length, channels = x.shape
     rows = mask.reshape(batch, length // _BLOCK, 1, _BLOCK)
@@ -117,7 +114,7 @@ def _sum_of_own(x: Tensor, mask: Tensor) -> Tensor:
 def _in_blocks(x: Tensor) -> Tensor:
     """Put the frames of a block in a row: `(batch, length, channels)` → `(batch, blocks, block * channels)`.
 
-    onnxruntime adds and multiplies a row at a time, and ten channels make a short one.
+    onnxruntime adds and multiplies row by row, and ten channels would make short rows.
     """
     return x.reshape(x.shape[0], x.shape[1] // _BLOCK, _BLOCK * x.shape[2])
 
@@ -130,10 +127,10 @@ def _repeat(x: Tensor) -> Tensor:
 class GroupNormConvolution(nn.Module):
     """The first convolution, each channel normalised over the item's own frames.
 
-    forward: `(batch, samples, 1)`, lengths `(batch,)` int64 → `(batch, frames, out)`, and up to a block more.
+    forward: `(batch, samples, 1)`, lengths `(batch,)` int64 → `(batch, frames, out)`, padded to whole blocks.
 
-    The mean of the product is the product of the mean, so the windows are centred before it, while they are
-    narrow; the convolution's bias falls out with the mean.
+    The matmul is linear, so the windows can be centred before it, where they are narrow; the convolution's
+    bias cancels with the mean.
     """
 
     weight: Tensor
@@ -143,9 +140,9 @@ class GroupNormConvolution(nn.Module):
     def __init__(self, weights: Weights, kernel: int, stride: int, *, act: str) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
-        self.register_buffer("weight", product_weight(weights["conv.weight"]).contiguous())
+        self.register_buffer("weight", matmul_weight(weights["conv.weight"]).contiguous())
         self.register_buffer("scale", weights["layer_norm.weight"])
-        self.register_buffer("bias", weights["layer_norm.bias"].repeat(_BLOCK))  # of a row of `_in_blocks`
+        self.register_buffer("bias", weights["layer_norm.bias"].repeat(_BLOCK))  # for a row of `_in_blocks`
         self.activation = activation(act, weights.at("activation"))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:

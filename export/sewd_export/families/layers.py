@@ -1,20 +1,47 @@
-"""Layers shared by the families: products, norms and activations, written for inference."""
+"""Layers shared by the families, written for inference: linear layers, norms, activations."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from sewd_export.families.weights import Weights
-
 _EXACT_GELU = frozenset({"gelu", "gelu_python"})
 _TANH_GELU = frozenset({"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"})
 
 
-class Product(nn.Module):
-    """A matrix product with constant weight, and a bias where there is one.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A view of a state dict under one prefix; names are the original's."""
+
+    state_dict: Mapping[str, Tensor]
+    prefix: str = ""
+
+    def at(self, *names: str | int) -> Weights:
+        """Return the view under `names`, as in `weights.at("layer", 3)`."""
+        return Weights(self.state_dict, self.prefix + "".join(f"{name}." for name in names))
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.state_dict[self.prefix + name]
+
+    def get(self, name: str) -> Tensor | None:
+        """Return the weight, or None if the layer has none (no bias)."""
+        return self.state_dict.get(self.prefix + name)
+
+    def as_dict(self) -> dict[str, Tensor]:
+        """Return every weight under the prefix, by its name without the prefix."""
+        start = len(self.prefix)
+        return {
+            name[start:]: value for name, value in self.state_dict.items() if name.startswith(self.prefix)
+        }
+
+
+class Linear(nn.Module):
+    """A matmul with a constant weight, plus a bias if there is one.
 
     forward: x `(..., in)` float32 → `(..., out)` float32.
     """
@@ -29,20 +56,20 @@ class Product(nn.Module):
         self.register_buffer("bias", bias)
 
     @classmethod
-    def linear(cls, weights: Weights) -> Product:
+    def from_weights(cls, weights: Weights) -> Linear:
         """Read an `nn.Linear`: `weight (out, in)`, `bias (out,)`."""
         return cls(weights["weight"].T, weights.get("bias"))
 
     def forward(self, x: Tensor) -> Tensor:
-        product = torch.matmul(x, self.weight)
-        return product if self.bias is None else product + self.bias
+        y = torch.matmul(x, self.weight)
+        return y if self.bias is None else y + self.bias
 
 
-class MaskedProduct(nn.Module):
-    """A product that sees zeros where the mask is off: the result there is the bias.
+class MaskedLinear(nn.Module):
+    """A linear layer whose input counts as zero where the mask is off: the result there is the bias.
 
-    forward: x `(batch, frames, in)`, mask `(batch, frames, 1)` bool → `(batch, frames, out)`. Masking the
-    product instead of its input touches the narrower of the two.
+    forward: x `(batch, frames, in)`, mask `(batch, frames, 1)` bool → `(batch, frames, out)`. The matmul's
+    output is masked instead of its input because it is narrower.
     """
 
     weight: Tensor
@@ -74,15 +101,14 @@ class LayerNorm(nn.Module):
 
 
 def activation(name: str, weights: Weights) -> nn.Module:
-    """Return transformers' activation `name`, its own parameters (prelu, xielu) read from `weights`.
+    """Return transformers' activation `name`, with its parameters (prelu, xielu) from `weights`.
 
-    The several spellings of GELU become the two that the operator Gelu knows; they differ by float rounding
-    only.
+    The many variants of GELU become the two of ONNX's Gelu; they differ only by float rounding.
     """
     if name in _EXACT_GELU:
         return nn.GELU()
     if name in _TANH_GELU:
         return nn.GELU(approximate="tanh")
     module: nn.Module = ACT2FN[name]
-    module.load_state_dict(weights.below(), strict=True)
+    module.load_state_dict(weights.as_dict(), strict=True)
     return module.float().eval()

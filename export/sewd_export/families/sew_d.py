@@ -1,8 +1,7 @@
-"""SEW-D (Wu et al. 2021, arXiv 2109.06870) as a module to be traced: plain torch, the original's weights,
-exact batches.
+"""SEW-D (Wu et al. 2021, arXiv 2109.06870) as a module for tracing: plain torch, the original's weights.
 
-Everything that looks along time is told where each item ends, so an item's result does not depend on the
-rest of its batch.
+Every operation along time masks each item at its own length, so an item's result does not depend on the rest
+of its batch.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
+from sewd_export.checkpoint.geometry import receptive_field
 from sewd_export.errors import UnsupportedConfigError
 from sewd_export.families.attention import Attention, Relative, RelativeIndex, position_span
-from sewd_export.families.convolution import FeatureEncoder, SampleNorm, count_frames, receptive_field
-from sewd_export.families.layers import LayerNorm, MaskedProduct, Product, activation
-from sewd_export.families.weights import Weights
+from sewd_export.families.convolution import FeatureEncoder, SampleNorm, count_frames
+from sewd_export.families.layers import LayerNorm, Linear, MaskedLinear, Weights, activation
 
-_MASKED = -3e4  # added to a score: its probability is exactly 0 in float32, and the number fits float16
+_MASKED = -3e4  # added to a score: the probability becomes exactly 0 in float32, and the value fits float16
 
 
 def check_config(config: Any) -> None:
-    """Raise UnsupportedConfigError for the fields that would change the result and are not honoured."""
+    """Raise UnsupportedConfigError for fields that would change the result and are not supported."""
     refused = {
         "conv_kernel_size": (
             getattr(config, "conv_kernel_size", 0) > 0,
@@ -37,11 +36,11 @@ def check_config(config: Any) -> None:
         "attention_head_size": (
             getattr(config, "attention_head_size", None)
             not in (None, config.hidden_size // config.num_attention_heads),
-            "heads that do not share out hidden_size",
+            "heads whose sizes do not add up to hidden_size",
         ),
         "feat_extract_norm": (
             config.feat_extract_norm not in ("group", "layer"),
-            "norms but group and layer",
+            "norms other than group and layer",
         ),
         "position_buckets": (
             config.relative_attention and 0 < config.position_buckets < 4,
@@ -49,19 +48,19 @@ def check_config(config: Any) -> None:
         ),
         "max_position_embeddings": (
             config.relative_attention and position_span(config)[1] - 1 <= config.position_buckets // 2,
-            "no more positions than half the buckets",
+            "fewer positions than half the buckets",
         ),
     }
     for act in ("hidden_act", "feat_extract_activation"):
         value = getattr(config, act)
         refused[act] = (not isinstance(value, str) or value not in ACT2FN, f"the activation {value!r}")
-    found = [f"{field} ({what})" for field, (is_refused, what) in refused.items() if is_refused]
-    if found:
-        raise UnsupportedConfigError(f"config.json: not supported: {', '.join(found)}")
+    unsupported = [f"{field} ({what})" for field, (is_refused, what) in refused.items() if is_refused]
+    if unsupported:
+        raise UnsupportedConfigError(f"config.json: not supported: {', '.join(unsupported)}")
 
 
 def _is_own(size: int, lengths: Tensor) -> Tensor:
-    """Return which positions lie within each item: `(batch, size)` bool."""
+    """Return which positions are within each item: `(batch, size)` bool."""
     return torch.arange(size)[None] < lengths[:, None]
 
 
@@ -91,13 +90,13 @@ class PositionalConvolution(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Product, activation, product: `(batch, tokens, hidden)` → same."""
+    """Linear layer, activation, linear layer: `(batch, tokens, hidden)` → same."""
 
     def __init__(self, config: Any, weights: Weights) -> None:
         super().__init__()
-        self.intermediate = Product.linear(weights.at("intermediate", "dense"))
+        self.intermediate = Linear.from_weights(weights.at("intermediate", "dense"))
         self.activation = activation(config.hidden_act, weights.at("intermediate", "intermediate_act_fn"))
-        self.output = Product.linear(weights.at("output", "dense"))
+        self.output = Linear.from_weights(weights.at("output", "dense"))
 
     def forward(self, hidden: Tensor) -> Tensor:
         result: Tensor = self.output(self.activation(self.intermediate(hidden)))
@@ -126,7 +125,7 @@ class Upsampling(nn.Module):
 
     def __init__(self, config: Any, weights: Weights) -> None:
         super().__init__()
-        self.projection = Product.linear(weights.at("projection"))
+        self.projection = Linear.from_weights(weights.at("projection"))
         self.activation = activation(config.feat_extract_activation, weights.at("activation"))
         self.squeeze = config.squeeze_factor
 
@@ -140,9 +139,9 @@ class SewD(nn.Module):
     """Samples to hidden states.
 
     forward: input_values `(batch, samples)` float32 in [-1, 1], zero-padded; input_lengths `(batch,)` int64 →
-    (frames `(batch, frames, hidden)`, which of them the original computes rather than pads `(batch, frames,
-    1)` bool, hidden states of every layer at the token rate, each `(batch, tokens, hidden)`, num_frames
-    `(batch,)` int64).
+    frames `(batch, frames, hidden)`; computed `(batch, frames, 1)` bool, false for frames that the original
+    pads; the hidden states of every layer at the token rate, each `(batch, tokens, hidden)`; num_frames
+    `(batch,)` int64.
     """
 
     def __init__(self, config: Any, weights: Weights, *, do_normalize: bool) -> None:
@@ -162,7 +161,7 @@ class SewD(nn.Module):
         self.layer_norm = LayerNorm(weights.at("layer_norm"), config.feature_layer_norm_eps)
         project = config.conv_dim[-1] != config.hidden_size
         self.feature_projection = (
-            Product.linear(weights.at("feature_projection")) if project else nn.Identity()
+            Linear.from_weights(weights.at("feature_projection")) if project else nn.Identity()
         )
         self.pos_conv_embed = PositionalConvolution(config, weights.at("encoder", "pos_conv_embed"))
         encoder = weights.at("encoder", "encoder")
@@ -174,12 +173,11 @@ class SewD(nn.Module):
         self.upsample = Upsampling(config, weights.at("encoder", "upsample"))
 
     def num_frames(self, samples: Tensor) -> Tensor:
-        """Return the frames of so many samples: `(batch,)` int64 → same."""
+        """Return the number of frames for numbers of samples: `(batch,)` int64 → same."""
         return count_frames(samples, self.receptive_field, self.stride)
 
     def features(self, input_values: Tensor, input_lengths: Tensor) -> Tensor:
-        """Return the projected features `(batch, frames, hidden)`; past an item's end they hold nothing of
-        use."""
+        """Return the projected features `(batch, frames, hidden)`, arbitrary past an item's end."""
         if self.sample_norm is not None:
             input_values = self.sample_norm(input_values, input_lengths)
         features = self.feature_extractor(input_values, input_lengths)
@@ -187,8 +185,8 @@ class SewD(nn.Module):
         return projected
 
     def squeezed(self, features: Tensor, num_frames: Tensor) -> Tensor:
-        """Return the tokens `(batch, tokens, hidden)`, a partial last one included: it is masked later, and
-        there is always one."""
+        """Return the tokens `(batch, tokens, hidden)`, including a partial last one, masked later: there is
+        always one."""
         length = features.shape[1]
         tokens = (length + self.squeeze - 1) // self.squeeze
         own = torch.where(_is_own(length, num_frames)[..., None], features, 0.0)
@@ -216,8 +214,8 @@ class SewD(nn.Module):
 
 
 def _relative_embeddings(config: Any, encoder: Weights) -> Tensor | None:
-    """Return the normalised embeddings of the relative positions: `(2 * span, hidden)`, or None without
-    them."""
+    """Return the normalised embeddings of the relative positions: `(2 * span, hidden)`, or None if there are
+    none."""
     if not config.relative_attention:
         return None
     embeddings: Tensor = encoder["rel_embeddings.weight"]
@@ -237,7 +235,7 @@ class SewDForCtc(nn.Module):
         super().__init__()
         weights = Weights(state_dict)
         self.sew_d = SewD(config, weights.at("sew_d"), do_normalize=do_normalize)
-        self.lm_head = MaskedProduct(weights.at("lm_head"))
+        self.lm_head = MaskedLinear(weights.at("lm_head"))
 
     def forward(self, input_values: Tensor, input_lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames, computed, _, num_frames = self.sew_d(input_values, input_lengths)
@@ -248,8 +246,8 @@ class SewDForSequenceClassification(nn.Module):
     """forward: input_values, input_lengths → class_logits `(batch, classes)` float32, output_lengths
     `(batch,)` int64.
 
-    The mean runs over each item's own frames; with `use_weighted_layer_sum`, over its own tokens, as the
-    original's does.
+    The mean is over each item's own frames, or with `use_weighted_layer_sum` over its own tokens, as in the
+    original.
     """
 
     output_name = "class_logits"
@@ -262,8 +260,8 @@ class SewDForSequenceClassification(nn.Module):
         self.sew_d = SewD(config, weights.at("sew_d"), do_normalize=do_normalize)
         weighted = config.use_weighted_layer_sum
         self.register_buffer("layer_weights", weights["layer_weights"].softmax(-1) if weighted else None)
-        self.projector = MaskedProduct(weights.at("projector"))
-        self.classifier = Product.linear(weights.at("classifier"))
+        self.projector = MaskedLinear(weights.at("projector"))
+        self.classifier = Linear.from_weights(weights.at("classifier"))
 
     def forward(self, input_values: Tensor, input_lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames, computed, states, num_frames = self.sew_d(input_values, input_lengths)

@@ -1,4 +1,4 @@
-"""Inputs and outputs of a bundle's graph, changed in place; what is between stays as it is."""
+"""Change the inputs and outputs of a bundle's graph in place; the nodes between stay."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-_LEAST = float(np.log(np.finfo(np.float32).tiny))
-"""The logarithm of a probability of nothing, finite so that sums of it are."""
+from sewd_export.constants import initializer
+
+_LOG_ZERO = float(np.log(np.finfo(np.float32).tiny))
+"""Stands for the logarithm of probability 0; finite, so that sums are finite."""
 
 
 def derive_lengths(model: ir.Model) -> None:
-    """Take out the input `input_lengths`: every item is as long as the batch."""
+    """Remove the input `input_lengths`: every item is as long as the batch."""
     graph = model.graph
     values, lengths = graph.inputs
     assert (values.name, lengths.name) == ("input_values", "input_lengths")
@@ -29,15 +31,15 @@ def derive_lengths(model: ir.Model) -> None:
 
 
 def drop_lengths(model: ir.Model) -> None:
-    """Take out the output `output_lengths`."""
+    """Remove the output `output_lengths`."""
     [lengths] = [value for value in model.graph.outputs if value.name == "output_lengths"]
     model.graph.outputs.remove(lengths)
 
 
 def give_log_probs(model: ir.Model, name: str, *, blank_id: int) -> None:
-    """Put the logarithms of the probabilities in the place of `logits`, and call them `name`.
+    """Replace the output `logits` by log-probabilities, called `name`.
 
-    Frames past an item's own end are blank beyond doubt, so whoever counts too many of them reads nothing.
+    Frames past an item's end are certainly blank, so a tool that counts too many frames reads no text there.
     """
     graph = model.graph
     logits, lengths = graph.outputs
@@ -46,7 +48,7 @@ def give_log_probs(model: ir.Model, name: str, *, blank_id: int) -> None:
     assert shape is not None
     vocab = shape[2]
     assert isinstance(vocab, int)
-    blank = np.full(vocab, _LEAST, np.float32)
+    blank = np.full(vocab, _LOG_ZERO, np.float32)
     blank[blank_id] = 0.0
     constants: dict[str, NDArray[Any]] = {
         "zero": np.array(0, np.int64),
@@ -56,7 +58,7 @@ def give_log_probs(model: ir.Model, name: str, *, blank_id: int) -> None:
         "scalar": np.array([], np.int64),
         "blank": blank,
     }
-    given = {key: _constant(graph, key, array) for key, array in constants.items()}
+    given = {key: initializer(graph, f"layout/{key}", array) for key, array in constants.items()}
 
     def add(operator: str, inputs: list[ir.Value], attributes: dict[str, int] | None = None) -> ir.Value:
         node = ir.node(operator, inputs, attributes or {}, name=f"layout/{operator}_{len(list(graph))}")
@@ -66,17 +68,8 @@ def give_log_probs(model: ir.Model, name: str, *, blank_id: int) -> None:
 
     log_probs = add("LogSoftmax", [logits], {"axis": -1})
     frames = add("Reshape", [add("Shape", [logits], {"start": 1, "end": 2}), given["scalar"]])
-    places = add("Range", [given["zero"], frames, given["one"]])
-    is_own = add("Less", [places, add("Unsqueeze", [lengths, given["item_axis"]])])
+    positions = add("Range", [given["zero"], frames, given["one"]])
+    is_own = add("Less", [positions, add("Unsqueeze", [lengths, given["item_axis"]])])
     result = add("Where", [add("Unsqueeze", [is_own, given["vocab_axis"]]), log_probs, given["blank"]])
     result.name, result.type, result.shape = name, logits.type, shape
     graph.outputs[0] = result
-
-
-def _constant(graph: ir.Graph, key: str, array: NDArray[Any]) -> ir.Value:
-    tensor = ir.tensor(array, name=f"layout/{key}")
-    value = ir.Value(
-        name=tensor.name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-    )
-    graph.register_initializer(value)
-    return value

@@ -1,7 +1,7 @@
-"""onnx-asr's family `wav2vec2-ctc` (src/onnx_asr/models/wav2vec2.py, docs/conversion.md there).
+"""onnx-asr's model family `wav2vec2-ctc` (src/onnx_asr/models/wav2vec2.py, docs/conversion.md there).
 
-`model.onnx` or `model?<quantization>.onnx`: `input_values`, `input_lengths` → `logprobs`; `vocab.txt`: tokens
-and their ids, a line each, the blank `<blk>`, a space `▁`; `config.json`: the family, the samples of a frame.
+`model.onnx` or `model?<quantization>.onnx`: `input_values`, `input_lengths` → `logprobs`; `vocab.txt`: a
+token and its id per line, `<blk>` the blank, `▁` a space; `config.json`: the family and the stride.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sewd_runtime.bundle.manifest import VOCAB_NAME, Manifest
 
 
 def adapt(model: ir.Model, manifest: Manifest) -> None:
-    """Give log-probabilities; it reckons the frames of an item by itself, one too many."""
+    """Output log-probabilities; onnx-asr computes the frames of an item itself, one too many."""
     assert manifest.ctc is not None  # the task was checked
     give_log_probs(model, "logprobs", blank_id=manifest.ctc.blank_id)
     drop_lengths(model)
 
 
 def write_files(bundle: Bundle) -> dict[str, str]:
-    """Return the vocabulary and the configuration; raises ExportError for a token that holds a space."""
+    """Return the vocabulary and the configuration; raises ExportError for a token with a space."""
     manifest = bundle.manifest
     ctc = manifest.ctc
     assert ctc is not None  # the task was checked
@@ -35,11 +35,11 @@ def write_files(bundle: Bundle) -> dict[str, str]:
         if token_id == ctc.blank_id:
             text = "<blk>"
         elif text == ctc.word_delimiter:
-            text = "▁"  # which it reads as a space
+            text = "▁"  # onnx-asr reads it as a space
         elif ctc.do_lower_case:
             text = text.lower()
         if any(letter.isspace() for letter in text):
-            raise ExportError(f"{bundle.path}: the token {text!r} holds a space, which onnx-asr cannot read")
+            raise ExportError(f"{bundle.path}: the token {text!r} has a space, which onnx-asr cannot read")
         lines.append(f"{text} {token_id}\n")
     config = {"model_type": "wav2vec2-ctc", "subsampling_factor": manifest.stride}
     return {"vocab.txt": "".join(lines), "config.json": json.dumps(config, indent=2) + "\n"}

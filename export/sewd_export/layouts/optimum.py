@@ -1,7 +1,8 @@
-"""Optimum's `ORTModelForCTC`, and the processor of transformers beside it.
+"""Optimum's `ORTModelForCTC`, with the files of transformers' processor.
 
-`model.onnx`, or another by `file_name`: `input_values` → `logits`; the checkpoint's `config.json`; what
-`AutoProcessor` reads. The attention mask is not used by ORTModelForCTC, so a batch is of equal lengths.
+`model.onnx`, or another file by `file_name`: `input_values` → `logits`; the checkpoint's `config.json`; the
+files of `AutoProcessor`. ORTModelForCTC does not use the attention mask, so all items of a batch must be of
+equal length.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from sewd_runtime.bundle.manifest import VOCAB_NAME, Manifest
 
 
 def adapt(model: ir.Model, manifest: Manifest) -> None:
-    """Leave the samples and the logits."""
+    """Keep only the samples and the logits."""
     derive_lengths(model)
     drop_lengths(model)
 
 
 def write_files(bundle: Bundle) -> dict[str, str]:
-    """Return the configurations; the samples are normalised in the graph, so the processor does not."""
+    """Return the configurations; the graph normalises the samples, so the processor does not."""
     manifest = bundle.manifest
     ctc = manifest.ctc
     assert ctc is not None  # the task was checked

@@ -1,4 +1,4 @@
-"""A bundle's graphs in onnxruntime's own format, and the operators that a reduced build of it needs."""
+"""Write a bundle's graphs in onnxruntime's own format, and the operators that a reduced build needs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 
 from sewd_export.bundle import staged
 from sewd_export.errors import ExportError
-from sewd_export.layouts import check_folder
+from sewd_export.layouts.writing import check_folder
 from sewd_runtime.bundle.folder import open_bundle
 
 OPERATORS_NAME = "required_operators.config"
 
 
 def write_ort(bundle: str | Path, out: str | Path | None = None) -> Path:
-    """Write `model.<precision>.ort` of each precision and `required_operators.config`; return the folder.
+    """Write `model.<precision>.ort` for each precision and `required_operators.config`; return the folder.
 
-    The graphs are optimised for any processor: without the blocked convolutions of x86-64 (NCHWc). The
+    The graphs are optimised for any CPU: without the blocked convolutions of x86-64 (NCHWc). The
     configuration is for `--include_ops_by_config` of onnxruntime's build.
-    out: None is `<bundle>-ort`; a folder written before is replaced. Raises ExportError, BundleError.
+    out: None is `<bundle>-ort`; a folder of this layout is replaced. Raises ExportError, BundleError.
     """
     from onnxruntime.tools.convert_onnx_models_to_ort import OptimizationStyle, convert_onnx_models_to_ort
 
@@ -37,9 +37,9 @@ def write_ort(bundle: str | Path, out: str | Path | None = None) -> Path:
                 convert_onnx_models_to_ort(
                     opened.path, output_dir=folder, optimization_styles=[OptimizationStyle.Fixed]
                 )
-        except Exception as error:  # onnxruntime's errors share no base but this
+        except Exception as error:  # onnxruntime's errors have no other base
             raise ExportError(f"{opened.path}: onnxruntime cannot write its own format: {error}") from error
-        _name_no_folder(folder / OPERATORS_NAME)
+        _remove_folders(folder / OPERATORS_NAME)
         written = {path.name for path in folder.iterdir()}
         if written != own:
             raise ExportError(f"{opened.path}: onnxruntime wrote {', '.join(sorted(written))}")
@@ -48,7 +48,7 @@ def write_ort(bundle: str | Path, out: str | Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep off the terminal what the converter prints, logs and leaves open; what fails is raised."""
+    """Hide what the converter prints and logs, and its unclosed files; errors are still raised."""
     level = logging.root.manager.disable
     logging.disable(logging.INFO)
     try:
@@ -59,8 +59,8 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _name_no_folder(path: Path) -> None:
-    """Leave the names of the models in the comments, without the temporary folder they were in."""
+def _remove_folders(path: Path) -> None:
+    """Remove the temporary folder from the models' names in the comments."""
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = [f"# - {Path(line[4:]).name}" if line.startswith("# - ") else line for line in lines]
     path.write_text("\n".join(kept) + "\n", encoding="utf-8")

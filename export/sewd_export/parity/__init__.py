@@ -1,1 +1,1 @@
-"""The proof that a graph equals the original."""
+"""Compare a graph with the original."""

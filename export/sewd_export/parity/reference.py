@@ -1,7 +1,7 @@
-"""Proof that a candidate computes what the original computes.
+"""Check that a candidate computes what the original computes.
 
-The oracle is transformers' model in float32, one utterance at a time, unpadded, its input made by the
-original feature extractor.
+The reference is transformers' model in float32, one utterance at a time, unpadded, with the original feature
+extractor.
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 from transformers import Wav2Vec2FeatureExtractor
 
 from sewd_export.checkpoint.loading import Checkpoint, reference_model
-from sewd_export.checkpoint.vocabulary import read_vocabulary
-from sewd_export.families import geometry
 from sewd_export.parity.report import Case, ParityReport
 from sewd_export.parity.signals import Signal, golden_signal, ragged_batches, signals
 from sewd_export.parity.transcripts import read_logits, word_errors
-from sewd_runtime.bundle.manifest import CtcEntry, Tolerance
+from sewd_runtime.bundle.manifest import Tolerance
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.text.vocabulary import Vocabulary
 
-_LONGEST_IN_BATCH_S = 3
+_MAX_IN_BATCH_S = 3
 Array = NDArray[np.float32]
 Candidate = Callable[[Sequence[Array]], list[Array]]
 
@@ -47,19 +45,17 @@ class Oracle:
     @torch.no_grad()
     def __call__(self, samples: Array) -> Array:
         """Return the original's output for one utterance."""
-        shape = geometry(self.checkpoint.config)
-        frames = (len(samples) - shape.receptive_field) // shape.stride + 1
+        frames = self.checkpoint.geometry.num_frames(len(samples))
         if frames < self.checkpoint.config.squeeze_factor:
-            return self._untokened(frames)
+            return self._without_tokens(frames)
         values = self.extract(
             samples, sampling_rate=self.extract.sampling_rate, return_tensors="pt"
         ).input_values
         output: Array = self.model(values)[0][0].numpy()
         return output
 
-    def _untokened(self, frames: int) -> Array:
-        """Return the output for fewer frames than a token: the original fails there, so its zero-padding is
-        carried on."""
+    def _without_tokens(self, frames: int) -> Array:
+        """Return the output for less than one token, where the original fails: that of its zero-padding."""
         hidden = torch.zeros(frames, self.checkpoint.config.hidden_size)
         if self.checkpoint.task == "ctc":
             hidden = self.model.lm_head(hidden)
@@ -69,19 +65,18 @@ class Oracle:
         return output
 
 
-def rounded_otherwise(samples: Array, *, seed: int = 0) -> Array:
-    """Return every sample's neighbour in float32, the next above or below at random; `(samples,)` both.
+def rounded_differently(samples: Array, *, seed: int = 0) -> Array:
+    """Return each sample's float32 neighbour, the next above or below at random; `(samples,)` → same.
 
-    No recording is known more closely than that, so no output is determined more closely than it moves then:
-    the measure of backward stability (Higham, Accuracy and Stability of Numerical Algorithms, 1.5).
+    A recording is no more precise than that, so an output is no more precise than it then moves: the measure
+    of backward stability (Higham, Accuracy and Stability of Numerical Algorithms, 1.5).
     """
     up = np.random.default_rng(seed).random(samples.shape) < 0.5
     return np.nextafter(samples, np.where(up, np.inf, -np.inf).astype(np.float32))
 
 
 def session_candidate(session: Session) -> Candidate:
-    """Return a function that runs one padded batch through a session and trims each item to its own
-    frames."""
+    """Return a function that runs a padded batch through a session and trims each item to its frames."""
 
     def run(recordings: Sequence[Array]) -> list[Array]:
         output, lengths = session.run(*pad(recordings))
@@ -94,10 +89,10 @@ def session_candidate(session: Session) -> Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An utterance, what the original makes of it, `(frames, num_outputs)` or `(classes,)` float32, and what
-    is said, where that is known.
+    """An utterance and the original's output for it.
 
-    movement: of that output when the samples are rounded otherwise, see `rounded_otherwise`.
+    expected: `(frames, num_outputs)` or `(classes,)` float32.
+    movement: largest change of that output for the samples of `rounded_differently`.
     """
 
     name: str
@@ -109,9 +104,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """The original's answers on the grid, and the batches that are drawn from it.
+    """The original's answers on the grid of utterances, and batches drawn from the grid.
 
-    golden: the utterance that the bundle carries. answers: the grid, the golden utterance among them.
+    golden: the utterance in the bundle. answers: for the whole grid, the golden utterance included.
     """
 
     task: str
@@ -121,18 +116,11 @@ class Reference:
     vocabulary: Vocabulary | None
 
     @classmethod
-    def make(
-        cls, checkpoint: Checkpoint, *, ctc: CtcEntry | None, audio: str | Path | None = None
-    ) -> Reference:
-        """Run the original over the grid of `signals` and the recordings in `audio`; it is let go
-        afterwards."""
-        rate_hz = checkpoint.sample_rate_hz
-        shape = geometry(checkpoint.config)
-        found = signals(shape, sample_rate_hz=rate_hz, audio=None if audio is None else Path(audio))
-        vocabulary = None
-        if ctc is not None:
-            tokens, _ = read_vocabulary(checkpoint.folder, blank_id=ctc.blank_id)
-            vocabulary = Vocabulary.from_manifest(tokens, ctc, checkpoint.config.vocab_size)
+    def make(cls, checkpoint: Checkpoint, *, audio: str | Path | None = None) -> Reference:
+        """Run the original on the grid of `signals` and the recordings in `audio`, then free it."""
+        rate_hz, vocabulary = checkpoint.sample_rate_hz, checkpoint.vocabulary
+        folder = None if audio is None else Path(audio)
+        grid = signals(checkpoint.geometry, sample_rate_hz=rate_hz, audio=folder)
         oracle = Oracle(checkpoint)
 
         def answer(signal: Signal) -> Answer:
@@ -141,28 +129,27 @@ class Reference:
                 name=signal.name,
                 samples=signal.samples,
                 expected=expected,
-                movement=_max_abs(oracle(rounded_otherwise(signal.samples)), expected),
+                movement=_max_abs(oracle(rounded_differently(signal.samples)), expected),
                 transcript=signal.transcript,
             )
 
-        answers = {signal.name: answer(signal) for signal in found}
+        answers = {signal.name: answer(signal) for signal in grid}
         golden = golden_signal(rate_hz)
         return cls(
             task=checkpoint.task,
             golden=answers[golden.name] if golden.name in answers else answer(golden),
             answers=tuple(answers.values()),
-            ragged=ragged_batches(found, longest=_LONGEST_IN_BATCH_S * rate_hz),
-            vocabulary=vocabulary,
+            ragged=ragged_batches(grid, max_samples=_MAX_IN_BATCH_S * rate_hz),
+            vocabulary=None if vocabulary is None else vocabulary.for_outputs(checkpoint.config.vocab_size),
         )
 
     def compare(self, model: Path, *, precision: str, tolerance: Tolerance) -> ParityReport:
-        """Run a model file one utterance at a time against the original, and its batches against its own
-        single items."""
+        """Compare a model file with the original, one utterance at a time, and batches with their items."""
         session = Session.open(model, task=self.task)
         return self.compare_with(session_candidate(session), precision=precision, tolerance=tolerance)
 
     def compare_with(self, candidate: Candidate, *, precision: str, tolerance: Tolerance) -> ParityReport:
-        """As `compare`, for anything that turns a batch of recordings into their outputs."""
+        """Same as `compare`, for any function from a batch of recordings to their outputs."""
         alone = {answer.name: candidate([answer.samples])[0] for answer in self.answers}
         batch_error = 0.0
         for batch in self.ragged:
@@ -175,28 +162,28 @@ class Reference:
             batch_error=batch_error,
         )
 
-    def _case(self, answer: Answer, found: Array) -> Case:
+    def _case(self, answer: Answer, output: Array) -> Case:
         expected = answer.expected
         norm, distance = float(np.linalg.norm(expected)), float("inf")
-        if expected.shape == found.shape:
-            distance = float(np.linalg.norm(found - expected))
+        if expected.shape == output.shape:
+            distance = float(np.linalg.norm(output - expected))
         has_labels = self.task != "encoding"
         return Case(
             name=answer.name,
-            max_abs=_max_abs(found, expected),
+            max_abs=_max_abs(output, expected),
             movement=answer.movement,
             peak=float(np.abs(expected).max(initial=0)),
-            # An answer of zeros, as random weights without biases give for silence, has no scale but one.
+            # An output of all zeros (silence, random weights without biases) has no scale of its own: take 1.
             relative=distance / (norm or math.sqrt(expected.size)) if distance else 0.0,
-            label_agreement=_label_agreement(found, expected) if has_labels else None,
-            **self._compare_texts(answer, found),
+            label_agreement=_label_agreement(output, expected) if has_labels else None,
+            **self._compare_texts(answer, output),
         )
 
-    def _compare_texts(self, answer: Answer, found: Array) -> dict[str, Any]:
-        """Return what a case says of texts: whether they agree, and the errors in words."""
+    def _compare_texts(self, answer: Answer, output: Array) -> dict[str, Any]:
+        """Return a case's fields about text: whether the texts agree, and the word errors."""
         if self.vocabulary is None:
             return {"transcript_agreement": None}
-        text, original = (read_logits(logits, self.vocabulary) for logits in (found, answer.expected))
+        text, original = (read_logits(logits, self.vocabulary) for logits in (output, answer.expected))
         truth = answer.transcript
         if truth is None:
             return {"transcript_agreement": text == original}
@@ -208,16 +195,16 @@ class Reference:
         }
 
 
-def _max_abs(found: Array, expected: Array) -> float:
-    if found.shape != expected.shape:
+def _max_abs(output: Array, expected: Array) -> float:
+    if output.shape != expected.shape:
         return float("inf")
-    return float(np.abs(found - expected).max(initial=0))
+    return float(np.abs(output - expected).max(initial=0))
 
 
 def _batch_error(item: Array, alone: Array) -> float:
-    """Return the largest difference over the output's peak, or over 1 where the peak is lower."""
+    """Return the largest difference, divided by the output's peak if that is above 1."""
     return _max_abs(item, alone) / max(1.0, float(np.abs(alone).max(initial=0)))
 
 
-def _label_agreement(found: Array, expected: Array) -> float:
-    return 0.0 if found.shape != expected.shape else float(np.mean(found.argmax(-1) == expected.argmax(-1)))
+def _label_agreement(output: Array, expected: Array) -> float:
+    return 0.0 if output.shape != expected.shape else float(np.mean(output.argmax(-1) == expected.argmax(-1)))

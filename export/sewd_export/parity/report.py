@@ -1,4 +1,4 @@
-"""What a comparison with the original found, as numbers and as a table."""
+"""The result of a comparison with the original, as numbers and as a table."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sewd_runtime.bundle.manifest import Parity, Tolerance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """How one utterance compared; the agreements are None where the task has none.
+    """How one utterance compares; an agreement is None if the task has no labels or text.
 
-    movement: how far the original's output moves when its input is rounded otherwise.
-    words, wrong_words, original_wrong_words: of the utterance's transcript; zeros where it has none.
+    movement: how far the original's output moves when its input is rounded differently.
+    words, wrong_words, original_wrong_words: against the utterance's transcript; 0 if it has none.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
-    """How one precision compared with the original, and a batch with its items."""
+    """How one precision compares with the original, and batches with their items."""
 
     precision: str
     tolerance: Tolerance
@@ -42,7 +42,7 @@ class ParityReport:
 
     @property
     def evidence(self) -> Parity:
-        """The worst errors and the mean agreements, as the manifest keeps them."""
+        """The largest errors and the mean agreements, as in the manifest."""
         labels = [case.label_agreement for case in self.cases if case.label_agreement is not None]
         texts = [case.transcript_agreement for case in self.cases if case.transcript_agreement is not None]
         words = sum(case.words for case in self.cases)
@@ -60,7 +60,7 @@ class ParityReport:
 
     @property
     def failures(self) -> list[str]:
-        """One line for each bound that is missed; NaN misses every bound."""
+        """One line for each tolerance that is missed; NaN misses every one."""
         limits = self.tolerance
         lines = [
             f"{case.name}: {kind} error {error:.2e} exceeds {limit:.0e}"
@@ -78,12 +78,12 @@ class ParityReport:
         return lines
 
     def check(self) -> None:
-        """Raise ParityError that lists every missed bound."""
+        """Raise ParityError that lists every missed tolerance."""
         if self.failures:
             raise ParityError(f"{self.precision} is not the original: {'; '.join(self.failures)}")
 
     def __str__(self) -> str:
-        """Return the table that is printed with every export; "moves" is the original's own uncertainty."""
+        """Return the table printed with every export; "moves" is the original's own uncertainty."""
         rows = [("utterance", "max abs", "moves", "relative", "labels", "text")]
         rows += [
             (
@@ -104,16 +104,14 @@ class ParityReport:
         return "\n".join([f"{self.precision} against the original", *_aligned(rows), *self._word_errors()])
 
     def _word_errors(self) -> list[str]:
-        found = self.evidence
-        if found.wer is None:
+        total = self.evidence
+        if total.wer is None:
             return []
-        return [
-            f"word error rate {found.wer:.2%}, the original's {found.original_wer:.2%}: {found.words} words"
-        ]
+        return [f"word error rate {total.wer:.2%}, original {total.original_wer:.2%}: {total.words} words"]
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Pad the first column to the right, the others to the left."""
+    """Align the first column left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = [
         [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]

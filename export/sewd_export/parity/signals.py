@@ -9,21 +9,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sewd_export.checkpoint.geometry import Geometry
 from sewd_export.errors import ExportError
-from sewd_export.families import Geometry
 from sewd_export.parity.transcripts import read_transcripts
 from sewd_runtime import SewdError, read_audio
 
 _SPEECH = Path(__file__).parents[1] / "speech"
 _SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 BATCH_SIZES = (1, 2, 5, 17)
-_MOST_FRAMES = 3100  # a minute at the usual 20 ms; attention takes the square of it in time and memory
+_MAX_FRAMES = 3100  # a minute at the usual 20 ms; attention's time and memory grow with the square
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One utterance: `samples (samples,)` float32 at the model's rate, its name, and what is said in it where
-    that is known."""
+    """One utterance: `samples (samples,)` float32 at the model's rate, and its transcript if known."""
 
     name: str
     samples: NDArray[np.float32]
@@ -31,33 +30,32 @@ class Signal:
 
 
 def signals(geometry: Geometry, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:
-    """Return the grid: lengths around every boundary, hard levels, speech, and the recordings in `audio`.
+    """Return the grid: lengths around every boundary, difficult levels, speech, the recordings in `audio`.
 
-    Where the model makes more than 50 frames a second, the grid is shorter than its minute.
-
+    The grid goes up to a minute, less for models with more than 50 frames a second.
     Raises ExportError: `audio` is not a folder with recordings, or its transcripts cannot be read.
     """
     first, stride, rate = geometry.min_samples, geometry.stride, sample_rate_hz
-    longest = first + _MOST_FRAMES * stride
+    max_samples = first + _MAX_FRAMES * stride
     lengths = [
         first,
         first + 1,
         first + stride - 1,
         first + stride,
-        *(min(length, longest) for length in (rate, rate + 1, 47777, 10 * rate, 30 * rate, 61 * rate)),
+        *(min(length, max_samples) for length in (rate, rate + 1, 47777, 10 * rate, 30 * rate, 61 * rate)),
     ]
-    found = [
+    grid = [
         Signal(name=f"{length} samples", samples=_babble(length, rate)) for length in dict.fromkeys(lengths)
     ]
-    found += _hard_levels(min(3 * rate + 7, longest), rate)
-    found += [Signal(name=clip.name, samples=clip.samples[:longest]) for clip in _speech(rate)]
+    grid += _hard_levels(min(3 * rate + 7, max_samples), rate)
+    grid += [Signal(name=clip.name, samples=clip.samples[:max_samples]) for clip in _speech(rate)]
     if audio is not None:
-        found += read_recordings(audio, rate)
-    return [signal for signal in found if len(signal.samples) >= first]
+        grid += read_recordings(audio, rate)
+    return [signal for signal in grid if len(signal.samples) >= first]
 
 
 def _hard_levels(length: int, rate: int) -> list[Signal]:
-    """Return utterances that are hard for what is normalised over time."""
+    """Return utterances that are difficult for normalisation over time."""
     babble = _babble(length, rate)
     half = np.where(np.arange(length) < length // 3, 0, babble).astype(np.float32)
     return [
@@ -69,20 +67,21 @@ def _hard_levels(length: int, rate: int) -> list[Signal]:
 
 
 def golden_signal(sample_rate_hz: int) -> Signal:
-    """Return the utterance that a bundle carries: the first of the package's own speech clips."""
+    """Return the utterance stored in a bundle: the first of the package's speech clips."""
     return _speech(sample_rate_hz)[0]
 
 
-def ragged_batches(found: Sequence[Signal], *, longest: int, seed: int = 0) -> tuple[tuple[Signal, ...], ...]:
-    """Draw one batch of each of `BATCH_SIZES` from the signals of at most `longest` samples."""
-    short = [signal for signal in found if len(signal.samples) <= longest]
+def ragged_batches(
+    grid: Sequence[Signal], *, max_samples: int, seed: int = 0
+) -> tuple[tuple[Signal, ...], ...]:
+    """Draw one batch of each of `BATCH_SIZES` from the signals of at most `max_samples` samples."""
+    short = [signal for signal in grid if len(signal.samples) <= max_samples]
     random = np.random.default_rng(seed)
     return tuple(tuple(short[i] for i in random.integers(0, len(short), size)) for size in BATCH_SIZES)
 
 
 def _babble(length: int, rate: int) -> NDArray[np.float32]:
-    """Return noise with the slow loudness of speech, seeded by its length: `(length,)` float32 within [-1,
-    1]."""
+    """Return noise as loud as speech, seeded by its length: `(length,)` float32 in [-1, 1]."""
     random = np.random.default_rng(length)
     seconds = np.arange(length) / rate
     loudness = 0.55 + 0.45 * np.sin(2 * np.pi * (3.1 * seconds + random.random()))
@@ -91,29 +90,29 @@ def _babble(length: int, rate: int) -> NDArray[np.float32]:
 
 
 def _speech(rate: int) -> list[Signal]:
-    """Read the package's clips, called by their names without suffix: no recording of the user's is.
+    """Read the package's clips, named without suffix, unlike recordings of the user.
 
-    Their transcripts are left out, so that a word error rate is that of the user's recordings.
+    Their transcripts are left out, so that a word error rate is of the user's recordings only.
     """
     clips = read_recordings(_SPEECH, rate)
     return [Signal(name=Path(clip.name).stem, samples=clip.samples) for clip in clips]
 
 
 def read_recordings(folder: Path, rate: int) -> list[Signal]:
-    """Read every recording in the folder and those within, called by their paths in it, which differ.
+    """Read every recording in the folder and its subfolders, named by its path in the folder.
 
-    Raises ExportError: the folder has none, or one that cannot be read, or a bad `transcripts.tsv`.
+    Raises ExportError: no recordings, one that cannot be read, or a bad `transcripts.tsv`.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
         raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))})")
-    said = read_transcripts(paths)
+    transcripts = read_transcripts(paths)
     try:
         return [
             Signal(
                 name=path.relative_to(folder).as_posix(),
                 samples=read_audio(path, target_rate_hz=rate),
-                transcript=said.get(path),
+                transcript=transcripts.get(path),
             )
             for path in paths
         ]

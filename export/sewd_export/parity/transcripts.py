@@ -1,4 +1,4 @@
-"""What is said in recordings, and how far a text is from it."""
+"""Transcripts of recordings, and word errors against them."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ _NAME = "transcripts.tsv"
 
 
 def read_transcripts(recordings: Sequence[Path]) -> dict[Path, str]:
-    """Return the words of those recordings that the `transcripts.tsv` of their folder has.
+    """Return the transcripts of those recordings that `transcripts.tsv` in their folder lists.
 
-    A line for each recording: its name, with or without suffix, a tab, its words; what follows a second tab
-    is ignored. Raises ExportError for a line of another form, and for a file that has none of its folder's
-    recordings.
+    Each line has a recording's name, with or without suffix, a tab, and its words; a second tab and the rest
+    are ignored. Raises ExportError for any other line, and for a file that lists no recording of its folder.
     """
-    found: dict[Path, str] = {}
+    transcripts: dict[Path, str] = {}
     for folder in sorted({path.parent for path in recordings}):
-        said = _read(folder / _NAME) if (folder / _NAME).is_file() else {}
+        listed = _read(folder / _NAME) if (folder / _NAME).is_file() else {}
         own = [path for path in recordings if path.parent == folder]
-        known = {path: name for path in own for name in (path.stem, path.name) if name in said}
-        if said and not known:
-            raise ExportError(f"{folder / _NAME}: has none of the recordings beside it, e.g. {own[0].name}")
-        found |= {path: said[name] for path, name in known.items()}
-    return found
+        known = {path: name for path in own for name in (path.stem, path.name) if name in listed}
+        if listed and not known:
+            raise ExportError(f"{folder / _NAME}: lists none of the recordings beside it, e.g. {own[0].name}")
+        transcripts |= {path: listed[name] for path, name in known.items()}
+    return transcripts
 
 
 def _read(path: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    transcripts: dict[str, str] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ExportError(f"{path}: cannot be read as UTF-8: {error}") from error
     for number, line in enumerate(lines, 1):
         name, *rest = line.split("\t")
-        if not rest or name in found:
-            fault = "stands twice" if rest else "has no tab"
+        if not rest or name in transcripts:
+            fault = "is listed twice" if rest else "has no tab"
             raise ExportError(f"{path}: line {number}: {name[:60]!r} {fault}; write name, tab, words")
-        found[name] = rest[0]
-    return found
+        transcripts[name] = rest[0]
+    return transcripts
 
 
 def read_logits(logits: NDArray[np.float32], vocabulary: Vocabulary) -> str:
@@ -60,8 +59,8 @@ def read_logits(logits: NDArray[np.float32], vocabulary: Vocabulary) -> str:
 
 
 def word_errors(truth: str, text: str) -> int:
-    """Count the words substituted, left out and put in; upper and lower case are one."""
-    import jiwer  # for recordings with transcripts alone
+    """Count the substituted, deleted and inserted words; case does not matter."""
+    import jiwer  # needed only for recordings with transcripts
 
-    found = jiwer.process_words(truth.casefold(), text.casefold())
-    return int(found.substitutions + found.deletions + found.insertions)
+    words = jiwer.process_words(truth.casefold(), text.casefold())
+    return int(words.substitutions + words.deletions + words.insertions)

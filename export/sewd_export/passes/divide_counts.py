@@ -1,4 +1,4 @@
-"""Divide counts in one node."""
+"""Divide counts with one node."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ROUNDING = ("Cast", "And", "Cast", "Mod")  # from the correction for negative n
 class DivideCounts(ir.passes.InPlacePass):
     """`Sub(Div(a, n), Cast(And(a < 0, a mod n)))` → `Div(a, n)` for a count `a`.
 
-    Torch floors, ONNX truncates, hence seven nodes that correct the quotient of negative numbers. Safe where
-    `a` has been clipped at 0, or is itself such a quotient; declines where it may be negative.
+    Torch floors and ONNX truncates, so seven nodes correct the quotient of negative numbers. Safe if `a` was
+    clipped at 0, or is itself such a quotient; declines if it may be negative.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Cut the corrections out in place; their nodes are left to dead code elimination."""
+        """Bypass the corrections in place; their nodes are left to dead code elimination."""
         counts: set[ir.Value] = set()
         modified = False
         for node in model.graph:
@@ -27,7 +27,7 @@ class DivideCounts(ir.passes.InPlacePass):
             if quotient is None or quotient.inputs[0] not in counts:
                 continue
             result, whole = node.outputs[0], quotient.outputs[0]
-            if result.is_graph_output():  # the interface keeps its names and axes
+            if result.is_graph_output():  # outputs keep their names and axes
                 result.name, whole.name, whole.shape = f"{result.name}_floored", result.name, result.shape
             result.replace_all_uses_with(whole, replace_graph_outputs=True)
             counts.add(whole)
@@ -53,7 +53,7 @@ def _corrected(node: ir.Node) -> ir.Node | None:
 
 
 def _behind(node: ir.Node, kinds: tuple[str, ...]) -> Iterator[ir.Node]:
-    """Yield the last nodes of every chain of these kinds, from this node towards the inputs."""
+    """Yield the last node of every chain of these kinds, from this node towards the inputs."""
     if node.op_type != kinds[0]:
         return
     if len(kinds) == 1:

@@ -8,16 +8,15 @@ from collections import Counter
 import onnx_ir as ir
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
-_UNSCOPED = "_empty_nn_module_stack_from_metadata_hook"  # torch's word for arithmetic on the axes' sizes
+_UNSCOPED = "_empty_nn_module_stack_from_metadata_hook"  # torch's name for arithmetic on axis sizes
 
 
 class NameByModule(ir.passes.InPlacePass):
     """`node_matmul_15` in `sew_d.layers.3.attention.scores` → `layers.3.attention.scores/MatMul`.
 
-    A second node of the same kind in the same module gets `_1`, and so on in the graph's order; a value is
-    called as its node. The intermediate shapes, formulas over torch's symbols, are dropped: any tool infers
-    them again. Names carry no meaning for the result, so this is safe anywhere; nodes without a module
-    (`name_scopes`) keep their names.
+    A second node of the same type in the same module gets `_1`, and so on in the graph's order; a value is
+    named after its node. Intermediate shapes, formulas of torch's symbols, are dropped; tools can infer them.
+    Safe because names do not affect the result; nodes without a module (`name_scopes`) keep their names.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -47,7 +46,7 @@ class NameByModule(ir.passes.InPlacePass):
 
 
 def _scope(node: ir.Node) -> str | None:
-    """Return the innermost module of a node, None where torch left none."""
+    """Return the innermost module of a node, None if torch recorded none."""
     scopes = node.metadata_props.get(_SCOPES)
     if scopes is None:
         return None

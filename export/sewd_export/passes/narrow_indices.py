@@ -8,9 +8,8 @@ import onnx_ir as ir
 class NarrowIndices(ir.passes.InPlacePass):
     """`GatherElements(x, Expand(index, shape))` → `GatherElements(x, Expand(Cast(index, int32), shape))`.
 
-    Safe because an index is a row of a table that lies in memory: it fits int32. Fires where every reader of
-    an int64 Expand takes it as the index of a GatherElements; declines for any other reader, which may need
-    int64.
+    Safe because an index is a row of a table in memory, which fits int32. Fires if every reader of an int64
+    Expand is a GatherElements that reads it as index; declines for any other reader, which may need int64.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

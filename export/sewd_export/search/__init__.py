@@ -1,1 +1,1 @@
-"""Which parts of a model stay in float32, and the recordings that decide it."""
+"""Decide on recordings which parts of a model stay in float32, and measure the ranges of its values."""

@@ -1,8 +1,8 @@
-"""Ranges of a model's values, measured on recordings."""
+"""Measure the ranges of a model's values on recordings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,75 +10,67 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from sewd_export.constants import initializer
 from sewd_export.errors import ExportError
 from sewd_export.parity.signals import read_recordings
 
 if TYPE_CHECKING:
-    from sewd_export.precisions.int8_static.quantize_with_constants import Ranges
+    from sewd_export.precisions import Ranges
 
-_LONGEST_S = 30
-_PREFIX = "range of "
+_MAX_PIECE_S = 30
 
 
 def read_calibration(
     folder: Path, *, sample_rate_hz: int, min_samples: int
 ) -> tuple[NDArray[np.float32], ...]:
-    """Return the recordings in a folder, cut into pieces of at most half a minute, each `(samples,)` float32.
+    """Return the recordings in a folder in pieces of at most half a minute, each `(samples,)` float32.
 
-    Raises ExportError: there is none, one cannot be read, or all are too short for the model.
+    Raises ExportError: no recordings, one that cannot be read, or all are too short for the model.
     """
     recordings = read_recordings(folder, sample_rate_hz)
-    longest = max(_LONGEST_S * sample_rate_hz, min_samples)
+    max_samples = max(_MAX_PIECE_S * sample_rate_hz, min_samples)
     pieces = tuple(
-        signal.samples[start : start + longest]
+        signal.samples[start : start + max_samples]
         for signal in recordings
-        for start in range(0, len(signal.samples) - min_samples + 1, longest)
+        for start in range(0, len(signal.samples) - min_samples + 1, max_samples)
     )
     if not pieces:
-        raise ExportError(
-            f"{folder}: every recording is shorter than {min_samples} samples; calibrate with longer ones"
-        )
+        raise ExportError(f"{folder}: every recording is shorter than {min_samples} samples; add longer ones")
     return pieces
 
 
-def measure_ranges(model: ir.Model, recordings: Sequence[NDArray[np.float32]]) -> Ranges:
-    """Return the largest magnitude of each channel of the inputs that `int8-static` asks for.
+def measure_ranges(
+    model: ir.Model, names: Collection[str], recordings: Sequence[NDArray[np.float32]]
+) -> Ranges:
+    """Return the largest magnitude of each channel, `(channels,)` float32, of the named values.
 
-    model: float32, left as it is; it runs in onnxruntime, one recording at a time.
+    model: float32, left unchanged; it runs in onnxruntime, one recording at a time.
     """
-    from sewd_export.precisions.int8_static.quantize_with_constants import calibrated_inputs
+    import onnxruntime
 
     watched = model.clone()
-    names = [str(value.name) for value in calibrated_inputs(watched)]
-    _watch(watched, calibrated_inputs(watched))
+    outputs = _watch(watched, names)
+    session = onnxruntime.InferenceSession(
+        ir.to_proto(watched).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     ranges: dict[str, NDArray[np.float32]] = {}
-    for found in _run(watched, [_PREFIX + name for name in names], recordings):
-        for name, peaks in zip(names, found, strict=True):
+    for samples in recordings:
+        feed = {"input_values": samples[None], "input_lengths": np.array([len(samples)])}
+        for name, peaks in zip(outputs, session.run(list(outputs.values()), feed), strict=True):
             ranges[name] = np.maximum(ranges.get(name, 0), peaks)
     return ranges
 
 
-def _watch(model: ir.Model, values: Sequence[ir.Value]) -> None:
-    """Add an output to the graph for each value: its largest magnitude in every channel."""
-    axes = ir.Value(name="all but channels", const_value=ir.tensor(np.array([0, 1]), name="all but channels"))
-    model.graph.register_initializer(axes)
+def _watch(model: ir.Model, names: Collection[str]) -> dict[str, str]:
+    """Add a graph output for the largest magnitude per channel of each named value; return value → output."""
+    values = [value for node in model.graph for value in node.outputs if value.name in names]
+    axes = initializer(model.graph, "all but channels", np.array([0, 1]))
+    outputs = {}
     for value in values:
-        size = ir.node("Abs", [value])
-        peak = ir.node("ReduceMax", [size.outputs[0], axes], {"keepdims": 0})
-        peak.outputs[0].name = f"{_PREFIX}{value.name}"
+        magnitude = ir.node("Abs", [value])
+        peak = ir.node("ReduceMax", [magnitude.outputs[0], axes], {"keepdims": 0})
+        peak.outputs[0].name = outputs[str(value.name)] = f"range of {value.name}"
         peak.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-        model.graph.extend([size, peak])
+        model.graph.extend([magnitude, peak])
         model.graph.outputs.append(peak.outputs[0])
-
-
-def _run(
-    model: ir.Model, names: Sequence[str], recordings: Sequence[NDArray[np.float32]]
-) -> Iterator[list[NDArray[np.float32]]]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    for samples in recordings:
-        feed = {"input_values": samples[None], "input_lengths": np.array([len(samples)])}
-        yield session.run(names, feed)
+    return outputs

@@ -1,30 +1,30 @@
-"""Engines that TensorRT builds ahead of time from a bundle's models."""
+"""Build TensorRT engines ahead of time from a bundle's models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sewd_export.errors import EngineBuildError
 from sewd_export.precisions import PRECISIONS, REFERENCE
+from sewd_export.progress import Progress, no_progress
 from sewd_export.tensorrt.builder import Library, build, capability_here, find_library
 from sewd_export.tensorrt.cache import read_engine, write_engine
 from sewd_export.tensorrt.profiles import PROFILES, ProfileOptions
 from sewd_runtime.bundle.engines import EngineEntry, Profile, engine_file, engine_key, engine_name
 from sewd_runtime.bundle.folder import sha256_of
+from sewd_runtime.bundle.manifest import model_file
 
 __all__ = ["PROFILES", "BuiltEngine", "EngineOptions", "ProfileOptions", "build_engines", "check_engines"]
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """Which engines are built.
+    """Which engines to build.
 
-    profiles: what shapes each of them takes.
-    compute_capabilities: of the GPUs they are for, e.g. `("8.9", "12.0")`; none is the GPU at hand.
+    profiles: the shapes that each engine takes.
+    compute_capabilities: of the target GPUs, e.g. `("8.9", "12.0")`; empty is the GPU of this machine.
     """
 
     profiles: Sequence[ProfileOptions] = PROFILES
@@ -35,7 +35,8 @@ class EngineOptions:
 class BuiltEngine:
     """An engine in a bundle's folder.
 
-    cached: it was built before; warnings: what the builder said that docs/engines.md does not explain.
+    cached: whether it was built before. warnings: the builder's, except those that docs/engines.md explains,
+    each after the engine's name.
     """
 
     entry: EngineEntry
@@ -44,20 +45,23 @@ class BuiltEngine:
 
 
 def check_engines(precisions: Sequence[str], options: EngineOptions) -> tuple[str, ...]:
-    """Return those of the precisions asked for that engines are built of: fp32 only if it stands alone.
+    """Return the precisions to build engines of: those given that TensorRT supports, fp32 only if alone.
 
-    Raises EngineBuildError where TensorRT takes none of them, MissingPackageError where there is no builder,
-    ProviderError where there is no GPU and none is named.
+    Raises EngineBuildError if TensorRT supports none of them, MissingPackageError if there is no builder,
+    ProviderError if there is no GPU and no compute capability is given.
     """
     asked = [name for name in precisions if name != REFERENCE] or [REFERENCE]
-    found = tuple(name for name in asked if name in PRECISIONS and PRECISIONS[name].has_engine)
-    if not found:
-        able = ", ".join(name for name, row in PRECISIONS.items() if row.has_engine)
-        raise EngineBuildError(f"TensorRT does not take the operators of {', '.join(asked)}; it takes {able}")
+    supported = [name for name, precision in PRECISIONS.items() if precision.is_portable]
+    chosen = tuple(name for name in asked if name in supported)
+    if not chosen:
+        raise EngineBuildError(
+            f"TensorRT does not support the operators of {', '.join(asked)}; "
+            f"choose from {', '.join(supported)}"
+        )
     find_library(is_capability_named=bool(options.compute_capabilities))
     if not options.compute_capabilities:
         capability_here()
-    return found
+    return chosen
 
 
 def build_engines(
@@ -67,11 +71,11 @@ def build_engines(
     *,
     sample_rate_hz: int,
     min_samples: int,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> Iterator[BuiltEngine]:
-    """Build an engine of each precision's model for each compute capability, and write it beside the model.
+    """Build an engine of each precision for each compute capability, and write it beside the model.
 
-    Raises EngineBuildError, MissingPackageError, ProviderError where there is no GPU and none is named.
+    Raises EngineBuildError, MissingPackageError, ProviderError (as `check_engines`).
     """
     library = find_library(is_capability_named=bool(options.compute_capabilities))
     profiles = tuple(
@@ -79,7 +83,7 @@ def build_engines(
         for profile in options.profiles
     )
     for precision in precisions:
-        model = folder / f"model.{precision}.onnx"
+        model = folder / model_file(precision)
         for capability in options.compute_capabilities or (capability_here(),):
             entry = _entry(model, precision, library, capability, profiles)
             yield _build_one(library, model, entry, progress)
@@ -108,7 +112,7 @@ def _entry(
 
 
 def _build_one(library: Library, model: Path, entry: EngineEntry, progress: Progress) -> BuiltEngine:
-    """Take an engine from the cache, or build it and put it there; write it beside its model."""
+    """Write an engine beside its model, from the cache, or built and then cached."""
     progress(f"engine {entry.name}")
     target = model.with_name(entry.file)
     cached = read_engine(entry.key)
@@ -124,4 +128,5 @@ def _build_one(library: Library, model: Path, entry: EngineEntry, progress: Prog
     )
     target.write_bytes(built.engine)
     write_engine(entry.key, built.engine)
-    return BuiltEngine(entry=entry, cached=False, warnings=built.warnings)
+    warnings = tuple(f"{entry.name}: {warning}" for warning in built.warnings)
+    return BuiltEngine(entry=entry, cached=False, warnings=warnings)

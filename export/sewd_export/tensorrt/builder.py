@@ -1,15 +1,16 @@
-"""The builder of `tensorrt` or `tensorrt_rtx`: one code path, the module is the parameter."""
+"""Build engines with `tensorrt` or `tensorrt_rtx`: one code path, with the module as a parameter."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sewd_export.errors import EngineBuildError
+from sewd_export.progress import Progress, no_progress
 from sewd_runtime.bundle.engines import Profile
 from sewd_runtime.errors import MissingPackageError
 
@@ -18,14 +19,14 @@ _EXPLAINED = (
     re.compile(r"Make sure (input|output) \w+_lengths has Int64 binding"),
     re.compile(r"Was not able to infer kOPT value\(s\) for tensor relative_index/Gather"),
 )
-"""Warnings that were read; docs/engines.md says why they stay."""
+"""Warnings that docs/engines.md explains."""
 
-_MAX_DEPTH = 2  # of phases that are shown; below them are hundreds
+_MAX_DEPTH = 2  # of phases that are reported; there are hundreds below them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """A builder's module; name: as the manifest has it."""
+    """A builder's module; name: as in the manifest."""
 
     name: str
     version: str
@@ -34,14 +35,14 @@ class Library:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """An engine, and what its builder warned of that is not explained."""
+    """An engine, and its builder's warnings, except the explained ones."""
 
     engine: bytes
     warnings: tuple[str, ...]
 
 
 def find_library(*, is_capability_named: bool) -> Library:
-    """Return the builder to use; only tensorrt-rtx builds for a GPU that is named and not at hand.
+    """Return the builder to use; only tensorrt-rtx builds for a GPU that is not in this machine.
 
     Raises MissingPackageError.
     """
@@ -49,10 +50,10 @@ def find_library(*, is_capability_named: bool) -> Library:
         if is_capability_named and name != "tensorrt-rtx":
             continue
         try:
-            found = import_module(module)
+            imported = import_module(module)
         except ImportError:
             continue
-        return Library(name=name, version=found.__version__, module=found)
+        return Library(name=name, version=imported.__version__, module=imported)
     wanted = "tensorrt_rtx" if is_capability_named else "tensorrt nor tensorrt_rtx"
     raise MissingPackageError(f"no {wanted} to build engines with; pip install 'sewd[tensorrt]'")
 
@@ -70,18 +71,18 @@ def build(
     *,
     compute_capability: str,
     profiles: Sequence[Profile],
-    progress: Callable[[str], None] = lambda phase: None,
+    progress: Progress = no_progress,
 ) -> Built:
-    """Build an engine of a model file, whose own types say what is computed in which.
+    """Build an engine of a model file, computing in the types of its values.
 
-    Raises EngineBuildError: the parser refuses a node, the capability is not offered, or the build fails.
+    Raises EngineBuildError: the parser rejects a node, the capability is not supported, or the build fails.
     """
     trt, log = library.module, _logger(library.module)
     builder = trt.Builder(log)
     network = builder.create_network(_network_flags(trt))
     _parse(trt.OnnxParser(network, log), model)
     config = builder.create_builder_config()
-    config.clear_flag(trt.BuilderFlag.TF32)  # float32 is float32
+    config.clear_flag(trt.BuilderFlag.TF32)  # compute float32 in float32
     monitor = _monitor(trt, progress)
     config.progress_monitor = monitor
     if hasattr(trt, "ComputeCapability"):
@@ -110,7 +111,7 @@ def _parse(parser: Any, model: Path) -> None:
         f"node {error.node_name() or '?'} ({error.node_operator() or '?'}): {error.desc()}"
         for error in errors
     )
-    raise EngineBuildError(f"{model.name}: TensorRT does not take this graph: {named}")
+    raise EngineBuildError(f"{model.name}: TensorRT does not support this graph: {named}")
 
 
 def _set_capability(trt: Any, config: Any, compute_capability: str) -> None:
@@ -137,7 +138,7 @@ def _add_profile(builder: Any, config: Any, profile: Profile) -> None:
 
 
 def _logger(trt: Any) -> Any:
-    """Return a logger that keeps errors, and each warning that is not explained once."""
+    """Return a logger that keeps errors, and once each warning that is not explained."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -163,8 +164,8 @@ def _is_explained(message: str) -> bool:
     return any(pattern.search(message) for pattern in _EXPLAINED)
 
 
-def _monitor(trt: Any, progress: Callable[[str], None]) -> Any:
-    """Return a monitor that tells of each large phase when it first begins, and lets Ctrl-C end the build."""
+def _monitor(trt: Any, progress: Progress) -> Any:
+    """Return a monitor that reports each large phase when it first begins, and lets Ctrl-C stop the build."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -178,7 +179,7 @@ def _monitor(trt: Any, progress: Callable[[str], None]) -> Any:
                 self.depths[phase] = self.depths.get(parent, 0) + 1
                 if is_new and self.depths[phase] <= _MAX_DEPTH:
                     progress(phase)
-            except KeyboardInterrupt:  # an exception would not survive the builder's own frames
+            except KeyboardInterrupt:  # an exception would not pass through the builder's frames
                 self.interrupted = True
 
         def phase_finish(self, phase: str) -> None:

@@ -1,4 +1,4 @@
-"""Engines that were built before, in the user's cache folder: named by their key and their own sha256."""
+"""A cache of built engines in the user's cache folder, named by their key and their sha256."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sewd_runtime.system.machine import cache_folder
 
 
 def read_engine(key: str) -> bytes | None:
-    """Return the engine of this key, None where there is none or it is damaged."""
+    """Return the engine with this key, None if there is none or it is damaged."""
     with contextlib.suppress(OSError, RuntimeError):
         for path in _folder().glob(f"{key}.*.engine"):
             engine = path.read_bytes()
@@ -22,7 +22,7 @@ def read_engine(key: str) -> bytes | None:
 
 
 def write_engine(key: str, engine: bytes) -> bool:
-    """Write an engine and rename it into place; tell whether that could be done."""
+    """Write an engine and rename it into place; return whether that worked."""
     try:
         _folder().mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=_folder(), prefix=key[:16])

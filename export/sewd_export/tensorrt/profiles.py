@@ -1,4 +1,4 @@
-"""The shapes that an engine is built for, in seconds and recordings."""
+"""The input shapes that an engine is built for, in recordings and seconds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sewd_runtime.bundle.engines import BatchShape, Profile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileOptions:
-    """A range of shapes: the smallest, the one that the engine is fastest at, the largest.
+    """A range of shapes: the smallest, the one to optimise for, the largest.
 
-    Each is (recordings, seconds); 0 seconds are the fewest samples that the model takes.
+    Each is (recordings, seconds); 0 seconds is the shortest recording that the model takes.
     """
 
     min: tuple[int, float]
@@ -28,7 +28,7 @@ class ProfileOptions:
             raise ValueError(f"{self}: at least one recording, of at least 0 seconds")
 
     def __str__(self) -> str:
-        """Return it as the command takes it: `1x0,1x2,16x4`."""
+        """Return it as on the command line: `1x0,1x2,16x4`."""
         return ",".join(f"{batch}x{seconds:g}" for batch, seconds in (self.min, self.opt, self.max))
 
     @classmethod
@@ -38,7 +38,7 @@ class ProfileOptions:
         return cls(min=smallest, opt=usual, max=largest)
 
     def to_samples(self, *, sample_rate_hz: int, min_samples: int) -> Profile:
-        """Return it for a model of this rate that takes no fewer samples."""
+        """Return it in samples, for a model of this sample rate and shortest recording."""
 
         def shape(batch: int, seconds: float) -> BatchShape:
             return BatchShape(batch=batch, samples=max(min_samples, round(seconds * sample_rate_hz)))
@@ -56,4 +56,4 @@ PROFILES = (
     ProfileOptions(min=(1, 4.0), opt=(1, 10.0), max=(8, 20.0)),
     ProfileOptions(min=(1, 20.0), opt=(1, 30.0), max=(2, 60.0)),
 )
-"""Short, medium, long: together every length up to 60 s, at which recordings run whole."""
+"""Short, medium, long: every length up to 60 s, the longest recording that runs whole."""

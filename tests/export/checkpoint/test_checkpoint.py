@@ -69,6 +69,11 @@ def write_weights(folder: Path, weights: dict[str, Tensor]) -> None:
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors")
 
 
+def write_tokens(folder: Path) -> None:
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ABCD"]
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+
+
 def write_config(folder: Path, remove: tuple[str, ...] = (), **changes: Any) -> None:
     path = folder / "config.json"
     config = {**json.loads(path.read_text()), **changes}
@@ -81,6 +86,7 @@ def all_saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
     for task in ORIGINALS:
         original(task).save_pretrained(folder / task)
+        write_tokens(folder / task)
     return folder
 
 
@@ -156,6 +162,7 @@ def test_every_format_gives_the_same_model(saved: Path, rewrite: Callable[[Path]
 )
 def test_every_task_equals_the_library_loading_it(tmp_path: Path, task: str, changes: dict[str, Any]) -> None:
     original(task, **changes).save_pretrained(tmp_path / "it")
+    write_tokens(tmp_path / "it")
     checkpoint = load_checkpoint(tmp_path / "it")
     assert checkpoint.task == task
     model = reference_model(checkpoint)
@@ -525,7 +532,7 @@ def test_safetensors_are_asked_for_before_pickles(cache: Path, monkeypatch: pyte
 @pytest.mark.parametrize(("hub_id", "revision"), [("asapp/absent", None), (HUB_ID, "v9")])
 def test_what_the_cache_lacks_is_named(cache: Path, hub_id: str, revision: str | None) -> None:
     with pytest.raises(
-        CheckpointNotFoundError, match=f"{hub_id}: there is no such folder, neither the hub"
+        CheckpointNotFoundError, match=f"{hub_id}: no such folder, and neither the hub"
     ) as raised:
         load_checkpoint(hub_id, revision=revision)
     assert revision is None or f"at revision {revision}" in str(raised.value)

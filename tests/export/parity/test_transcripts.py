@@ -30,9 +30,9 @@ def test_each_folder_has_its_own(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"0\tONE\n1 TWO\n", "line 2: '1 TWO' has no tab"),
-        (b"0\tONE\n0\tTWO\n", "line 2: '0' stands twice"),
+        (b"0\tONE\n0\tTWO\n", "line 2: '0' is listed twice"),
         (b"0\t\xff", "UTF-8"),
-        (b"other\tONE\n", r"has none of the recordings beside it, e\.g\. 0\.wav"),
+        (b"other\tONE\n", r"lists none of the recordings beside it, e\.g\. 0\.wav"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:

@@ -17,16 +17,14 @@ import soundfile
 import sewd_runtime
 from sewd_export import export, exporter, verify
 from sewd_export.checkpoint.loading import load_checkpoint
-from sewd_export.checkpoint.vocabulary import read_vocabulary
 from sewd_export.errors import BoundError, ExportError
 from sewd_export.parity.signals import Signal
 from sewd_export.parity.transcripts import read_logits
 from sewd_export.precisions import PRECISIONS
-from sewd_export.search import mixed
 from sewd_export.search.evaluation import Evaluation
 from sewd_export.search.mixed import count_multiplications, keep_sensitive
 from sewd_runtime.bundle.folder import open_bundle
-from sewd_runtime.bundle.sensitivity import Group, Sensitivity
+from sewd_runtime.bundle.sensitivity import Sensitivity
 from sewd_runtime.cli import main
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
@@ -70,25 +68,25 @@ def keep(tmp_path: Path, evaluation: Evaluation) -> Keep:
     return search
 
 
-def untold(evaluation: Evaluation) -> tuple[Signal, ...]:
+def without_transcripts(evaluation: Evaluation) -> tuple[Signal, ...]:
     return tuple(dataclasses.replace(signal, transcript=None) for signal in evaluation.recordings)
 
 
-def products(path: Path) -> set[str]:
-    """The products with constant weights that are float32 in a model file."""
+def matmuls(path: Path) -> set[str]:
+    """The matmuls with constant weights that are float32 in a model file."""
     model = ir.load(path)
-    return {str(node.name) for node in PRECISIONS["int8"].products(model)}
+    return {str(node.name) for node in PRECISIONS["int8"].matmuls(model)}
 
 
 @pytest.mark.parametrize(("measure", "bounds"), [("wer", (100, 10)), ("disagreement", (100, 20))])
 def test_the_bound_holds_and_a_larger_one_keeps_no_more(
     keep: Keep, tmp_path: Path, evaluation: Evaluation, measure: str, bounds: tuple[float, ...]
 ) -> None:
-    recordings = evaluation.recordings if measure == "wer" else untold(evaluation)
+    recordings = evaluation.recordings if measure == "wer" else without_transcripts(evaluation)
     own = dataclasses.replace(evaluation, recordings=recordings)
     expected = own.run(TINY / "model.fp32.onnx")
-    everything = products(TINY / "model.fp32.onnx")
-    assert not products(TINY / "model.int8.onnx")
+    everything = matmuls(TINY / "model.fp32.onnx")
+    assert not matmuls(TINY / "model.int8.onnx")
     counts = []
     for bound in bounds:
         found = keep(bound, recordings=recordings)
@@ -97,7 +95,7 @@ def test_the_bound_holds_and_a_larger_one_keeps_no_more(
         assert (found.measure, found.recordings) == (measure, len(recordings))
         assert (found.words > 0) == (measure == "wer")
         kept = {name for group in found.kept for name in group.products}
-        assert products(tmp_path / "model.int8.onnx") == kept < everything
+        assert matmuls(tmp_path / "model.int8.onnx") == kept < everything
         counts.append(len(found.kept))
     assert counts == sorted(counts)
     assert counts[0] == 0 < counts[-1]
@@ -115,9 +113,6 @@ def test_a_bound_that_holds_keeps_nothing_and_measures_no_group(keep: Keep, tmp_
 
 def test_what_no_mix_can_hold_is_an_error(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Evaluation, "increase", lambda *_: 7.0)
-    group = Group(products=(), moved=0.0, multiplications=0.0, kept=False)
-    monkeypatch.setattr(mixed._Search, "_rank", lambda search: [group] * len(search._groups))
-    monkeypatch.setattr(mixed._Search, "_write", lambda *_: None)
     with pytest.raises(BoundError, match=r"int8: word error rate \+7\.00 .* at best, .* 5 allowed: raise"):
         keep(5)
 
@@ -134,7 +129,7 @@ def test_two_minutes_of_recordings_rank_the_groups(evaluation: Evaluation) -> No
 def test_multiplications_are_counted() -> None:
     """10 frames of 32 numbers times 32 columns, for instance; the tables are cut to as many rows as occur."""
     model = ir.load(TINY / "model.fp32.onnx")
-    names = [str(node.name) for node in PRECISIONS["int8"].products(model)]
+    names = [str(node.name) for node in PRECISIONS["int8"].matmuls(model)]
     counts = count_multiplications(model, names, np.zeros(80 * 20, np.float32))
     assert counts.keys() == set(names)
     assert counts["layers.0.attention.query/MatMul"] == 10 * 32 * 32
@@ -182,7 +177,7 @@ def test_an_export_says_what_it_kept(
     name = "sensitivity.int8.json"
     assert name in opened.manifest.files
     assert Sensitivity.from_json(opened.read_text(name), where=name) == found
-    assert products(made.path / "model.int8.onnx") == kept
+    assert matmuls(made.path / "model.int8.onnx") == kept
     for report in verify(made.path, tiny):
         report.check()
     assert main(["inspect", str(made.path), "--precision", "int8"]) == 0
@@ -232,7 +227,7 @@ def test_options_that_make_no_bound(
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("0\tA\n", r"no transcript of 1 of 2 recordings, e\.g\. 1\.wav; add them, or remove"),
+        ("0\tA\n", r"1 of 2 recordings have no transcript, e\.g\. 1\.wav; add them, or remove"),
         ("0\t\n1\t\n", "has no words"),
         ("0\tA\n1\tB\n", None),
         (None, None),
@@ -242,7 +237,6 @@ def test_either_all_recordings_have_transcripts_or_none(
     tiny: Path, tmp_path: Path, lines: str | None, message: str | None
 ) -> None:
     checkpoint = load_checkpoint(tiny)
-    _, ctc = read_vocabulary(tiny, blank_id=checkpoint.config.pad_token_id)
     for name in ("0", "1"):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(900), 16_000)
     soundfile.write(tmp_path / "short.wav", np.zeros(9), 16_000)  # too short to be read: it is left out
@@ -250,18 +244,18 @@ def test_either_all_recordings_have_transcripts_or_none(
         (tmp_path / "transcripts.tsv").write_text(lines)
     if message is not None:
         with pytest.raises(ExportError, match=message):
-            Evaluation.read(tmp_path, checkpoint, ctc=ctc, max_increase=1)
+            Evaluation.read(tmp_path, checkpoint, max_increase=1)
         return
-    found = Evaluation.read(tmp_path, checkpoint, ctc=ctc, max_increase=1)
+    found = Evaluation.read(tmp_path, checkpoint, max_increase=1)
     assert (len(found.recordings), found.words) == (2, 2 if lines else 0)
     for name in ("0", "1"):
         (tmp_path / f"{name}.wav").unlink()
     with pytest.raises(ExportError, match="every recording is shorter than 80 samples"):
         (tmp_path / "transcripts.tsv").unlink(missing_ok=True)
-        Evaluation.read(tmp_path, checkpoint, ctc=ctc, max_increase=1)
+        Evaluation.read(tmp_path, checkpoint, max_increase=1)
 
 
 def test_a_classifier_has_no_words(tiny: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tiny.with_name("checkpoint-tiny-classifier"))
     with pytest.raises(ExportError, match="classification has no words"):
-        Evaluation.read(tmp_path, checkpoint, ctc=None, max_increase=1)
+        Evaluation.read(tmp_path, checkpoint, max_increase=1)

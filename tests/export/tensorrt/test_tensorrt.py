@@ -28,7 +28,7 @@ from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.errors import MissingPackageError
 
 DIGITS = Path(__file__).parents[3] / "runtime/sewd_runtime/models/digits/model.fp32.onnx"
-TAKEN = [name for name, row in PRECISIONS.items() if row.has_engine]
+TAKEN = [name for name, row in PRECISIONS.items() if row.is_portable]
 ONE = ProfileOptions(min=(1, 0.0), opt=(1, 2.0), max=(4, 5.0))
 
 needs_builder = pytest.mark.skipif(
@@ -85,7 +85,7 @@ def test_what_tensorrt_does_not_take_is_named(small: Path) -> None:
     path = small / "model.int8.onnx"
     named = [f"node {node.name} ({node.op_type}): " for node in ir.load(path).graph]
     library = find_library(is_capability_named=True)
-    with pytest.raises(EngineBuildError, match="does not take this graph") as raised:
+    with pytest.raises(EngineBuildError, match="does not support this graph") as raised:
         build(library, path, compute_capability="8.9", profiles=samples_of(ONE))
     assert any(name in str(raised.value) for name in named)
 
@@ -210,7 +210,7 @@ def test_engines_are_of_the_precisions_that_are_named(monkeypatch: pytest.Monkey
     assert check_engines(["fp32"], named) == ("fp32",)
     assert check_engines(["fp32", "fp16"], named) == ("fp16",)
     assert check_engines(["fp32", "int8", "int8-static"], named) == ("int8-static",)
-    with pytest.raises(EngineBuildError, match=r"operators of int8; it takes fp32, fp16, int8-static"):
+    with pytest.raises(EngineBuildError, match=r"operators of int8; choose from fp32, fp16, int8-static"):
         check_engines(["fp32", "int8"], named)
 
 

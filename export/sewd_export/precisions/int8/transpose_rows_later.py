@@ -1,4 +1,4 @@
-"""Quantized rows, and where they are moved."""
+"""Transpose rows after they are quantized."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sewd_export.precisions.node_writer import NodeWriter
 class TransposeRowsLater(ir.passes.InPlacePass):
     """`QuantizeLinear(Transpose(x), s, z)` → `Transpose(QuantizeLinear(x, s', z'))`, s' and z' moved back.
 
-    A quarter of the bytes are moved, and onnxruntime has nothing left to do wrong: up to 1.30 at least, its
-    optimizer rewrites the first form so but leaves s and z as they are, and the model does not run.
+    This moves a quarter of the bytes, and avoids a bug of onnxruntime, up to 1.30 at least: its optimizer
+    makes the same change but does not move s and z, and the model does not run.
 
-    Safe because a row stays a row: fires where s is for blocks of the last axis, which Transpose leaves last.
+    Safe because a row stays a row: fires if s is for blocks of the last axis, which Transpose leaves last.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite in place; what computes s from the moved x stays."""
+        """Rewrite in place; s is still computed from the transposed x."""
         modified = False
         nodes = NodeWriter(model.graph)
         for node in list(model.graph):

@@ -14,7 +14,8 @@ import pytest
 from sewd_export.errors import TraceError
 from sewd_export.passes import optimize
 from sewd_export.precisions import PRECISIONS
-from sewd_export.precisions.fp16 import ConvertToFloat16, convert
+from sewd_export.precisions.fp16 import convert
+from sewd_export.precisions.fp16.convert_to_float16 import ConvertToFloat16
 from sewd_export.precisions.fp16.scale_scores import ScaleScores
 from sewd_runtime.inference.session import pad
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewd_export.precisions import int8
-from sewd_export.precisions.int8.quantize_rows import QuantizeRows, quantize_columns
+from sewd_export.precisions.int8.quantize_rows import QuantizeRows
+from sewd_export.precisions.int8_weights import quantize_columns
 
 DEPTH, WIDTH = 48, 20
 

@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 
 from sewd_export.precisions import int8
-from sewd_export.precisions.int8.quantize_scores import QuantizeScores, ScaleLater
+from sewd_export.precisions.int8.quantize_scores import QuantizeScores
+from sewd_export.precisions.int8.scale_later import ScaleLater
 
 HEADS, TOKENS, HEAD = 2, 7, 32
 ROWS = 2 * TOKENS - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sewd_export.precisions.int8_static.quantize_with_constants import (
     QuantizeWithConstants,
     calibrated_inputs,
 )
-from sewd_export.precisions.roles import exposed_products
+from sewd_export.precisions.roles import exposed_matmuls
 from sewd_export.search.calibration import measure_ranges, read_calibration
 from sewd_runtime.inference.session import pad
 
@@ -81,6 +81,11 @@ def relative(found: Any, expected: Any) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
+def measured(model: ir.Model, recordings: Sequence[Array]) -> Mapping[str, Array]:
+    names = [str(value.name) for value in calibrated_inputs(model)]
+    return measure_ranges(model, names, recordings)
+
+
 @pytest.fixture(scope="module")
 def single(traced: ir.Model) -> ir.Model:
     return optimize(traced.clone())
@@ -94,7 +99,7 @@ def speech() -> list[Array]:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["rows", "calibrated"])
 def rounded(request: pytest.FixtureRequest, single: ir.Model, speech: list[Array]) -> ir.Model:
-    return convert(single, ranges=measure_ranges(single, speech) if request.param else None)
+    return convert(single, ranges=measured(single, speech) if request.param else None)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +117,7 @@ def candidate(rounded: ir.Model) -> Callable[[list[Array]], list[Array]]:
 
 
 def test_products_read_constants_behind_dequantize_linear(single: ir.Model, rounded: ir.Model) -> None:
-    names = {node.name for node in QuantizeWithConstants().products(single)}
+    names = {node.name for node in QuantizeWithConstants().matmuls(single)}
     products = [node for node in rounded.graph if str(node.name).removesuffix("/product") in names]
     assert len(products) == len(names) > 8
     initializers = set(rounded.graph.initializers.values())
@@ -138,7 +143,7 @@ def test_zero_points_are_zero(rounded: ir.Model) -> None:
 
 
 def test_what_no_norm_follows_stays(single: ir.Model, rounded: ir.Model) -> None:
-    exposed = {node.name for node in exposed_products(single.graph)}
+    exposed = {node.name for node in exposed_matmuls(single.graph)}
     assert exposed == {"lm_head/MatMul", "upsample.projection/MatMul"}
     assert exposed <= {node.name for node in rounded.graph}
 
@@ -265,11 +270,11 @@ def test_converting_leaves_its_argument_alone_and_is_done_once() -> None:
 
 def test_ranges_are_the_largest_of_all_recordings(single: ir.Model, speech: list[Array]) -> None:
     outputs = list(single.graph.outputs)
-    together = measure_ranges(single, speech)
+    together = measured(single, speech)
     assert list(single.graph.outputs) == outputs
     assert set(together) == {str(value.name) for value in calibrated_inputs(single)}
     assert len(together) >= 3  # both feed-forward networks, the second attention
-    alone = [measure_ranges(single, [samples]) for samples in speech]
+    alone = [measured(single, [samples]) for samples in speech]
     for name, peaks in together.items():
         np.testing.assert_array_equal(peaks, np.maximum(alone[0][name], alone[1][name]))
 

@@ -1,0 +1,130 @@
+"""The JSON files of a checkpoint, without the tokenizer's: configuration, task, labels, preprocessor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import SEWDConfig
+
+from sewd_export.errors import (
+    CheckpointNotFoundError,
+    CheckpointReadError,
+    UnknownTaskError,
+    UnsupportedConfigError,
+)
+
+Task = Literal["ctc", "classification", "encoding"]
+
+PRETRAINING = "SEWDForPreTraining"
+_TASKS: dict[str, Task] = {
+    "SEWDForCTC": "ctc",
+    "SEWDForSequenceClassification": "classification",
+    "SEWDModel": "encoding",
+    PRETRAINING: "encoding",
+}
+_HEADS: dict[str, Task] = {"lm_head.weight": "ctc", "classifier.weight": "classification"}
+
+# The defaults of transformers' Wav2Vec2FeatureExtractor.
+_PREPROCESSOR: dict[str, Any] = {
+    "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+    "feature_size": 1,
+    "sampling_rate": 16_000,
+    "padding_value": 0.0,
+    "do_normalize": True,
+    "return_attention_mask": False,
+}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; raises CheckpointNotFoundError, CheckpointReadError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointNotFoundError(f"{path.parent} has no {path.name}: not a checkpoint") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointReadError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointReadError(f"{path} holds a {type(content).__name__}; an object is needed")
+    return content
+
+
+def parse_config(content: dict[str, Any], path: Path) -> Any:
+    """Return the content of config.json as transformers' SEWDConfig; raises UnsupportedConfigError."""
+    if content.get("model_type") != SEWDConfig.model_type:
+        raise UnsupportedConfigError(
+            f"{path}: model_type is {content.get('model_type')!r}; supported is {SEWDConfig.model_type!r}"
+        )
+    try:
+        return SEWDConfig.from_dict(content)
+    except Exception as error:  # transformers 5 validates with errors of several kinds
+        raise UnsupportedConfigError(f"{path}: {one_line(error)}") from error
+
+
+def find_task(architectures: Any, weights: Collection[str], path: Path) -> tuple[str | None, Task]:
+    """Return the architecture, None if config.json names none, and the task.
+
+    architectures: as in config.json, at `path`. weights: the names of the checkpoint's weights; without an
+    architecture, the head among them decides.
+    Raises UnknownTaskError.
+    """
+    if architectures:
+        stated = architectures if isinstance(architectures, list) else [architectures]
+        name = str(stated[0])
+        if len(stated) != 1 or name not in _TASKS:
+            raise UnknownTaskError(
+                f"{path}: architectures is {architectures!r}; one of {', '.join(_TASKS)} is supported"
+            )
+        return name, _TASKS[name]
+    tasks = [task for head, task in _HEADS.items() if head in weights]
+    if len(tasks) != 1:
+        raise UnknownTaskError(
+            f"{path} states no architectures, and the weights hold {'both' if tasks else 'neither'} of "
+            f"{' and '.join(_HEADS)}; state one of {', '.join(_TASKS)}"
+        )
+    return None, tasks[0]
+
+
+def read_labels(config: Any, path: Path) -> tuple[str, ...]:
+    """Return a classifier's labels, in the order of its outputs; raises UnsupportedConfigError."""
+    labels = {int(index): str(label) for index, label in config.id2label.items()}
+    if sorted(labels) != list(range(len(labels))):
+        raise UnsupportedConfigError(
+            f"{path}: id2label has the ids {sorted(labels)}; needed are 0, 1, 2, ..."
+        )
+    return tuple(labels[index] for index in range(len(labels)))
+
+
+def read_preprocessor(folder: Path) -> dict[str, Any]:
+    """Return the feature extractor's options; those that no file states have their default.
+
+    They are read from processor_config.json, key `feature_extractor` (transformers 5), or from
+    preprocessor_config.json.
+    Raises UnsupportedConfigError for another feature extractor or an unsupported value.
+    """
+    path = folder / "processor_config.json"
+    stated = read_json(path).get("feature_extractor") if path.is_file() else None
+    if stated is None:
+        path = folder / "preprocessor_config.json"
+        stated = read_json(path) if path.is_file() else {}
+    if not isinstance(stated, dict):
+        raise UnsupportedConfigError(f"{path}: feature_extractor is {stated!r}; an object is needed")
+    options = {**_PREPROCESSOR, **stated}
+    kind, rate = options["feature_extractor_type"], options["sampling_rate"]
+    supported = {
+        "feature_extractor_type": kind == _PREPROCESSOR["feature_extractor_type"],
+        "feature_size": options["feature_size"] == 1,
+        "sampling_rate": isinstance(rate, int) and not isinstance(rate, bool) and rate > 0,
+        "do_normalize": isinstance(options["do_normalize"], bool),
+    }
+    refused = [f"{field} is {options[field]!r}" for field, fits in supported.items() if not fits]
+    if refused:
+        raise UnsupportedConfigError(f"{path}: {', '.join(refused)}, which is not supported")
+    return options
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's message on one line, its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
