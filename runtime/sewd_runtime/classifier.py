@@ -35,7 +35,7 @@ class Classifier(Model):
         return cls(network=network, labels=labels)
 
     def classify(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Classification:
-        """Classify one recording, a path, bytes, binary file or array as in ``read_audio``.
+        """Classify one recording, of any source that ``read_audio`` takes.
 
         sample_rate_hz: the rate of an array, the model's if None. Raises AudioError (AudioTooShortError among
         them), InferenceError, and OSError for a path that cannot be opened.

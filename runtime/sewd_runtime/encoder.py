@@ -22,9 +22,9 @@ class Encoder(Model):
         return cls(network=network)
 
     def encode(self, audio: AudioSource, *, sample_rate_hz: int | None = None) -> Output:
-        """Encode one recording, a path, bytes, binary file or array as in ``read_audio``.
+        """Encode one recording, of any source that ``read_audio`` takes.
 
-        Returns ``(frames, hidden)`` float32, no frames where the audio is too short.
+        Returns ``(frames, hidden)`` float32, no frames if the audio is too short.
         Raises AudioError, InferenceError, and OSError for a path that cannot be opened.
         """
         return self.encode_batch([audio], sample_rate_hz=sample_rate_hz)[0]

@@ -1,41 +1,41 @@
 """Every error the runtime raises on purpose.
 
 SewdError
-├── AlignmentError             ValueError         a text cannot be what is said in the audio
+├── AlignmentError             ValueError         a text is too long for the audio
 ├── AudioError                 ValueError         the audio cannot be used
 │   ├── AudioDecodeError                          not audio, truncated, unknown encoding
 │   ├── AudioValueError                           empty, NaN or infinite, wrong shape or type, missing rate
-│   └── AudioTooShortError                        a classifier needs at least one frame
+│   └── AudioTooShortError                        shorter than a classifier needs
 ├── BundleError                ValueError         the bundle cannot be trusted
 │   ├── BundleNotFoundError    FileNotFoundError  no folder, or no bundle.json in it
-│   ├── BundleFileMissingError FileNotFoundError  a file that the manifest names is absent
+│   ├── BundleFileMissingError FileNotFoundError  a file named by the manifest is missing
 │   ├── BundleHashError                           a file's size or sha256 differs from the manifest
-│   ├── BundlePathError                           a file name that is not a bare name
-│   ├── FormatVersionError                        written in a format this version does not read
+│   ├── BundlePathError                           a file name with a folder in it
+│   ├── FormatVersionError                        a format that this version does not read
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                the library refuses the model, or its interface differs
-├── CueLimitsError             ValueError         limits of subtitles that contradict one another
-├── DecodingError              ValueError         a decoder cannot work with its options and this vocabulary
-│   ├── HotwordError                              a hotword cannot be written, or its bonus is no number
-│   ├── LanguageModelError                        no language model in the file, or none of its words fits
+├── CueLimitsError             ValueError         subtitle limits contradict one another
+├── DecodingError              ValueError         a decoder's options do not fit the vocabulary
+│   ├── HotwordError                              a hotword cannot be written, or its bonus is not a number
+│   ├── LanguageModelError                        not a language model, or none of its words fits
 │   └── LexiconError                              no word of the lexicon can be written
-├── InferenceError             RuntimeError       the library fails while it runs, e.g. out of memory
-├── JournalError               ValueError         a broken run cannot be taken up: another run's, or damaged
+├── InferenceError             RuntimeError       inference fails, e.g. out of memory
+├── JournalError               ValueError         an interrupted run cannot be resumed
 ├── MicrophoneError            OSError            there is no microphone, or it cannot be opened
 ├── MissingPackageError        ImportError        an optional package is not installed; names the extra
-├── PrecisionError             ValueError         the provider lacks that precision of the bundle, or here
-├── ProviderError              RuntimeError       the execution provider is unknown or does not load
-│   └── EngineMismatchError                       no engine of the bundle is for this GPU and this TensorRT
+├── PrecisionError             ValueError         the provider or this machine cannot run the precision
+├── ProviderError              RuntimeError       the execution provider is unknown or fails to load
+│   └── EngineMismatchError                       no engine of the bundle fits this GPU and TensorRT
 ├── StreamFinishedError        RuntimeError       a stream was fed after it was finished
 ├── TaskError                  TypeError          the bundle is for another task
-├── TextError                  ValueError         a text holds what the model cannot write
+├── TextError                  ValueError         a text has a character that the model cannot write
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
 
 A message says what is wrong, where, and what to do.
 
-Two UserWarnings: PrecisionWarning tells that a precision runs, and another would run better; FallbackWarning,
-that the processor runs what was meant for another provider, because the caller allowed that.
+Two UserWarnings: PrecisionWarning says that another precision would suit the provider better, FallbackWarning
+that the CPU runs what another provider could not, because the caller allowed that.
 """
 
 
@@ -48,7 +48,7 @@ class SewdError(Exception):
 
 
 class AlignmentError(SewdError, ValueError):
-    """A text cannot be aligned with the audio: it is too long for it."""
+    """A text is too long to be aligned with the audio."""
 
 
 class AudioError(SewdError, ValueError):
@@ -76,7 +76,7 @@ class BundleNotFoundError(BundleError, FileNotFoundError):
 
 
 class BundleFileMissingError(BundleError, FileNotFoundError):
-    """A file that the manifest names is absent."""
+    """A file named by the manifest is missing."""
 
 
 class BundleHashError(BundleError):
@@ -84,11 +84,11 @@ class BundleHashError(BundleError):
 
 
 class BundlePathError(BundleError):
-    """A file name in the manifest is not a bare name."""
+    """A file name in the manifest has a folder in it, or a file is a link out of the bundle."""
 
 
 class FormatVersionError(BundleError):
-    """The bundle is written in a format that this version does not read."""
+    """The bundle has a format that this version does not read."""
 
 
 class ManifestKeyError(BundleError, KeyError):
@@ -104,11 +104,11 @@ class ModelError(BundleError):
 
 
 class CueLimitsError(SewdError, ValueError):
-    """The limits of subtitles contradict one another."""
+    """Subtitle limits contradict one another."""
 
 
 class DecodingError(SewdError, ValueError):
-    """A decoder cannot work with its options and this vocabulary."""
+    """A decoder's options are invalid or do not fit the vocabulary."""
 
 
 class HotwordError(DecodingError):
@@ -116,7 +116,7 @@ class HotwordError(DecodingError):
 
 
 class LanguageModelError(DecodingError):
-    """The file is no language model, or it has no word that the recognizer can write."""
+    """The file is not a language model, or the recognizer can write none of its words."""
 
 
 class LexiconError(DecodingError):
@@ -128,7 +128,7 @@ class InferenceError(SewdError, RuntimeError):
 
 
 class JournalError(SewdError, ValueError):
-    """What a broken run left is of another recording, model or choice of options, or is damaged."""
+    """A journal belongs to another recording, model or options, or is damaged."""
 
 
 class MicrophoneError(SewdError, OSError):
@@ -140,19 +140,19 @@ class MissingPackageError(SewdError, ImportError):
 
 
 class PrecisionError(SewdError, ValueError):
-    """The provider has no such precision of the bundle, or this machine cannot compute in it."""
+    """The provider or this machine cannot run this precision of the bundle."""
 
 
 class ProviderError(SewdError, RuntimeError):
-    """The execution provider is unknown or does not load."""
+    """The execution provider is unknown or fails to load."""
 
 
 class EngineMismatchError(ProviderError):
-    """No engine of the bundle is for this GPU and for the TensorRT that is installed."""
+    """No engine of the bundle fits this GPU and the installed TensorRT."""
 
 
 class StreamFinishedError(SewdError, RuntimeError):
-    """The stream was finished; what follows is another stream."""
+    """A finished stream was fed; open another one."""
 
 
 class TaskError(SewdError, TypeError):
@@ -160,7 +160,7 @@ class TaskError(SewdError, TypeError):
 
 
 class TextError(SewdError, ValueError):
-    """A text holds a character that the model cannot write."""
+    """A text has a character that the model cannot write."""
 
 
 class VocabularyError(SewdError, ValueError):
@@ -168,8 +168,8 @@ class VocabularyError(SewdError, ValueError):
 
 
 class PrecisionWarning(UserWarning):
-    """The provider runs this precision, though it was made for others."""
+    """Another precision would suit the provider better."""
 
 
 class FallbackWarning(UserWarning):
-    """The processor runs a model, or part of it, in place of the provider that was asked for."""
+    """The CPU runs a model, or part of it, instead of the provider that was asked for."""

@@ -142,6 +142,15 @@ def test_python_dash_m_is_the_command() -> None:
     assert done.stdout == f"sewd {sewd_runtime.__version__}\n"
 
 
+def test_the_program_that_type_checkers_accept_runs() -> None:
+    client, speech = (PYPROJECT.with_name(name) for name in ("tests", "export"))
+    [recording, *_] = sorted((speech / "sewd_export" / "speech").glob("*.flac"))
+    command = [sys.executable, str(client / "typing" / "client.py"), str(recording)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.startswith("SIX SIX EIGHT FIVE SEVEN ")
+    assert printed.endswith("its task is ctc, Classifier needs classification; use Recognizer.load\n")
+
+
 def test_version_is_the_projects() -> None:
     if not PYPROJECT.is_file():
         pytest.skip("not a checkout")

@@ -1,21 +1,21 @@
 """Whether an audio file was cut short, for the formats whose decoder does not say.
 
-libsndfile reads a cut WAV, AIFF or Ogg file as if it ended there. The container tells: a chunk that promises
-more bytes than follow, or an Ogg stream without its last page. FLAC is checked by its decoder; an MP3 without
-a length header cannot be checked by anyone.
+libsndfile reads a truncated WAV, AIFF or Ogg file as if it ended there. The container shows it: a chunk that
+states more bytes than follow, or an Ogg stream without its last page. FLAC is checked by its decoder; an MP3
+without a length header cannot be checked by anyone.
 """
 
 import os
 from typing import BinaryIO, Literal
 
 _UNKNOWN_CHUNK_BYTES = 0x7FFF0000
-"""Programs that write to a pipe put about this much, or more, where the size would stand."""
+"""Programs that write to a pipe put about this size, or more, in the header: they do not know it."""
 
 _MAX_OGG_PAGE_BYTES = 65_307
 
 
 def missing_part(file: BinaryIO) -> str | None:
-    """Say what an audio file lacks, in words; None when it is whole, or when its format cannot tell."""
+    """Return in words what an audio file lacks; None if it is complete or its format does not say."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     magic, _, form = file.read(4), file.read(4), file.read(4)
@@ -31,7 +31,7 @@ def missing_part(file: BinaryIO) -> str | None:
 
 
 def states_length(file: BinaryIO) -> bool:
-    """Tell whether an MP3's number of samples is written in it, not estimated from its size."""
+    """Return whether an MP3 states its number of samples, instead of leaving it to be estimated."""
     file.seek(0)
     head = file.read(10)
     if head[:3] == b"ID3" and len(head) == 10:

@@ -1,4 +1,4 @@
-"""What a microphone hears, block by block."""
+"""Audio from the default microphone, block by block."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _sounddevice() -> Any:
 def open_microphone() -> tuple[int, Generator[NDArray[np.float32], None, None]]:
     """Return the rate in Hz of the default input device, and its blocks, ``(samples,)`` float32, without end.
 
-    It records from the first block on, and until the iterator is closed. Raises MissingPackageError, and
-    MicrophoneError: there is no input device, or it cannot be opened.
+    Recording starts with the first block and ends when the iterator is closed. Raises MissingPackageError,
+    and MicrophoneError if there is no input device or it cannot be opened.
     """
     sounddevice = _sounddevice()
     try:
@@ -49,7 +49,7 @@ def _blocks(sounddevice: Any, rate_hz: int, name: str) -> Generator[NDArray[np.f
     heard: SimpleQueue[NDArray[np.float32]] = SimpleQueue()
 
     def keep(block: NDArray[np.float32], *_: Any) -> None:
-        heard.put(block[:, 0].copy())  # the library uses its array again
+        heard.put(block[:, 0].copy())  # the library reuses its array
 
     try:
         stream = sounddevice.InputStream(
@@ -60,7 +60,7 @@ def _blocks(sounddevice: Any, rate_hz: int, name: str) -> Generator[NDArray[np.f
             callback=keep,
         )
     except sounddevice.PortAudioError as error:
-        raise MicrophoneError(f"{name}: cannot be opened: {error}; does another program hold it?") from error
+        raise MicrophoneError(f"{name}: cannot be opened: {error}; does another program use it?") from error
     with stream:
         while True:
             yield heard.get()

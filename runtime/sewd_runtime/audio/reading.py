@@ -1,4 +1,4 @@
-"""Recordings of any kind into the samples that a model hears."""
+"""Audio of any source as samples at the model's rate."""
 
 import io
 import os
@@ -15,10 +15,10 @@ from sewd_runtime.audio.containers import missing_part, states_length
 from sewd_runtime.errors import AudioDecodeError, AudioValueError
 
 _BLOCK = 1 << 18
-"""Sample frames read at a time, so that only the mean of many channels is ever held whole."""
+"""Sample frames read at a time, so that many channels are averaged block by block."""
 
 _RATES_HZ = range(1_000, 1_000_000)
-"""A rate outside is a broken header, and resampling from it would fill the memory."""
+"""A rate outside this range is a broken header; resampling from it would exhaust the memory."""
 
 
 def read_audio(
@@ -26,10 +26,11 @@ def read_audio(
 ) -> Samples:
     """Read a recording as ``(samples,)`` float32 in [-1, 1] at ``target_rate_hz``; channels are averaged.
 
-    source: a path, the bytes of an audio file, a binary file object, or an array ``(samples,)`` or
-    ``(samples, channels)``. Float arrays are taken as they are, integers of up to 32 bits are divided by
-    their full scale. Float values beyond [-1, 1] are kept.
-    sample_rate_hz: the rate of an array, ``target_rate_hz`` if None. A file states its own rate.
+    source: a path, the bytes of an audio file, a binary file object, an array ``(samples,)`` or
+    ``(samples, channels)``, or an iterator of such arrays, the blocks of one recording. Float arrays are
+    taken as they are, integers of up to 32 bits are divided by their full scale. Float values beyond [-1, 1]
+    are kept.
+    sample_rate_hz: the rate of arrays, ``target_rate_hz`` if None. A file states its own rate.
 
     Raises AudioDecodeError (not audio, truncated), AudioValueError (empty, NaN or infinite, unfit array or
     rate), and OSError for a path that cannot be opened.
@@ -41,10 +42,10 @@ def read_audio(
 def stream_audio(
     source: AudioSource, *, sample_rate_hz: int | None = None, target_rate_hz: int = 16_000
 ) -> Iterator[Samples]:
-    """As ``read_audio``, block by block: what is yielded, put together, is what that returns, bit by bit.
+    """Read audio block by block; joined, the blocks are what ``read_audio`` returns, bit by bit.
 
-    Holds a block at a time of a path, the bytes or the array that it was given of anything else. That a file
-    ends early, or holds NaN, is raised when its place is reached.
+    Of a path, only one block is in memory at a time. An error in a file (cut short, NaN) is raised when the
+    reader gets there.
     """
     if isinstance(source, (str, os.PathLike)):
         blocks, rate_hz, name = *_read_path(Path(source)), os.fspath(source)
@@ -65,7 +66,7 @@ def stream_audio(
 
 
 def stated_duration_s(path: Path) -> float | None:
-    """Return what a file's header says of its length in seconds; None where it cannot be known so."""
+    """Return the length in seconds that a file's header states, or None if it states none."""
     import soundfile
 
     try:
@@ -75,7 +76,7 @@ def stated_duration_s(path: Path) -> float | None:
 
 
 def _checked(blocks: Iterable[Samples], name: str) -> Iterator[Samples]:
-    """Yield the blocks that hold something, and refuse what is no sound."""
+    """Yield the blocks that are not empty; refuse NaN, infinity and a recording without samples."""
     is_empty = True
     for block in blocks:
         _refuse_infinite(block, name)
@@ -99,7 +100,7 @@ def _content(file: Any, name: str) -> bytes:
 
 
 def _read_path(path: Path) -> tuple[Iterator[Samples], int]:
-    with path.open("rb") as file:  # raises the OSError that tells why
+    with path.open("rb") as file:  # raises the OSError that says why
         missing = missing_part(file) if file.seekable() else None
         if not file.seekable():
             return _read_bytes(file.read(), str(path))
@@ -177,7 +178,7 @@ def _named_errors(name: str) -> Iterator[None]:
 
 
 def _from_array(source: Any) -> Samples:
-    """Make float32 of an array by its type's full scale, and the mean of its channels."""
+    """Convert an array to float32 by its type's full scale, and average its channels."""
     if isinstance(source, (list, tuple)) or not hasattr(source, "__array__"):
         raise AudioValueError(
             f"audio must be a path, bytes, a binary file or a numpy array, not {type(source).__name__}; "
@@ -221,7 +222,7 @@ def _resample(blocks: Iterable[Samples], rate_hz: int, target_rate_hz: int, name
 
 
 class Resampler:
-    """Changes the rate of blocks that follow one another."""
+    """Changes the sample rate of consecutive blocks."""
 
     def __init__(self, rate_hz: int, target_rate_hz: int, *, name: str) -> None:
         for rate in (rate_hz, target_rate_hz):
@@ -236,12 +237,12 @@ class Resampler:
             self._soxr = soxr.ResampleStream(rate_hz, target_rate_hz, 1, dtype="float32", quality="HQ")
 
     def feed(self, block: Samples) -> Samples:
-        """Return what is known of the block at the other rate; equal rates leave it exactly as it is."""
+        """Return the samples that are final at the new rate; equal rates leave the block exactly as it is."""
         block = np.ascontiguousarray(block)
         return block if self._soxr is None else self._soxr.resample_chunk(block)
 
     def finish(self) -> Samples:
-        """Return what is left."""
+        """Return the remaining samples."""
         nothing = np.zeros(0, np.float32)
         return nothing if self._soxr is None else self._soxr.resample_chunk(nothing, last=True)
 

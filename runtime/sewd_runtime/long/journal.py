@@ -1,7 +1,7 @@
-"""What is known of a long recording so far, in a file: work that was broken off goes on from there.
+"""The steps of a long recording in a file, so that an interrupted run can be resumed.
 
-Lines of JSON: first what was being done (``Task``), then a line for each ``Step``. Where a run was killed the
-last line may be torn; it is cut off.
+Lines of JSON: first the ``Task``, then one for each ``Step``. If a run was killed, the last line may be
+incomplete; it is cut off.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What makes a transcript what it is: another task's steps are never taken up.
+    """Everything that a transcript depends on: steps of another task are never resumed.
 
-    audio_sha256, bundle_sha256: of the recording's file, and of bundle.json. library: what runs the model.
-    options: of the decoder and the segmentation, in words.
+    audio_sha256, bundle_sha256: of the recording's file and of bundle.json. library: the inference library.
+    options: those of the decoder and the segmentation, in words.
     """
 
     audio_sha256: str
@@ -36,7 +36,7 @@ class Task:
 
 
 class Journal:
-    """The steps of a task that were done before, and the file that further ones are added to."""
+    """The steps of a task that are done, and the file to which further steps are added."""
 
     def __init__(self, path: Path, steps: list[Step], file: BinaryIO) -> None:
         self.path = path
@@ -45,10 +45,10 @@ class Journal:
 
     @classmethod
     def start(cls, path: Path, task: Task) -> Journal:
-        """Begin a new one; raises JournalError where there is one: work is not thrown away unasked."""
+        """Start a new journal; raises JournalError if there is one: no work is thrown away unasked."""
         if path.exists():
             raise JournalError(
-                f"{path}: is left of a run that was broken off; go on with --resume, or delete it"
+                f"{path}: was left by an interrupted run; continue it with --resume, or delete the file"
             )
         file = path.open("xb")
         journal = cls(path, [], file)
@@ -57,9 +57,9 @@ class Journal:
 
     @classmethod
     def resume(cls, path: Path, task: Task) -> Journal:
-        """Open the one that a broken run of the same task left; begin a new one where there is none.
+        """Open the journal that an interrupted run of the same task left, or start a new one.
 
-        Raises JournalError: it is of another task, or damaged.
+        Raises JournalError if it belongs to another task or is damaged.
         """
         content = path.read_bytes() if path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
@@ -75,31 +75,31 @@ class Journal:
         return cls(path, steps, file)
 
     def add(self, step: Step) -> None:
-        """Write down a step, unless it is no further than the one before."""
+        """Write a step, unless it is no further than the one before."""
         if not self.steps or step.done > self.steps[-1].done:
             self.steps.append(step)
             self._write(step)
 
     def close(self) -> None:
-        """Leave it for another run."""
+        """Close the file; it stays for another run."""
         self._file.close()
 
     def _write(self, line: Task | Step) -> None:
         self._file.write(json.dumps(to_plain(line), ensure_ascii=False).encode() + b"\n")
-        self._file.flush()  # what the system has outlives the process
+        self._file.flush()  # data handed to the system outlives the process
 
 
 def _read(kind: Any, line: bytes, where: str) -> Any:
     try:
         return build(kind, parse_json(line.decode(), where=where), where=where)
     except (BundleError, UnicodeDecodeError) as error:
-        raise JournalError(f"{where}: cannot be read: {error}; delete the file to begin again") from error
+        raise JournalError(f"{where}: cannot be read: {error}; delete the file to start again") from error
 
 
-def _require_same(found: Task, task: Task, path: Path) -> None:
-    was, now = to_plain(found), to_plain(task)
+def _require_same(written: Task, task: Task, path: Path) -> None:
+    was, now = to_plain(written), to_plain(task)
     changed = [f"{key} was {was[key]} and is {now[key]}" for key in was if was[key] != now[key]]
     if changed:
         raise JournalError(
-            f"{path}: is of another run: {'; '.join(changed)}; repeat that one, or delete the file"
+            f"{path}: belongs to another run: {'; '.join(changed)}; repeat that run, or delete the file"
         )

@@ -1,4 +1,4 @@
-"""Regions into windows that overlap, and what the model makes of the windows into one emission again."""
+"""Regions into windows that overlap, and the emissions of the windows into one again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sewd_runtime.text.frames import num_frames, num_samples
 from sewd_runtime.text.vocabulary import Vocabulary
 
 _GRID = 2
-"""Windows begin at multiples of so many frames: the encoder halves their rate and pairs the same ones."""
+"""Windows begin at multiples of this many frames: the encoder halves the rate and pairs the same ones."""
 
 _PATIENCE = 8
-"""So many times longer than a stretch should be is waited for a place between two words."""
+"""How many times longer than a window a stretch may grow while it waits for a gap between words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -75,10 +75,10 @@ class WindowPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What the model hears at once, and which of its frames are taken.
+    """Samples that run at once, and which of their frames are used.
 
     samples: (samples,) float32. first: the place of its first frame. begin, end: the frames of the region
-    that are taken from it. is_last: the region ends with it.
+    taken from it. is_last: the region ends with it.
     """
 
     samples: Samples
@@ -89,11 +89,11 @@ class Window:
 
     @property
     def after(self) -> Place:
-        """The place that the frames taken from it end at."""
+        """The place at which the frames taken from it end."""
         return Place(region=self.first.region, frame=self.end)
 
     def taken(self, emission: npt.NDArray[np.float32], stride: int) -> Stretch:
-        """Return the frames that are taken, of all (frames, vocab) that the model made of its samples."""
+        """Return the frames taken, of the window's whole emission (frames, vocab)."""
         begin, end = self.begin - self.first.frame, self.end - self.first.frame
         return Stretch(
             log_probs=emission[begin:end],
@@ -104,7 +104,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """A part of a region that is decoded by itself: all of it, or what lies between two words.
+    """A part of a region that is decoded by itself: all of it, or a part split between words.
 
     log_probs: (frames, vocab) float32. samples: (samples,) float32, from its first frame to the next stretch.
     first: the place of its first frame.
@@ -136,9 +136,9 @@ class Stretch:
 
 
 def cut_windows(parts: Iterable[Part], plan: WindowPlan) -> Iterator[Window]:
-    """Yield the windows of all regions in order; where the parts end never matters, the regions' ends do.
+    """Yield the windows of all regions in order; where a region's parts end never matters.
 
-    A region of no more frames than a window has is one window, with all its samples.
+    A region with no more frames than a window is one window, with all its samples.
     """
     held, first = np.zeros(0, np.float32), 0
     for part in parts:
@@ -167,11 +167,11 @@ def _window(
 
 
 class Stitcher:
-    """Puts the windows' emissions together, and parts them between words where no region ends for long.
+    """Joins the windows' emissions, and splits long ones between words.
 
     Law: decoded one by one, by the best path, the stretches of a region have the words of the region decoded
-    at once. What comes after ``done`` follows from ``done`` and the windows alone, so work that was broken
-    off is taken up again there: a new Stitcher is given every window that ends behind it.
+    at once. What comes after ``done`` follows from ``done`` and the windows alone, so an interrupted run can
+    resume there: a new Stitcher is given every window that ends after it.
     """
 
     def __init__(self, vocabulary: Vocabulary, plan: WindowPlan, done: Place = START) -> None:
@@ -182,7 +182,7 @@ class Stitcher:
         self._held: Stretch | None = None
 
     def add(self, window: Window, log_probs: npt.NDArray[np.float32]) -> Iterator[Stretch]:
-        """Take all that the model made of the next window, (frames, vocab); yield what can be decoded."""
+        """Take the emission of the next window, (frames, vocab); yield what can be decoded."""
         if window.after <= self.done:
             return
         taken = window.taken(log_probs, self._stride)
@@ -201,9 +201,9 @@ class Stitcher:
             self.done, self._held = window.after, None
 
     def _end_of_word(self, held: npt.NDArray[np.float32]) -> int:
-        """Find the middle of the longest stretch between two words; 0 where there is none yet.
+        """Return the middle of the longest gap between two words, or 0 if there is none yet.
 
-        After so long that there can be no word in it, any stretch between two tokens will do.
+        In a stretch too long to be one word, any gap between two tokens will do.
         """
         vocabulary = self._vocabulary
         labels = np.asarray(vocabulary.canonical_ids)[held.argmax(axis=-1)]

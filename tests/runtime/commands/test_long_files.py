@@ -127,7 +127,7 @@ def test_a_journal_is_not_resumed_or_overwritten_unasked(
     interrupt_after(monkeypatch, 2)
     assert transcribe(tiny_bundle, long_file, "--output", tmp_path) == 130
     assert transcribe(tiny_bundle, long_file, "--output", tmp_path) == 1
-    assert "go on with --resume, or delete it" in capsys.readouterr().err
+    assert "continue it with --resume, or delete the file" in capsys.readouterr().err
     assert transcribe(tiny_bundle, long_file, "--output", tmp_path, "--resume", "--no-pauses") == 1
     assert "options was" in capsys.readouterr().err
 

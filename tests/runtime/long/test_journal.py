@@ -80,7 +80,7 @@ def test_a_step_that_goes_no_further_is_not_written(tmp_path: Path) -> None:
 
 def test_work_is_not_thrown_away_unasked(tmp_path: Path) -> None:
     write(tmp_path / "a", [])
-    with pytest.raises(JournalError, match=r"a: is left of a run that was broken off; go on with --resume"):
+    with pytest.raises(JournalError, match=r"a: was left by an interrupted run; continue it with --resume"):
         Journal.start(tmp_path / "a", TASK)
 
 
