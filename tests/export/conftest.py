@@ -28,7 +28,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 @pytest.fixture(scope="session", autouse=True)
 def _short_grid(one_thread: None) -> Iterator[None]:
-    """Leave out what takes longer than it tells here: the grid's own laws are tested on the grid."""
+    """Leave out the long recordings: the laws of the grid are tested on the whole grid."""
 
     def short(geometry: Any, *, sample_rate_hz: int, audio: Path | None = None) -> list[Signal]:
         found = signals(geometry, sample_rate_hz=sample_rate_hz, audio=audio)

@@ -1,4 +1,4 @@
-"""Law: a layout gives what the bundle gives, behind another interface; its folder replaces only itself."""
+"""Law: a layout gives the bundle's results with other inputs and outputs; its folder replaces only itself."""
 
 from __future__ import annotations
 

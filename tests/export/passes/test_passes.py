@@ -1,4 +1,4 @@
-"""Law: a pass preserves the outputs, tells truly whether it changed anything, and changes nothing twice."""
+"""Law: a pass preserves the outputs, reports truly whether it changed anything, and changes nothing twice."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.errors import MissingPackageError
 
 DIGITS = Path(__file__).parents[3] / "runtime/sewd_runtime/models/digits/model.fp32.onnx"
-TAKEN = [name for name, row in PRECISIONS.items() if row.is_portable]
+SUPPORTED = [name for name, row in PRECISIONS.items() if row.is_portable]
 ONE = ProfileOptions(min=(1, 0.0), opt=(1, 2.0), max=(4, 5.0))
 
 needs_builder = pytest.mark.skipif(
@@ -57,7 +57,7 @@ def samples_of(*profiles: ProfileOptions) -> list[Any]:
 
 @needs_builder
 @pytest.mark.parametrize("capability", ["8.9", "12.0"])
-@pytest.mark.parametrize("precision", TAKEN)
+@pytest.mark.parametrize("precision", SUPPORTED)
 def test_a_small_graph_builds_for_a_gpu_that_is_not_here(
     precision: str, capability: str, small: Path
 ) -> None:
@@ -70,7 +70,7 @@ def test_a_small_graph_builds_for_a_gpu_that_is_not_here(
 
 @needs_builder
 @pytest.mark.parametrize("capability", ["8.9", "12.0"])
-@pytest.mark.parametrize("precision", TAKEN)
+@pytest.mark.parametrize("precision", SUPPORTED)
 def test_the_digits_graph_builds(precision: str, capability: str, tmp_path: Path) -> None:
     path = tmp_path / f"model.{precision}.onnx"
     ir.save(converter(precision, None)(ir.load(DIGITS)), path)
@@ -80,7 +80,7 @@ def test_the_digits_graph_builds(precision: str, capability: str, tmp_path: Path
 
 
 @needs_builder
-def test_what_tensorrt_does_not_take_is_named(small: Path) -> None:
+def test_nodes_that_tensorrt_does_not_support_are_named(small: Path) -> None:
     """The table says so, the parser says so, and the node is named with its operator."""
     path = small / "model.int8.onnx"
     named = [f"node {node.name} ({node.op_type}): " for node in ir.load(path).graph]

@@ -100,7 +100,7 @@ def test_the_interface_is_float32_and_keeps_its_names(single: ir.Model, half: ir
 
 
 def test_weights_are_stored_as_they_are_read(single: ir.Model, half: ir.Model) -> None:
-    """No weight is cast when it runs; those of products are halved, but for the first and the last."""
+    """No weight is cast at run time; those of matmuls are float16, except the first and the last."""
     before, after = (
         {v.name: v.const_value for v in model.graph.initializers.values()} for model in (single, half)
     )
@@ -126,7 +126,7 @@ def test_no_cast_is_undone_or_made_twice(half: ir.Model) -> None:
 
 
 def test_what_normalises_or_sums_is_float32(half: ir.Model) -> None:
-    """And the products between are not."""
+    """And the matmuls between are not."""
     single_only = {"LayerNormalization", "Softmax", "ReduceSum", "ReduceMean", "Sqrt", "Div", "Sub"}
     places = ("sample_norm/", "feature_extractor.conv_layers.0/", "lm_head/")
     products, between = [], casts(half)

@@ -138,7 +138,7 @@ def test_what_is_activated_has_more_steps(normalised: bool, gain: float) -> None
     content, x = weight(300, 50), weight(1, 200, 300)
     plain = int8.convert(product(content))
     finer = int8.convert(product(content, activated=True, normalised=normalised))
-    assert ("ReduceMin" in kinds(finer)) != normalised  # behind a norm that side is known
+    assert ("ReduceMin" in kinds(finer)) != normalised  # after a norm that side is known
     x = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
     expected = -np.maximum(x, 0).astype(np.float64) @ content
     errors = [relative(run(plain, x=np.maximum(x, 0))[0], expected), relative(run(finer, x=x)[0], expected)]
@@ -171,7 +171,7 @@ def test_a_table_of_each_head_is_cut_as_before() -> None:
     assert relative(run(model, x=x)[0], -x @ content[..., 1:6]) < 0.01
 
 
-def test_products_of_one_input_share_its_rows() -> None:
+def test_matmuls_of_one_input_share_its_rows() -> None:
     model = QuantizeRows()(product(weight(DEPTH, WIDTH), twice=True)).model
     assert kinds(model).count("QuantizeLinear") == 2  # the rows, and their zero points
     assert kinds(model).count("MatMulIntegerToFloat") == 2
@@ -188,7 +188,7 @@ def test_products_of_one_input_share_its_rows() -> None:
         (product(weight(DEPTH, WIDTH).astype(np.float64)), ()),
     ],
 )
-def test_other_products_stay(model: ir.Model, keep: Any) -> None:
+def test_other_matmuls_stay(model: ir.Model, keep: Any) -> None:
     assert not QuantizeRows(keep=keep)(model).modified
     assert kinds(model) == ["MatMul", "Neg"]
 

@@ -39,9 +39,9 @@ def weight(*shape: int) -> Array:
 
 
 def graph(*steps: str, **constants: Array) -> ir.Model:
-    """A graph of `x (batch, rows, DEPTH)` → `y`, in ONNX's text form; each node is called after its output.
+    """A graph of `x (batch, rows, DEPTH)` → `y`, in ONNX's text form; each node is named after its output.
 
-    A norm stands behind it, as it does behind almost every product of a model.
+    A norm follows, as after almost every matmul of a model.
     """
     constants["one"] = np.ones(1, np.float32)
     kinds = {np.float32: "float", np.float64: "double", np.int64: "int64"}
@@ -116,7 +116,7 @@ def candidate(rounded: ir.Model) -> Callable[[list[Array]], list[Array]]:
     return outputs
 
 
-def test_products_read_constants_behind_dequantize_linear(single: ir.Model, rounded: ir.Model) -> None:
+def test_matmuls_read_constants_after_dequantize_linear(single: ir.Model, rounded: ir.Model) -> None:
     names = {node.name for node in QuantizeWithConstants().matmuls(single)}
     products = [node for node in rounded.graph if str(node.name).removesuffix("/product") in names]
     assert len(products) == len(names) > 8
@@ -235,7 +235,7 @@ def test_a_table_is_cut_as_before() -> None:
     assert relative(run(inner(convert(model)), x=x)[0], x @ weight(4, DEPTH, WIDTH)[..., 1:6]) < 0.015
 
 
-def test_products_of_one_input_share_its_rounding() -> None:
+def test_matmuls_of_one_input_share_its_rounding() -> None:
     model = convert(graph("a = MatMul(x, w)", "b = MatMul(x, w)", "z = Add(a, b)", w=weight(DEPTH, WIDTH)))
     assert kinds(model).count("QuantizeLinear") == 1
     assert kinds(model).count("MatMul") == 2
@@ -249,7 +249,7 @@ def test_products_of_one_input_share_its_rounding() -> None:
         (weight(DEPTH), ()),
     ],
 )
-def test_other_products_stay(content: Array, keep: Any) -> None:
+def test_other_matmuls_stay(content: Array, keep: Any) -> None:
     model = graph("z = MatMul(x, w)", w=content)
     assert not QuantizeWithConstants(keep=keep)(model).modified
     assert kinds(model) == ["MatMul", "LayerNormalization"]
