@@ -16,6 +16,8 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+NAMED = re.compile(r"`([a-z_.]*/[\w./-]*|\w+\.(?:py|toml))`")
+ROOTS = (ROOT, ROOT / "runtime/sewd_runtime", ROOT / "export/sewd_export", ROOT / "export")
 LONGEST_ARCHITECTURE = 1300
 """Words, as `wc -w` counts them."""
 
@@ -61,3 +63,9 @@ def test_the_index_lists_every_page() -> None:
 def test_the_architecture_is_read_in_ten_minutes() -> None:
     words = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split()
     assert len(words) <= LONGEST_ARCHITECTURE
+
+
+def test_contributing_names_files_that_exist() -> None:
+    named = NAMED.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    missing = [name for name in named if not any((root / name).exists() for root in ROOTS)]
+    assert len(named) > 30 and missing == []
