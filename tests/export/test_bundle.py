@@ -163,7 +163,7 @@ def test_a_bundle_that_holds_something_else_is_refused(target: Path, name: str) 
         (target / name).mkdir()
     else:
         (target / name).write_text("a year's work")
-    with pytest.raises(ExportError, match=rf"holds {name}, which the bundle there does not name"):
+    with pytest.raises(ExportError, match=rf"holds {name}, which is not part of the bundle there"):
         check_target(target)
 
 
