@@ -15,6 +15,7 @@ SewdError
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   └── ModelError                                the library refuses the model, or its interface differs
+├── CopyError                  TypeError          a loaded model was pickled or copied
 ├── CueLimitsError             ValueError         subtitle limits contradict one another
 ├── DecodingError              ValueError         a decoder's options do not fit the vocabulary
 │   ├── HotwordError                              a hotword cannot be written, or its bonus is not a number
@@ -101,6 +102,10 @@ class ManifestTypeError(BundleError, TypeError):
 
 class ModelError(BundleError):
     """The inference library refuses the model, or its inputs and outputs are not those of a bundle."""
+
+
+class CopyError(SewdError, TypeError):
+    """A loaded model was pickled or copied; the message says how to open it again."""
 
 
 class CueLimitsError(SewdError, ValueError):

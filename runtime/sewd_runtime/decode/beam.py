@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from weakref import WeakSet
 
 import numpy as np
@@ -52,7 +51,7 @@ class BeamSearch:
     beta: float = 1.0
     unknown_score: float = -10.0
     lexicon: Collection[str] | None = None
-    hotwords: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    hotwords: Mapping[str, float] = field(default_factory=dict)
     alternatives: int = 0
     _compiled: list[tuple[Vocabulary, Compiled]] = field(
         default_factory=list, init=False, repr=False, compare=False

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NoReturn
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from sewd_runtime._types import AudioSource, Lengths, Output, Samples
 from sewd_runtime.audio.reading import read_audio, stream_audio
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import Manifest
-from sewd_runtime.errors import AudioValueError, FallbackWarning, ProviderError
+from sewd_runtime.errors import AudioValueError, CopyError, FallbackWarning, ProviderError
 from sewd_runtime.inference.batching import plan_batches
 from sewd_runtime.inference.golden import require_golden
 from sewd_runtime.inference.providers import FALLBACK
@@ -59,6 +60,14 @@ class Network:
         if variant.parity is None:
             require_golden(bundle, variant, session)
         return cls(bundle=bundle, precision=chosen, session=session)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: a loaded model belongs to its process. Raises CopyError."""
+        raise CopyError(
+            f"{self.bundle.path}: a loaded model cannot be pickled or copied; threads can share it, "
+            f"another process opens it with sewd_runtime.load({str(self.bundle.path)!r}, "
+            f"precision={self.precision!r}, provider={self.session.provider!r})"
+        )
 
     @property
     def manifest(self) -> Manifest:

@@ -27,6 +27,7 @@ class Provider:
     cpu_share: the share of nodes that it may leave to the CPU; matmuls it may not.
     remarks: precision → a warning when it is loaded.
     choose_engine: picks one of a bundle's TensorRT engines, which runs in place of the model.
+    works_after_fork: whether a forked process, e.g. a worker of ``gunicorn --preload``, can open models.
     is_proven: whether the export's evidence holds here; if not, the golden utterance runs at each load.
     run_on: where it has run so far; None: nowhere.
     """
@@ -42,6 +43,7 @@ class Provider:
     cpu_share: float = 0.5
     remarks: Mapping[str, str] = field(default_factory=dict)
     choose_engine: Callable[[Sequence[EngineEntry]], EngineEntry] | None = None
+    works_after_fork: bool = False
     is_proven: bool = True
     run_on: str | None = None
 
@@ -60,6 +62,7 @@ PROVIDERS: Mapping[str, Provider] = {
         device="CPUExecutionProvider",
         extra="cpu",
         remarks={"fp16": "onnxruntime computes it in float32 on CPUs, no faster than fp32; fp16 is for GPUs"},
+        works_after_fork=True,
         run_on="x86-64: all tests",
     ),
     "openvino": Provider(

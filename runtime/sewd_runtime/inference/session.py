@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sewd_runtime._types import Lengths, Output, Samples
 from sewd_runtime.bundle.manifest import TASKS
 from sewd_runtime.errors import InferenceError, ModelError, ProviderError, SewdError
-from sewd_runtime.inference.backends import CompiledModel, Options, Tensor
+from sewd_runtime.inference.backends import Options, Tensor
+from sewd_runtime.inference.forks import ForkableModel
 from sewd_runtime.inference.providers import find_provider
 
 _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
@@ -19,7 +20,7 @@ _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A loaded model; ``run`` may be called from several threads at once.
+    """A loaded model; ``run`` may be called from several threads at once, and in forked processes.
 
     library: the inference library's name and version.
     """
@@ -27,7 +28,7 @@ class Session:
     provider: str
     library: str
     output_names: tuple[str, ...]
-    _model: CompiledModel
+    _model: ForkableModel
 
     @classmethod
     def open(
@@ -44,7 +45,9 @@ class Session:
             raise ProviderError(f"threads must be at least 1, got {options.threads}")
         library = f"{row.backend.NAME} {row.backend.installed_version()}"
         try:
-            model = row.backend.open_model(path, options)
+            loaded = ForkableModel(
+                path, lambda: row.backend.open_model(path, options), reopens=row.works_after_fork
+            )
         except ProviderError as error:
             needs = f"; provider {provider!r} needs {row.needs}" if row.needs else ""
             raise ProviderError(f"{error}{needs}") from error
@@ -52,15 +55,18 @@ class Session:
             raise
         except Exception as error:  # the libraries' errors share no other base
             raise ModelError(f"{path}: {library} refuses it: {error}") from error
+        model = loaded.get()
         _check_interface(path, "inputs", model.inputs, _INPUTS)
         outputs = {TASKS[task].output: ("float32", TASKS[task].rank), "output_lengths": ("int64", 1)}
         _check_interface(path, "outputs", model.outputs, outputs)
-        return cls(provider=provider, library=library, output_names=tuple(outputs), _model=model)
+        return cls(provider=provider, library=library, output_names=tuple(outputs), _model=loaded)
 
     @property
     def num_outputs(self) -> int | None:
         """The size of the output's last axis, None where the graph leaves it free."""
-        [axis] = [tensor.shape[-1] for tensor in self._model.outputs if tensor.name == self.output_names[0]]
+        [axis] = [
+            tensor.shape[-1] for tensor in self._model.get().outputs if tensor.name == self.output_names[0]
+        ]
         return axis
 
     def run(self, input_values: NDArray[np.float32], input_lengths: Lengths) -> tuple[Output, Lengths]:
@@ -71,8 +77,9 @@ class Session:
         the number of frames of each item, (batch,) int64. Raises InferenceError.
         """
         feed: dict[str, NDArray[Any]] = {"input_values": input_values, "input_lengths": input_lengths}
+        model = self._model.get()
         try:
-            output, output_lengths = self._model.run(self.output_names, feed)
+            output, output_lengths = model.run(self.output_names, feed)
         except Exception as error:  # as in ``open``
             shape = "x".join(map(str, input_values.shape))
             raise InferenceError(f"{self.library} failed on a batch of {shape} samples: {error}") from error

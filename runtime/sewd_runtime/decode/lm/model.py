@@ -8,6 +8,7 @@ import lzma
 import mmap
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
@@ -83,6 +84,10 @@ class KenlmModel:
 
     def __repr__(self) -> str:
         return f"KenlmModel({str(self.path)!r}, level={self._level!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy it as its path, which is opened again."""
+        return partial(KenlmModel, self.path, level=self._level), ()
 
     @property
     def level(self) -> Level:

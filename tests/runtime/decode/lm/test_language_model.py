@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import copy
 import gzip
+import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,12 @@ def test_it_decides_between_equally_likely_words(arpa: Path) -> None:
     log_probs[0, 10, 5] += 0.5
     assert read(BeamSearch(), log_probs) == "ONE TTN"
     assert read(BeamSearch(lm=KenlmModel(arpa)), log_probs) == "ONE TEN"
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda lm: pickle.loads(pickle.dumps(lm))])
+def test_a_copy_opens_the_same_file(arpa: Path, duplicate: Callable[[Any], Any]) -> None:
+    decoder = duplicate(BeamSearch(lm=KenlmModel(arpa, level="character")))
+    assert repr(decoder.lm) == repr(KenlmModel(arpa, level="character"))
 
 
 def test_the_case_of_its_words_is_found(arpa: Path) -> None:
