@@ -1,7 +1,5 @@
 """What every command shares: its parser, its exit codes, and how it reports errors. Imports no numpy."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys
@@ -22,7 +20,7 @@ WHICH_MODEL = "bundle folder or embedded model (default: digits)"
 
 
 def add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, *, text: str, examples: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, *, text: str, examples: str
 ) -> argparse.ArgumentParser:
     """Add the parser of a command; its ``error``, for wrong usage, is among the options that it parses."""
     command = commands.add_parser(

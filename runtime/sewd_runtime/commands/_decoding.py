@@ -1,7 +1,5 @@
 """The decoder and its options, for the commands that decode."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Many files through one model: read in groups, a result or an error for each, in order."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -18,9 +16,9 @@ Result = TypeVar("Result")
 Recording: TypeAlias = Any
 """What a command's reader returns: an array runs with others, anything else alone."""
 
-Reader: TypeAlias = "Callable[[str], Recording | Exception]"
-Runner: TypeAlias = "Callable[[Sequence[Recording]], Iterable[Result]]"
-Writer: TypeAlias = "Callable[[str, Result], None]"
+Reader: TypeAlias = Callable[[str], Recording | Exception]
+Runner: TypeAlias = Callable[[Sequence[Recording]], Iterable[Result]]
+Writer: TypeAlias = Callable[[str, Result], None]
 
 ERRORS = 'Errors go to stderr, one line each: "sewd: FILE: message".'
 

@@ -1,7 +1,5 @@
 """The model of a command that takes audio: which one, and how it runs."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import sys

@@ -1,7 +1,5 @@
 """Showing a stream's words as they arrive: in place on a terminal, in lines, or as JSON."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys
@@ -13,7 +11,7 @@ from sewd_runtime.system.terminal import CLEAR_LINE, dimmed
 from sewd_runtime.text.formats import word_as_dict
 from sewd_runtime.text.transcript import Word
 
-Show: TypeAlias = "Callable[[Partial], None]"
+Show: TypeAlias = Callable[[Partial], None]
 
 
 def text_of(words: Iterable[Word]) -> str:

@@ -1,7 +1,5 @@
 """Writing transcripts: to standard output, or to a file for each recording."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

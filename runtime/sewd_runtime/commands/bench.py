@@ -1,7 +1,5 @@
 """``sewd bench``. The modules that measure are imported when it runs."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """``sewd classify``."""
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import asdict
 from functools import partial

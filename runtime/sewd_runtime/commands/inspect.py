@@ -1,7 +1,5 @@
 """``sewd inspect``."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator, Sequence

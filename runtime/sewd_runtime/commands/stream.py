@@ -1,7 +1,5 @@
 """``sewd stream``."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal
@@ -34,7 +32,7 @@ from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.system.terminal import can_redraw
 
-Blocks: TypeAlias = "Generator[NDArray[Any], None, None]"
+Blocks: TypeAlias = Generator[NDArray[Any], None, None]
 
 HELP = "Transcribe while listening: to a microphone, a pipe or a file."
 EXAMPLES = """\

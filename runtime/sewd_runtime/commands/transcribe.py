@@ -1,7 +1,5 @@
 """``sewd transcribe``."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterable, Sequence
 from functools import partial

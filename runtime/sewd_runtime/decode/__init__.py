@@ -1,7 +1,5 @@
 """From log-probabilities to hypotheses: one module per decoder, listed in ``DECODERS``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """Forced alignment: the frames of known tokens, by their best path through an emission."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import isqrt
 

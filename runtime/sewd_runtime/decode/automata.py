@@ -1,7 +1,5 @@
 """Deterministic weighted automata over token ids, which add to the scores of a beam search."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Beam search with a language model, a lexicon and hotwords."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -97,7 +95,7 @@ class BeamSearch:
         """Return all readings left in the beam of every item, the best first, each text once."""
         return self._search(log_probs, lengths, vocabulary)
 
-    def start(self, vocabulary: Vocabulary) -> BeamState:
+    def start(self, vocabulary: Vocabulary) -> "BeamState":
         """Return the state before the first frame, for an utterance that arrives in parts."""
         return BeamState(self, vocabulary)
 
@@ -176,7 +174,7 @@ class BeamState:
         frames = np.concatenate(self._frames)
         return _hypothesis(frames, readings, self._vocabulary, self._options.alternatives)
 
-    def copy(self) -> BeamState:
+    def copy(self) -> "BeamState":
         """Return an independent copy; while both exist, no prefix is forgotten."""
         twin = copy.copy(self)
         twin._frames = list(self._frames)

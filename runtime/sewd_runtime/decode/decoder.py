@@ -1,7 +1,5 @@
 """The interface of decoders, and their results."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -37,7 +35,7 @@ class Hypothesis:
     log_probs: tuple[float, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
 
-    def part(self, first: int, last: int) -> Hypothesis:
+    def part(self, first: int, last: int) -> "Hypothesis":
         """Return the tokens from ``first`` up to ``last``, without alternatives."""
         return Hypothesis(
             token_ids=self.token_ids[first:last],
@@ -46,7 +44,7 @@ class Hypothesis:
             log_probs=self.log_probs[first:last],
         )
 
-    def shifted(self, frames: int) -> Hypothesis:
+    def shifted(self, frames: int) -> "Hypothesis":
         """Return the same tokens ``frames`` later."""
         return replace(
             self,
@@ -71,7 +69,7 @@ class Decoder(Protocol):
         """
         ...
 
-    def start(self, vocabulary: Vocabulary) -> DecoderState:
+    def start(self, vocabulary: Vocabulary) -> "DecoderState":
         """Return the state before the first frame, for an utterance that arrives in parts."""
         ...
 
@@ -94,6 +92,6 @@ class DecoderState(Protocol):
         """Return how many of the first tokens of ``best`` no later frame can change; never decreases."""
         ...
 
-    def copy(self) -> DecoderState:
+    def copy(self) -> "DecoderState":
         """Return an independent copy, to look ahead without changing this state."""
         ...

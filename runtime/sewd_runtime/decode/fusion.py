@@ -1,7 +1,5 @@
 """Lexicon, hotwords and language model of a beam search, as automata over a vocabulary's tokens."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Best path decoding in A. Graves et al., "Connectionist Temporal Classification", ICML 2006, section 3.2.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ class Greedy:
         """Return the best path of every item; log_probs: (batch, frames, vocab), lengths: (batch,)."""
         return greedy(log_probs, lengths, vocabulary.blank_id, canonical_ids=vocabulary.canonical_ids)
 
-    def start(self, vocabulary: Vocabulary) -> GreedyState:
+    def start(self, vocabulary: Vocabulary) -> "GreedyState":
         """Return the state before the first frame, for an utterance that arrives in parts."""
         return GreedyState(vocabulary)
 
@@ -65,7 +63,7 @@ class GreedyState:
         """Return how many tokens no later frame can change."""
         return len(self._past.token_ids)
 
-    def copy(self) -> GreedyState:
+    def copy(self) -> "GreedyState":
         """Return an independent copy."""
         return copy.copy(self)  # no attribute is changed in place
 

@@ -1,7 +1,5 @@
 """Hotwords: an Aho-Corasick automaton that adds a bonus to words and phrases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

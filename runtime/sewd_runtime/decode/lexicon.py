@@ -1,7 +1,5 @@
 """Lexicon: the only words that may be output, as a trie of their tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

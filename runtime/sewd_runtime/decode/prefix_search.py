@@ -1,7 +1,5 @@
 """CTC prefix beam search: token sequences scored by the sum over all their paths."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -47,7 +45,7 @@ class Beams:
     states: Ints
 
     @classmethod
-    def start(cls, batch: int, num_automata: int) -> Beams:
+    def start(cls, batch: int, num_automata: int) -> "Beams":
         """Return the empty prefix with probability 1 for every utterance."""
         shape = (batch, 1)
         return cls(
@@ -65,7 +63,7 @@ class Beams:
         """Log-probability of each prefix, (batch, beam)."""
         return np.logaddexp(self.blank, self.token_end)
 
-    def rows(self, which: npt.NDArray[np.bool_]) -> Beams:
+    def rows(self, which: npt.NDArray[np.bool_]) -> "Beams":
         """Return the beams of some utterances; which: (batch,) bool."""
         return Beams(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 

@@ -1,7 +1,5 @@
 """A trie of token prefixes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

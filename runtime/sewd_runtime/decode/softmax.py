@@ -1,7 +1,5 @@
 """Logits to log-probabilities."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

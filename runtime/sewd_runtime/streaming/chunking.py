@@ -1,7 +1,5 @@
 """A stream cut into overlapping windows, which a model without state can run."""
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Which words of a stream are final, and which are pending."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Where speech begins and ends in a stream, detected by energy."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

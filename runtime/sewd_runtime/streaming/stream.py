@@ -1,7 +1,5 @@
 """Transcription of live speech: one stream, or many that share a model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Output formats of transcripts: one function for each, listed in ``FORMATS``."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Subtitles: the words of a transcript as cues with short lines and enough time to read them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Token ids to text, exactly as ``Wav2Vec2CTCTokenizer.decode`` in transformers, and text to token ids."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +46,7 @@ class Vocabulary:
     clean_up_spaces: bool
 
     @classmethod
-    def from_manifest(cls, tokens: Mapping[str, int], ctc: CtcEntry, num_outputs: int) -> Vocabulary:
+    def from_manifest(cls, tokens: Mapping[str, int], ctc: "CtcEntry", num_outputs: int) -> "Vocabulary":
         """Build it from vocab.json (token → id), the manifest's `ctc` and its `num_outputs`.
 
         Raises VocabularyError: two tokens share an id, the blank is not an output with a token, or an output

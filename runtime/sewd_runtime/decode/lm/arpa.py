@@ -1,7 +1,5 @@
 """ARPA files: n-grams with their probabilities and back-off weights, as logarithms to base 10."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import TextIO

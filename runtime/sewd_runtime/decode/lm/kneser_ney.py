@@ -1,7 +1,5 @@
 """Interpolated modified Kneser-Ney estimates of n-gram probabilities."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Language models: the interface, and n-gram models read by KenLM."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

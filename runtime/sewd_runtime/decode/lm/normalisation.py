@@ -1,7 +1,5 @@
 """Training text in the form that a recognizer writes: its letters, its case, no punctuation."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterable, Iterator
 

@@ -4,8 +4,6 @@ The weights are those of A. Hannun et al., "First-Pass Large Vocabulary Continuo
 Bi-Directional Recurrent DNNs", 2014, but ``beta`` is added for each word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
