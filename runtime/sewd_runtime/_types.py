@@ -13,6 +13,12 @@ Samples: TypeAlias = NDArray[np.float32]
 Output: TypeAlias = NDArray[np.float32]
 """``(frames, vocab)``, ``(classes,)`` or ``(frames, hidden)`` float32, or a batch of them."""
 
+LogProbs: TypeAlias = NDArray[np.float32]
+"""``(frames, vocab)`` float32, natural logarithms of probabilities, or a batch of them."""
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
 Lengths: TypeAlias = NDArray[np.int64]
 """``(batch,)`` int64, in samples or frames."""
 

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from math import isqrt
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
+from sewd_runtime._types import Floats, Ints, LogProbs
 from sewd_runtime.decode.decoder import Hypothesis
 from sewd_runtime.decode.greedy import span_means
 from sewd_runtime.errors import AlignmentError
 
 
 def align_tokens(
-    log_probs: npt.NDArray[np.float32],
+    log_probs: LogProbs,
     token_ids: Sequence[int],
     *,
     blank_id: int,
@@ -31,7 +32,9 @@ def align_tokens(
     Raises AlignmentError: a token is the blank or not an output, or there are too few frames for the tokens.
     """
     if canonical_ids is not None:
-        log_probs, token_ids = _merged(log_probs, token_ids, canonical_ids)
+        log_probs = merge_outputs(log_probs, canonical_ids, np.maximum)
+        num_ids = len(canonical_ids)
+        token_ids = [canonical_ids[token] if 0 <= token < num_ids else token for token in token_ids]
     tokens = np.asarray(token_ids, np.int64)
     _check(len(log_probs), log_probs.shape[1], tokens, blank_id)
     if len(tokens) == 0:
@@ -51,23 +54,24 @@ def align_tokens(
     )
 
 
-def _merged(
-    log_probs: npt.NDArray[np.float32], token_ids: Sequence[int], canonical_ids: Sequence[int]
-) -> tuple[npt.NDArray[np.float32], list[int]]:
-    """Return the best log-probability of the outputs of each canonical id, and the tokens' canonical ids."""
+def merge_outputs(log_probs: LogProbs, canonical_ids: Sequence[int], combine: np.ufunc) -> LogProbs:
+    """Return log_probs, (..., vocab), with the outputs that share a canonical id combined in its place."""
     canonical = np.asarray(canonical_ids)
     others = np.flatnonzero(canonical != np.arange(len(canonical)))
-    if len(others):
-        # The id of an unknown token that is not an output is past the outputs.
-        width = max(log_probs.shape[1], int(canonical.max()) + 1)
-        log_probs = np.pad(log_probs, ((0, 0), (0, width - log_probs.shape[1])), constant_values=-np.inf)
-        for output in others:
-            target = canonical[output]
-            log_probs[:, target] = np.maximum(log_probs[:, target], log_probs[:, output])
-    return log_probs, [int(canonical[token]) if 0 <= token < len(canonical) else token for token in token_ids]
+    if len(others) == 0:
+        return log_probs
+    # The id of an unknown token that is not an output is past the outputs.
+    missing = max(0, int(canonical.max()) + 1 - log_probs.shape[-1])
+    padding = [(0, 0)] * (log_probs.ndim - 1) + [(0, missing)]
+    merged = np.pad(log_probs, padding, constant_values=-np.inf)
+    for output in others:
+        target = canonical[output]
+        merged[..., target] = combine(merged[..., target], log_probs[..., output])
+        merged[..., output] = -np.inf
+    return merged
 
 
-def _check(num_frames: int, num_outputs: int, tokens: npt.NDArray[np.int64], blank_id: int) -> None:
+def _check(num_frames: int, num_outputs: int, tokens: Ints, blank_id: int) -> None:
     wrong = np.flatnonzero((tokens < 0) | (tokens >= num_outputs) | (tokens == blank_id))
     if len(wrong):
         raise AlignmentError(
@@ -82,7 +86,7 @@ def _check(num_frames: int, num_outputs: int, tokens: npt.NDArray[np.int64], bla
         )
 
 
-def _best_path(log_probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _best_path(log_probs: LogProbs, labels: Ints) -> Ints:
     """Return the state of every frame, (frames,) int64.
 
     labels: (states,), the output of each state. To save memory, only the scores before each block of
@@ -114,11 +118,8 @@ def _best_path(log_probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
 
 
 def _advance(
-    scores: npt.NDArray[np.float64],
-    log_probs: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    skip_penalty: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:
+    scores: Floats, log_probs: LogProbs, labels: Ints, skip_penalty: Floats
+) -> tuple[Floats, NDArray[np.int8]]:
     """Return the best score of a path to each state, and by how many states it moved in each frame.
 
     scores: (states,) float64 before the frames. skip_penalty: (states,), 0 where a blank may be

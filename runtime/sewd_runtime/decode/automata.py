@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from sewd_runtime._types import Floats, Ints
 
 
 class Automaton(Protocol):
@@ -41,7 +40,7 @@ class Table:
     finals: (states,).
     """
 
-    next: npt.NDArray[np.int32]
+    next: NDArray[np.int32]
     credits: Floats | None
     finals: Floats
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field, replace
 from weakref import WeakSet
 
 import numpy as np
-import numpy.typing as npt
 
-from sewd_runtime.decode.alignment import align_tokens
+from sewd_runtime._types import Lengths, LogProbs
+from sewd_runtime.decode.alignment import align_tokens, merge_outputs
 from sewd_runtime.decode.automata import Automaton
 from sewd_runtime.decode.decoder import Alternative, Hypothesis
 from sewd_runtime.decode.fusion import Compiled, build_automata, compile_tables
 from sewd_runtime.decode.lm.model import LanguageModel
 from sewd_runtime.decode.lm.scores import Weights
 from sewd_runtime.decode.prefix_search import IMPOSSIBLE, Beams, PrefixSearch
+from sewd_runtime.decode.prefix_trie import Trie
 from sewd_runtime.errors import DecodingError
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -69,12 +70,7 @@ class BeamSearch:
             if not right:
                 raise DecodingError(f"BeamSearch: {name} cannot be {getattr(self, name)}")
 
-    def decode(
-        self,
-        log_probs: npt.NDArray[np.float32],
-        lengths: npt.NDArray[np.int64],
-        vocabulary: Vocabulary,
-    ) -> list[Hypothesis]:
+    def decode(self, log_probs: LogProbs, lengths: Lengths, vocabulary: Vocabulary) -> list[Hypothesis]:
         """Return the best hypothesis of every item; log_probs: (batch, frames, vocab), lengths: (batch,).
 
         Raises DecodingError.
@@ -82,32 +78,20 @@ class BeamSearch:
         return [
             _hypothesis(frames[:length], readings, vocabulary, self.alternatives)
             for frames, length, readings in zip(
-                log_probs, lengths, self._search(log_probs, lengths, vocabulary), strict=True
+                log_probs, lengths, self.n_best(log_probs, lengths, vocabulary), strict=True
             )
         ]
-
-    def n_best(
-        self,
-        log_probs: npt.NDArray[np.float32],
-        lengths: npt.NDArray[np.int64],
-        vocabulary: Vocabulary,
-    ) -> list[list[Alternative]]:
-        """Return all readings left in the beam of every item, the best first, each text once."""
-        return self._search(log_probs, lengths, vocabulary)
 
     def start(self, vocabulary: Vocabulary) -> "BeamState":
         """Return the state before the first frame, for an utterance that arrives in parts."""
         return BeamState(self, vocabulary)
 
-    def _search(
-        self,
-        log_probs: npt.NDArray[np.float32],
-        lengths: npt.NDArray[np.int64],
-        vocabulary: Vocabulary,
+    def n_best(
+        self, log_probs: LogProbs, lengths: Lengths, vocabulary: Vocabulary
     ) -> list[list[Alternative]]:
-        """Return the readings of every item; items leave the search where they end."""
+        """Return all readings left in the beam of every item, the best first, each text once."""
         lengths = np.asarray(lengths)
-        frames = _canonical(log_probs, vocabulary.canonical_ids)
+        frames = merge_outputs(log_probs, vocabulary.canonical_ids, np.logaddexp)
         search = self._prepare(vocabulary, frames.shape[-1])
         beams = search.start(len(lengths))
         items = np.arange(len(lengths))
@@ -115,7 +99,7 @@ class BeamSearch:
         begin = 0
         for end in np.unique(lengths).tolist():
             beams = search.advance(beams, frames[items, begin:end])
-            ended = lengths[items] == end
+            ended = lengths[items] == end  # these items leave the search here
             for item, readings in zip(
                 items[ended], _readings(search, beams.rows(ended), vocabulary), strict=True
             ):
@@ -129,8 +113,8 @@ class BeamSearch:
             token_min_log_prob=self.token_min_log_prob,
             beam_threshold=self.beam_threshold,
             blank_id=vocabulary.blank_id,
-            vocab=vocab,
             automata=self._automata(vocabulary, vocab),
+            trie=Trie(vocab),
         )
 
     def _automata(self, vocabulary: Vocabulary, vocab: int) -> tuple[Automaton, ...]:
@@ -149,18 +133,20 @@ class BeamState:
 
     def __init__(self, options: BeamSearch, vocabulary: Vocabulary) -> None:
         self._options, self._vocabulary = options, vocabulary
-        self._frames: list[npt.NDArray[np.float32]] = []
+        self._frames: list[LogProbs] = []
         num_outputs = len(vocabulary.canonical_ids)
         empty = np.zeros((1, 0, num_outputs), np.float32)
-        self._search = options._prepare(vocabulary, _canonical(empty, vocabulary.canonical_ids).shape[-1])
+        self._search = options._prepare(
+            vocabulary, merge_outputs(empty, vocabulary.canonical_ids, np.logaddexp).shape[-1]
+        )
         self._beams = self._search.start(1)
         self._limit = _COMPACT_ABOVE
         self._users: WeakSet[BeamState] = WeakSet([self])  # of the search, whose prefixes they share
 
-    def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
+    def advance(self, log_probs: LogProbs) -> None:
         """Take the next frames, (frames, vocab) float32."""
         self._frames.append(log_probs)
-        frames = _canonical(log_probs[None], self._vocabulary.canonical_ids)
+        frames = merge_outputs(log_probs[None], self._vocabulary.canonical_ids, np.logaddexp)
         self._beams = self._search.advance(self._beams, frames)
         if len(self._search.trie) > self._limit and len(self._users) == 1:
             self._beams = self._search.compact(self._beams)
@@ -223,7 +209,7 @@ def _best_whole_words(search: PrefixSearch, beams: Beams, item: int, vocabulary:
 
 
 def _hypothesis(
-    frames: npt.NDArray[np.float32], readings: Sequence[Alternative], vocabulary: Vocabulary, count: int
+    frames: LogProbs, readings: Sequence[Alternative], vocabulary: Vocabulary, count: int
 ) -> Hypothesis:
     """Return the best reading with the frames of its tokens; frames: (frames, vocab)."""
     aligned = align_tokens(
@@ -233,19 +219,3 @@ def _hypothesis(
         canonical_ids=vocabulary.canonical_ids,
     )
     return replace(aligned, alternatives=tuple(readings[:count]))
-
-
-def _canonical(log_probs: npt.NDArray[np.float32], canonical_ids: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Return log_probs, (batch, frames, vocab), with the outputs of each canonical id summed."""
-    canonical = np.asarray(canonical_ids)
-    others = np.flatnonzero(canonical != np.arange(len(canonical)))
-    if len(others) == 0:
-        return log_probs
-    # The id of an unknown token that is not an output is past the outputs.
-    missing = max(0, int(canonical.max()) + 1 - log_probs.shape[-1])
-    merged = np.pad(log_probs, ((0, 0), (0, 0), (0, missing)), constant_values=-np.inf)
-    for output in others:
-        target = canonical[output]
-        merged[..., target] = np.logaddexp(merged[..., target], log_probs[..., output])
-        merged[..., output] = -np.inf
-    return merged

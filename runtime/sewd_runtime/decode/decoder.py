@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from sewd_runtime._types import Lengths, LogProbs
 from sewd_runtime.text.vocabulary import Vocabulary
 
 
@@ -56,12 +54,7 @@ class Hypothesis:
 class Decoder(Protocol):
     """A decoder: a frozen dataclass of its options, listed in ``DECODERS``."""
 
-    def decode(
-        self,
-        log_probs: npt.NDArray[np.float32],
-        lengths: npt.NDArray[np.int64],
-        vocabulary: Vocabulary,
-    ) -> Sequence[Hypothesis]:
+    def decode(self, log_probs: LogProbs, lengths: Lengths, vocabulary: Vocabulary) -> Sequence[Hypothesis]:
         """Return the best hypothesis of every item.
 
         log_probs: (batch, frames, vocab) float32.
@@ -80,7 +73,7 @@ class DecoderState(Protocol):
     Law: however the frames are split, ``best`` is what ``Decoder.decode`` returns for all of them at once.
     """
 
-    def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
+    def advance(self, log_probs: LogProbs) -> None:
         """Take the next frames, (frames, vocab) float32; there may be none."""
         ...
 

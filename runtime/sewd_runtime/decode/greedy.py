@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from sewd_runtime._types import Floats, Ints, Lengths, LogProbs
 from sewd_runtime.decode.decoder import Hypothesis
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -19,12 +19,7 @@ from sewd_runtime.text.vocabulary import Vocabulary
 class Greedy:
     """The best label of every frame."""
 
-    def decode(
-        self,
-        log_probs: npt.NDArray[np.float32],
-        lengths: npt.NDArray[np.int64],
-        vocabulary: Vocabulary,
-    ) -> list[Hypothesis]:
+    def decode(self, log_probs: LogProbs, lengths: Lengths, vocabulary: Vocabulary) -> list[Hypothesis]:
         """Return the best path of every item; log_probs: (batch, frames, vocab), lengths: (batch,)."""
         return greedy(log_probs, lengths, vocabulary.blank_id, canonical_ids=vocabulary.canonical_ids)
 
@@ -39,12 +34,11 @@ class GreedyState:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._past = Hypothesis()
-        self._open = np.zeros(
-            (0, len(vocabulary.canonical_ids)), np.float32
-        )  # frames of a last token that may still grow
+        # The frames of a last token that may still grow.
+        self._open = np.zeros((0, len(vocabulary.canonical_ids)), np.float32)
         self._num_frames = 0  # before ``_open``
 
-    def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
+    def advance(self, log_probs: LogProbs) -> None:
         """Take the next frames, (frames, vocab) float32."""
         frames = np.concatenate([self._open, log_probs])
         hypothesis = self._decode(frames)
@@ -67,7 +61,7 @@ class GreedyState:
         """Return an independent copy."""
         return copy.copy(self)  # no attribute is changed in place
 
-    def _decode(self, frames: npt.NDArray[np.float32]) -> Hypothesis:
+    def _decode(self, frames: LogProbs) -> Hypothesis:
         [hypothesis] = Greedy().decode(frames[None], np.array([len(frames)]), self._vocabulary)
         return hypothesis.shifted(self._num_frames)
 
@@ -77,8 +71,8 @@ def _joined(first: Hypothesis, second: Hypothesis) -> Hypothesis:
 
 
 def greedy(
-    log_probs: npt.NDArray[np.float32],
-    lengths: npt.NDArray[np.int64],
+    log_probs: LogProbs,
+    lengths: Lengths,
     blank_id: int,
     *,
     canonical_ids: Sequence[int] | None = None,
@@ -117,12 +111,7 @@ def greedy(
     ]
 
 
-def span_means(
-    scores: npt.NDArray[np.float32],
-    items: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-) -> npt.NDArray[np.float64]:
+def span_means(scores: LogProbs, items: Ints, starts: Ints, ends: Ints) -> Floats:
     """Return the mean of scores[item, start:end] of each span; scores: (batch, frames)."""
     if len(items) == 0:
         return np.zeros(0)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-from sewd_runtime.decode.automata import Automaton, Floats, Ints
+from sewd_runtime._types import Floats, Ints
+from sewd_runtime.decode.automata import Automaton
 from sewd_runtime.decode.prefix_trie import ROOT, Trie
 
 _EMPTY_NODE = -2
@@ -44,30 +45,17 @@ class Beams:
     bonus: Floats
     states: Ints
 
-    @classmethod
-    def start(cls, batch: int, num_automata: int) -> "Beams":
-        """Return the empty prefix with probability 1 for every utterance."""
-        shape = (batch, 1)
-        return cls(
-            node=np.full(shape, ROOT),
-            parent=np.full(shape, -1),
-            token=np.full(shape, -1),
-            blank=np.zeros(shape),
-            token_end=np.full(shape, -np.inf),
-            bonus=np.zeros(shape),
-            states=np.zeros((*shape, num_automata), np.int64),
-        )
-
     @property
     def log_probs(self) -> Floats:
         """Log-probability of each prefix, (batch, beam)."""
         return np.logaddexp(self.blank, self.token_end)
 
-    def rows(self, which: npt.NDArray[np.bool_]) -> "Beams":
+    def rows(self, which: NDArray[np.bool_]) -> "Beams":
         """Return the beams of some utterances; which: (batch,) bool."""
         return Beams(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixSearch:
     """Prefix beam search over several utterances at once, frame by frame.
 
@@ -77,32 +65,31 @@ class PrefixSearch:
     plus the credits of the automata for its tokens.
     """
 
-    def __init__(
-        self,
-        *,
-        width: int,
-        token_min_log_prob: float,
-        beam_threshold: float,
-        blank_id: int,
-        vocab: int,
-        automata: Sequence[Automaton],
-    ) -> None:
-        self._width = width
-        self._token_min_log_prob = token_min_log_prob
-        self._beam_threshold = beam_threshold
-        self._blank_id = blank_id
-        self._automata = automata
-        self.trie = Trie(vocab)
+    width: int
+    token_min_log_prob: float
+    beam_threshold: float
+    blank_id: int
+    automata: Sequence[Automaton]
+    trie: Trie
 
     def start(self, batch: int) -> Beams:
-        """Return the beams before the first frame."""
-        return Beams.start(batch, len(self._automata))
+        """Return the empty prefix with probability 1 for every utterance."""
+        shape = (batch, 1)
+        return Beams(
+            node=np.full(shape, ROOT),
+            parent=np.full(shape, -1),
+            token=np.full(shape, -1),
+            blank=np.zeros(shape),
+            token_end=np.full(shape, -np.inf),
+            bonus=np.zeros(shape),
+            states=np.zeros((*shape, len(self.automata)), np.int64),
+        )
 
-    def advance(self, beams: Beams, log_probs: npt.NDArray[np.floating]) -> Beams:
+    def advance(self, beams: Beams, log_probs: NDArray[np.floating]) -> Beams:
         """Return the beams after more frames; log_probs: (batch, frames, vocab) of canonical ids."""
-        likely: npt.NDArray[np.bool_] = np.greater(log_probs, self._token_min_log_prob)
-        likely[..., self._blank_id] = False
-        anywhere: npt.NDArray[np.bool_] = np.any(likely, axis=0)  # (frames, vocab)
+        likely: NDArray[np.bool_] = np.greater(log_probs, self.token_min_log_prob)
+        likely[..., self.blank_id] = False
+        anywhere: NDArray[np.bool_] = np.any(likely, axis=0)  # (frames, vocab)
         for frame, is_candidate in enumerate(anywhere):
             row = np.fmax(log_probs[:, frame].astype(np.float64), IMPOSSIBLE)
             blank, token_end = self._stay(beams, row)
@@ -117,7 +104,7 @@ class PrefixSearch:
     def finals(self, beams: Beams) -> Floats:
         """Return the score of each prefix if the utterance ends here, (batch, beam); -inf: it may not."""
         scores = beams.log_probs + beams.bonus
-        for index, automaton in enumerate(self._automata):
+        for index, automaton in enumerate(self.automata):
             scores = scores + automaton.final(beams.states[..., index])
         return np.where(beams.node == _EMPTY_NODE, -np.inf, scores)
 
@@ -129,20 +116,20 @@ class PrefixSearch:
         node[alive] = renumbered[node[alive]]
         grown = alive & (parent >= 0)
         parent[grown] = renumbered[parent[grown]]
-        for index, automaton in enumerate(self._automata):
+        for index, automaton in enumerate(self.automata):
             states[..., index] = automaton.retain(states[..., index])
         return replace(beams, node=node, parent=parent, states=states)
 
     def _stay(self, beams: Beams, row: Floats) -> tuple[Floats, Floats]:
         """Return blank and token_end of the unchanged prefixes one frame later; row: (batch, vocab)."""
-        blank = beams.log_probs + row[:, self._blank_id, None]
+        blank = beams.log_probs + row[:, self.blank_id, None]
         repeated = np.take_along_axis(row, np.maximum(beams.token, 0), axis=1)
         return blank, beams.token_end + np.where(beams.token >= 0, repeated, -np.inf)
 
     def _bonus(self, beams: Beams, tokens: Ints) -> Floats:
         """Return the bonus of each prefix extended by each token, (batch, beam, tokens)."""
         bonus = np.repeat(beams.bonus[..., None], len(tokens), axis=2)
-        for index, automaton in enumerate(self._automata):
+        for index, automaton in enumerate(self.automata):
             bonus = bonus + automaton.credit(beams.states[..., index], tokens)
         return bonus
 
@@ -163,8 +150,8 @@ class PrefixSearch:
             [np.logaddexp(blank, token_end) + beams.bonus, (longer + bonus).reshape(batch, -1)], axis=1
         )
         # An item without candidates in this frame keeps all its prefixes, as it would alone.
-        threshold = np.where((offered > -np.inf).any(axis=1), self._beam_threshold, np.inf)
-        items, places, slots = _best(scores, self._width, threshold)
+        threshold = np.where((offered > -np.inf).any(axis=1), self.beam_threshold, np.inf)
+        items, places, slots = _best(scores, self.width, threshold)
 
         grows = places >= width
         source = np.where(grows, (places - width) // len(tokens), places)
@@ -174,7 +161,7 @@ class PrefixSearch:
         states = beams.states[kept]
         parent[grows], token[grows] = node[grows], tokens[which[grows]]
         node[grows] = self.trie.children(parent[grows], token[grows])
-        for index, automaton in enumerate(self._automata):
+        for index, automaton in enumerate(self.automata):
             states[grows, index] = automaton.step(states[grows, index], token[grows])
         chosen = Beams(
             node=node,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
+
+from sewd_runtime._types import Ints
 
 ROOT = 0
 """The empty prefix."""
@@ -21,9 +22,7 @@ class Trie:
     def __len__(self) -> int:
         return len(self._parents)
 
-    def children(
-        self, parents: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int64]:
+    def children(self, parents: Ints, tokens: Ints) -> Ints:
         """Return the nodes, (nodes,), of these prefixes each extended by a token."""
         nodes = []
         for key in (parents * self._vocab + tokens).tolist():
@@ -54,7 +53,7 @@ class Trie:
             left.add(self._parents[last])
         return left.pop()
 
-    def retain(self, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def retain(self, nodes: Ints) -> Ints:
         """Forget all nodes except these and their prefixes; return the new number of each old node."""
         kept = {ROOT}
         for node in nodes.tolist():

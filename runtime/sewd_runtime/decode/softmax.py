@@ -1,10 +1,12 @@
 """Logits to log-probabilities."""
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
+
+from sewd_runtime._types import LogProbs
 
 
-def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def log_softmax(logits: NDArray[np.floating]) -> LogProbs:
     """Return the log-probabilities along the last axis.
 
     logits: (..., vocab), any float type; computed in float32.

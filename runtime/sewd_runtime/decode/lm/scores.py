@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sewd_runtime.decode.automata import Floats, Ints
+from sewd_runtime._types import Floats, Ints
 from sewd_runtime.decode.lm.model import DELIMITER_SYMBOL, LanguageModel
 
 
