@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 ONNXRUNTIME = (
     "onnxruntime",
@@ -28,6 +29,16 @@ def find_packages(names: Iterable[str] = ONNXRUNTIME) -> dict[str, str]:
         except PackageNotFoundError:  # noqa: PERF203 - the next may be installed
             continue
     return versions
+
+
+def find_version(module: str, *, packages: Iterable[str]) -> str | None:
+    """Return the version of a module, which any of several packages may bring, without importing it.
+
+    None if there is no such module, "unknown" if none of the packages is installed.
+    """
+    if find_spec(module) is None:
+        return None
+    return next(iter(find_packages(packages).values()), "unknown")
 
 
 def find_conflicts(versions: Mapping[str, str] | None = None) -> dict[str, str]:

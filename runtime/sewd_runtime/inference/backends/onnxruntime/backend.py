@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from sewd_runtime.errors import ProviderError
 from sewd_runtime.inference.backends import CompiledModel, Options, Tensor
-from sewd_runtime.inference.backends.installed import find_version
 from sewd_runtime.inference.backends.onnxruntime.cuda_graphs import SETTING, GraphModel
 from sewd_runtime.inference.backends.onnxruntime.placement import check_placement, missing_library
 from sewd_runtime.inference.backends.onnxruntime.plugins import choose_plugin_device, register_plugins
 from sewd_runtime.system.machine import has_vnni
-from sewd_runtime.system.packages import ONNXRUNTIME
+from sewd_runtime.system.packages import ONNXRUNTIME, find_version
 
 NAME = "onnxruntime"
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sewd_runtime.errors import PrecisionError, ProviderError
 from sewd_runtime.inference.backends import Options, Tensor
 from sewd_runtime.inference.backends.buckets import padded_length
-from sewd_runtime.inference.backends.installed import find_version
 from sewd_runtime.inference.backends.openvino.rewrites import GROUP, gather_flat, quantize_weights
+from sewd_runtime.system.packages import find_version
 
 NAME = "openvino"
 

@@ -18,8 +18,8 @@ from sewd_runtime.bundle.engines import EngineEntry, Profile
 from sewd_runtime.errors import EngineMismatchError, MissingPackageError, ModelError
 from sewd_runtime.inference.backends import Options, Tensor
 from sewd_runtime.inference.backends.buckets import Bucket, Feed, run_in_buckets
-from sewd_runtime.inference.backends.installed import find_version
 from sewd_runtime.inference.backends.tensorrt.cuda import call, compute_capability, import_cuda
+from sewd_runtime.system.packages import find_version
 
 NAME = "tensorrt"
 
