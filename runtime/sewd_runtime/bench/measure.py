@@ -2,9 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,31 +13,15 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
-    """Seconds of one case, one value per round, in order."""
+def summarize(rounds_s: Sequence[float]) -> dict[str, Any]:
+    """Return the statistics of one case from its rounds, in seconds; percentiles are interpolated.
 
-    rounds_s: tuple[float, ...]
-
-    @property
-    def min_s(self) -> float:
-        """The fastest round."""
-        return min(self.rounds_s)
-
-    @property
-    def p50_s(self) -> float:
-        """The median."""
-        return float(np.percentile(self.rounds_s, 50))
-
-    @property
-    def p90_s(self) -> float:
-        """The 90th percentile, interpolated between rounds."""
-        return float(np.percentile(self.rounds_s, 90))
-
-    @property
-    def spread(self) -> float:
-        """How much other work disturbed the case: from the fastest round to p90, over the median."""
-        return (self.p90_s - self.min_s) / self.p50_s
+    spread: how much other work disturbed the case: from the fastest round to p90, over the median.
+    """
+    min_s = min(rounds_s)
+    p50_s, p90_s = np.percentile(rounds_s, (50, 90)).tolist()
+    spread = (p90_s - min_s) / p50_s
+    return {"min_s": min_s, "p50_s": p50_s, "p90_s": p90_s, "spread": spread, "rounds_s": list(rounds_s)}
 
 
 def interleave(

@@ -1,8 +1,8 @@
 """One benchmark, from a plan to the document that is written as JSON."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from sewd_runtime.bench.cases import (
     make_cases,
 )
 from sewd_runtime.bench.fresh import FreshRun, Request, run_fresh
-from sewd_runtime.bench.measure import Timings, idle_share, interleave, timed
+from sewd_runtime.bench.measure import idle_share, interleave, summarize, timed
 from sewd_runtime.bundle.folder import find_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.loading import load
@@ -61,9 +61,10 @@ def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
         {"seconds": seconds, "peak_bytes": run_fresh(replace(request, seconds=seconds)).peak_bytes}
         for seconds in plan.seconds
     ]
-    idle = _measure_idle(models[most], speech)
-    timings, starts = _measure(works, partial(run_fresh, request), plan.rounds)
-    cases = [_describe_case(case, taken) for case, taken in timings.items()]
+    batch_method(models[most], [speech.clip(FIRST_SECONDS)])()
+    idle = idle_share()
+    rounds_s, starts = _measure(works, partial(run_fresh, request), plan.rounds)
+    cases = [_describe_case(case, rounds_s[case]) for case in works]
     return {
         "version": DOCUMENT_VERSION,
         "machine": machine,
@@ -72,10 +73,7 @@ def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
         "method": _describe_method(plan, most),
         "latency": [case for case in cases if case["kind"] == "latency"],
         "batches": [case for case in cases if case["kind"] != "latency"],
-        "cold_start": {
-            part: _describe_timings(Timings(rounds_s=tuple(getattr(start, part) for start in starts)))
-            for part in _COLD_PARTS
-        },
+        "cold_start": {part: summarize([getattr(start, part) for start in starts]) for part in _COLD_PARTS},
         "peak_memory": peaks,
         "idle_share": idle,
     }
@@ -83,7 +81,7 @@ def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
 
 def _measure(
     works: dict[Case, Callable[[], object]], start_fresh: Callable[[], FreshRun], rounds: int
-) -> tuple[dict[Case, Timings], list[FreshRun]]:
+) -> tuple[dict[Case | None, list[float]], list[FreshRun]]:
     """Time all cases and the fresh process in interleaved rounds, after one untimed run of each case."""
     starts: list[FreshRun] = []
 
@@ -93,32 +91,14 @@ def _measure(
 
     for work in works.values():
         work()
-    rounds_s = interleave(
-        {None: start_once, **{case: timed(work) for case, work in works.items()}}, rounds=rounds
-    )
-    return {case: Timings(rounds_s=tuple(rounds_s[case])) for case in works}, starts
+    cases: dict[Case | None, Callable[[], float]] = {case: timed(work) for case, work in works.items()}
+    return interleave({None: start_once, **cases}, rounds=rounds), starts
 
 
-def _measure_idle(model: Model, speech: Speech) -> float:
-    batch_method(model, [speech.clip(FIRST_SECONDS)])()
-    return idle_share()
-
-
-def _describe_timings(timings: Timings) -> dict[str, Any]:
-    names = ("min_s", "p50_s", "p90_s", "spread")
-    return {name: getattr(timings, name) for name in names} | {"rounds_s": list(timings.rounds_s)}
-
-
-def _describe_case(case: Case, timings: Timings) -> dict[str, Any]:
-    return {
-        "kind": case.kind,
-        "threads": case.threads,
-        "clips": case.clips,
-        "seconds": case.seconds,
-        **_describe_timings(timings),
-        "rtf": timings.p50_s / case.seconds,
-        "audio_per_s": case.seconds / timings.p50_s,
-    }
+def _describe_case(case: Case, rounds_s: Sequence[float]) -> dict[str, Any]:
+    summary = summarize(rounds_s)
+    speeds = {"rtf": summary["p50_s"] / case.seconds, "audio_per_s": case.seconds / summary["p50_s"]}
+    return {**asdict(case), **summary, **speeds}
 
 
 def _describe_bundle(model: Model) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Writing transcripts: to standard output, or to a file for each recording."""
 
 import argparse
+from operator import attrgetter
 from pathlib import Path
 
 from sewd_runtime.commands._command import add_json
 from sewd_runtime.commands._files import ERRORS, Writer, printer
-from sewd_runtime.text.formats import FORMATS, Format, as_dict
+from sewd_runtime.text.formats import FORMATS, as_dict
 from sewd_runtime.text.transcript import Transcript
 
 _FORMATS = f"""\
@@ -40,7 +41,7 @@ def check_output(options: argparse.Namespace) -> None:
         options.error(f"--output {options.output}: not a folder; give one, and the format with --format")
     sources: dict[Path, str] = {}
     for name in options.files:
-        path = _target(options.output, name, chosen)
+        path = beside(options.output, name, chosen.ending)
         if path in sources:
             options.error(f"{sources[path]} and {name} would both be written to {path}; give one at a time")
         sources[path] = name
@@ -51,7 +52,7 @@ def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
     chosen = FORMATS[options.format]
 
     def save(name: str, transcript: Transcript) -> None:
-        path = _target(options.output, name, chosen)
+        path = beside(options.output, name, chosen.ending)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, chosen.write(transcript))
 
@@ -60,7 +61,7 @@ def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
 
     if options.output is not None:
         return save
-    return show if chosen.is_document else printer(options, _text, as_dict)
+    return show if chosen.is_document else printer(options, attrgetter("text"), as_dict)
 
 
 def write_whole(path: Path, content: str) -> None:
@@ -71,14 +72,6 @@ def write_whole(path: Path, content: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _text(transcript: Transcript) -> str:
-    return transcript.text
-
-
-def _target(folder: Path, name: str, chosen: Format) -> Path:
-    return beside(folder, name, chosen.ending)
 
 
 def beside(folder: Path, name: str, ending: str) -> Path:

@@ -3,7 +3,6 @@
 import argparse
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._command import add_json
@@ -32,12 +31,8 @@ def run(options: argparse.Namespace) -> int:
     """Classify the files and return the exit code."""
     model = load_model(options, Classifier)
     read = partial(read_file, read=partial(model.network.read, sample_rate_hz=None))
-    return run_files(options, read, model.classify_batch, printer(options, _as_text, _as_json))
+    return run_files(options, read, model.classify_batch, printer(options, _as_text, asdict))
 
 
 def _as_text(classification: Classification) -> str:
     return f"{classification.label} {classification.probability:.4f}"
-
-
-def _as_json(classification: Classification) -> dict[str, Any]:
-    return asdict(classification)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
@@ -43,7 +43,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Build the model and return the exit code."""
     vocabulary = _load_vocabulary(options.model)
-    text = list(sentences(_lines(options.texts), vocabulary, characters=options.level == "character"))
+    lines = chain.from_iterable(map(_lines, options.texts))
+    text = list(sentences(lines, vocabulary, characters=options.level == "character"))
     if not text:
         raise LanguageModelError(f"{options.texts[0]}: the text has no word that the model can write")
     units = sum(map(len, text))
@@ -73,13 +74,8 @@ def _load_vocabulary(name: str | None) -> Vocabulary:
     return read_vocabulary(bundle)
 
 
-def _lines(paths: list[Path]) -> Iterator[str]:
-    for path in paths:
-        yield from _read(path).splitlines()
-
-
-def _read(path: Path) -> str:
+def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise LanguageModelError(f"{path}: not UTF-8 text at byte {error.start}; convert it") from error
