@@ -30,7 +30,7 @@ SewdError
 │   └── EngineMismatchError                       no engine of the bundle fits this GPU and TensorRT
 ├── StreamFinishedError        RuntimeError       a stream was fed after it was finished
 ├── TaskError                  TypeError          the bundle is for another task
-├── TextError                  ValueError         a text has a character that the model cannot write
+├── TextError                  ValueError         a text the model cannot write, or a file that is not UTF-8
 └── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
 
 A message says what is wrong, where, and what to do.
@@ -165,7 +165,7 @@ class TaskError(SewdError, TypeError):
 
 
 class TextError(SewdError, ValueError):
-    """A text has a character that the model cannot write."""
+    """A text has a character that the model cannot write, or a text file is not in UTF-8 or UTF-16."""
 
 
 class VocabularyError(SewdError, ValueError):

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from sewd_export.errors import ExportError
 from sewd_runtime.decode import greedy, log_softmax
+from sewd_runtime.errors import TextError
+from sewd_runtime.text.files import read_text_file
 from sewd_runtime.text.vocabulary import Vocabulary
 
 _NAME = "transcripts.tsv"
@@ -35,9 +37,11 @@ def read_transcripts(recordings: Sequence[Path]) -> dict[Path, str]:
 def _read(path: Path) -> dict[str, str]:
     transcripts: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExportError(f"{path}: cannot be read as UTF-8: {error}") from error
+        lines = read_text_file(path).splitlines()
+    except TextError as error:
+        raise ExportError(str(error)) from error
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         name, *rest = line.split("\t")
         if not rest or name in transcripts:

@@ -8,6 +8,7 @@ from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.commands._command import parse_count, parse_number
 from sewd_runtime.decode import DECODERS, Decoder
 from sewd_runtime.errors import HotwordError
+from sewd_runtime.text.files import read_text_file
 
 _OF_BEAM = {
     "beam_width": "width",
@@ -82,7 +83,7 @@ def decoder_of(options: argparse.Namespace) -> Decoder:
 
         fields["lm"] = KenlmModel(options.lm, level=level)
     if options.lexicon is not None:
-        fields["lexicon"] = frozenset(options.lexicon.read_text(encoding="utf-8").split())
+        fields["lexicon"] = frozenset(read_text_file(options.lexicon).split())
     if "hotwords" in fields:
         fields["hotwords"] = _read_hotwords(options)
     return DECODERS[name](**fields)
@@ -105,7 +106,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 def _read_hotwords(options: argparse.Namespace) -> dict[str, float]:
     pairs = []
     if options.hotwords is not None:
-        for number, line in enumerate(options.hotwords.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text_file(options.hotwords).splitlines(), 1):
             if line.strip() and not line.startswith("#"):
                 pairs.append(_parse_line(line, f"{options.hotwords}:{number}"))
     return dict([*pairs, *(options.hotword or ())])

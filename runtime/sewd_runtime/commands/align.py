@@ -9,7 +9,9 @@ from sewd_runtime.commands._command import SOME_FAILED, complain
 from sewd_runtime.commands._files import KINDS, run_files
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
+from sewd_runtime.errors import TextError
 from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.text.files import read_text_file
 from sewd_runtime.text.transcript import Transcript
 
 HELP = "Find when each word of a known text is said in a recording."
@@ -25,7 +27,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("files", nargs=1, metavar="FILE", help=KINDS)
     text = group.add_mutually_exclusive_group(required=True)
     text.add_argument("--text", metavar="TEXT", help="all that is said")
-    text.add_argument("--text-file", type=Path, metavar="PATH", help="a UTF-8 file of all that is said")
+    text.add_argument("--text-file", type=Path, metavar="PATH", help="a text file of all that is said")
     add_output(command, default="json")
     add_model(command)
 
@@ -34,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     """Align the file and return the exit code."""
     check_output(options)
     try:
-        text = options.text if options.text_file is None else options.text_file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = options.text if options.text_file is None else read_text_file(options.text_file)
+    except (OSError, TextError) as error:
         complain(error, str(options.text_file))
         return SOME_FAILED
     model = load_model(options, Recognizer)

@@ -29,7 +29,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(required=True, metavar="ACTION")
     build = add_command(actions, "build", text=_BUILD, examples=EXAMPLES)
     group = build.add_argument_group("input")
-    group.add_argument("texts", nargs="+", type=Path, metavar="TEXT", help="UTF-8, one sentence per line")
+    group.add_argument(
+        "texts", nargs="+", type=Path, metavar="TEXT", help="a text file, one sentence per line"
+    )
     group.add_argument("--model", metavar="BUNDLE", help=f"whose characters are used: {WHICH_MODEL}")
     group = build.add_argument_group("output")
     group.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ARPA file")
@@ -72,10 +74,3 @@ def _load_vocabulary(name: str | None) -> Vocabulary:
     if bundle.manifest.task != "ctc":
         raise TaskError(f"{bundle.path}: is for {bundle.manifest.task}, a language model needs ctc")
     return read_vocabulary(bundle)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise LanguageModelError(f"{path}: not UTF-8 text at byte {error.start}; convert it") from error

@@ -5,11 +5,14 @@ import gzip
 import lzma
 import mmap
 import os
+import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from sewd_runtime.decode.lm.arpa import check_arpa
 from sewd_runtime.errors import LanguageModelError, MissingPackageError
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -70,12 +73,15 @@ class KenlmModel:
         self.path, self._level, self._kenlm = Path(path), level, kenlm
         if not self.path.is_file():
             raise LanguageModelError(f"{self.path}: no such file; `sewd lm build` makes one from text")
+        if self._read_magic() != _BINARY_MAGIC:
+            with _open_arpa(self.path) as lines:
+                check_arpa(lines, str(self.path))
         config = kenlm.Config()
         config.show_progress = False
         config.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
             self._model = kenlm.Model(str(self.path), config)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, MemoryError, UnicodeDecodeError) as error:  # the last: of its message
             raise LanguageModelError(
                 f"{self.path}: not an ARPA file, nor a KenLM binary that this kenlm reads: {error}"
             ) from error
@@ -114,23 +120,37 @@ class KenlmModel:
 
     def words(self) -> Iterator[str]:
         """Return all words of the file, which the kenlm package does not list."""
-        with self.path.open("rb") as file:
-            magic = file.read(len(_BINARY_MAGIC))
-        words = _binary_words(self.path) if magic == _BINARY_MAGIC else _arpa_words(self.path, magic[:2])
+        is_binary = self._read_magic() == _BINARY_MAGIC
+        words = _binary_words(self.path) if is_binary else _arpa_words(self.path)
         return (word for word in words if word not in ("<unk>", "<s>", "</s>", ""))
 
     def __contains__(self, word: str) -> bool:
         return word in self._model
 
+    def _read_magic(self) -> bytes:
+        with self.path.open("rb") as file:
+            return file.read(len(_BINARY_MAGIC))
 
-def _arpa_words(path: Path, magic: bytes) -> Iterator[str]:
-    opened: IO[str] = _COMPRESSED.get(magic, open)(path, "rt", encoding="utf-8", errors="replace")
-    with opened as lines:
+
+@contextmanager
+def _open_arpa(path: Path) -> Iterator[Iterator[bytes]]:
+    """Open the lines of an ARPA file, compressed or not. Raises LanguageModelError if it cannot be read."""
+    with path.open("rb") as file:
+        magic = file.read(2)
+    try:
+        with _COMPRESSED.get(magic, open)(path, "rb") as lines:
+            yield lines
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise LanguageModelError(f"{path}: cannot be read to its end: {error}; copy it again") from error
+
+
+def _arpa_words(path: Path) -> Iterator[str]:
+    with _open_arpa(path) as lines:
         for line in lines:
-            if line.strip() == "\\1-grams:":
+            if line.strip() == b"\\1-grams:":
                 break
         for line in lines:
-            columns = line.split()
+            columns = line.decode("utf-8", errors="replace").split()
             if len(columns) < 2:
                 return
             yield columns[1]

@@ -105,13 +105,15 @@ def test_the_words_of_a_binary_are_found(arpa: Path, monkeypatch: pytest.MonkeyP
         list(lm.words())
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a model", b"\\data\\\nngram 1=2\n"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"not a model", b"\xff\xfe\0", b"mmap lm http", b"\\data\\\nngram 1=2\n"]
+)
 def test_a_file_that_is_no_model_is_refused(content: bytes | None, tmp_path: Path) -> None:
     pytest.importorskip("kenlm", reason="needs sewd[lm]")
     path = tmp_path / "lm.arpa"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(LanguageModelError, match=r"lm\.arpa: (no such file|not an ARPA)"):
+    with pytest.raises(LanguageModelError, match=r"lm\.arpa: (no such file|not an ARPA|a broken ARPA)"):
         KenlmModel(path)
 
 
