@@ -12,6 +12,7 @@ from sewd_runtime.decode.lm.kneser_ney import UNKNOWN, estimate
 from sewd_runtime.decode.lm.normalisation import sentences
 from sewd_runtime.errors import LanguageModelError, TaskError
 from sewd_runtime.recognizer import read_vocabulary
+from sewd_runtime.text.files import read_text_file
 from sewd_runtime.text.vocabulary import Vocabulary
 
 HELP = "Build a language model from text."
@@ -45,7 +46,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Build the model and return the exit code."""
     vocabulary = _load_vocabulary(options.model)
-    lines = chain.from_iterable(map(_lines, options.texts))
+    lines = chain.from_iterable(read_text_file(path).splitlines() for path in options.texts)
     text = list(sentences(lines, vocabulary, characters=options.level == "character"))
     if not text:
         raise LanguageModelError(f"{options.texts[0]}: the text has no word that the model can write")
