@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, TypeAlias, cast
 
 from sewd_runtime.bundle.engines import EngineEntry, engine_file, engine_key
 from sewd_runtime.bundle.schema import (
@@ -18,11 +18,9 @@ from sewd_runtime.bundle.schema import (
     parse_json,
     to_plain,
 )
-from sewd_runtime.errors import BundlePathError, FormatVersionError, ManifestKeyError, ManifestTypeError
+from sewd_runtime.bundle.versions import ENGINES_VERSION, FORMAT_VERSION, upgrade
+from sewd_runtime.errors import BundlePathError, ManifestKeyError, ManifestTypeError
 
-FORMAT_VERSION = 2
-ENGINES_VERSION = 3
-"""Format 2 plus the key `engines`. A bundle without engines stays format 2, so that older readers open it."""
 MANIFEST_NAME = "bundle.json"
 GOLDEN_NAME = "golden.npz"
 VOCAB_NAME = "vocab.json"
@@ -179,11 +177,7 @@ class Manifest:
         Raises FormatVersionError before it looks at anything else, then ManifestKeyError, ManifestTypeError
         or BundlePathError; every message begins with ``where`` and the key's path.
         """
-        content = parse_json(text, where=where)
-        if _check_version(content, where) == FORMAT_VERSION:
-            if "engines" in content:
-                raise ManifestKeyError(f"{where}: engines is not a key of format {FORMAT_VERSION}")
-            content = {**content, "engines": {}}
+        content = upgrade(parse_json(text, where=where), where)
         manifest = cast(Manifest, build(cls, content, where=where))
         _check_consistency(manifest, where)
         return manifest
@@ -204,22 +198,6 @@ class Manifest:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=True) + "\n"
         self.from_json(text)
         return text
-
-
-def _check_version(content: Any, where: str) -> int:
-    if not isinstance(content, dict):
-        raise ManifestTypeError(f"{where}: the top must be an object")
-    if "format_version" not in content:
-        raise ManifestKeyError(f"{where}: format_version is missing; is this a sewd bundle?")
-    version = content["format_version"]
-    if type(version) is not int:
-        raise ManifestTypeError(f"{where}: format_version must be an integer")
-    if version not in (FORMAT_VERSION, ENGINES_VERSION):
-        raise FormatVersionError(
-            f"{where}: format_version is {version}, this sewd reads {FORMAT_VERSION} and {ENGINES_VERSION}; "
-            f"install a sewd that reads it, or export the checkpoint again"
-        )
-    return version
 
 
 def _check_consistency(manifest: Manifest, where: str) -> None:

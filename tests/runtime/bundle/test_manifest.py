@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sewd_runtime.bundle.engines import BatchShape, EngineEntry, Profile, engine_key
 from sewd_runtime.bundle.folder import open_bundle
-from sewd_runtime.bundle.manifest import FileEntry, Manifest
+from sewd_runtime.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
 from sewd_runtime.errors import (
     BundleError,
     BundlePathError,
@@ -272,10 +272,26 @@ def test_a_profile_goes_from_the_smallest_to_the_largest(with_engine: Manifest) 
         Manifest.from_json(json.dumps(content))
 
 
-def test_format_1_is_refused() -> None:
-    """It has no word error rates; the checkpoint must be exported again."""
-    with pytest.raises(FormatVersionError, match="is 1, this sewd reads 2"):
-        open_bundle(FORMAT_1)
+def test_format_1_opens_as_format_2_without_word_errors() -> None:
+    text = (FORMAT_1 / MANIFEST_NAME).read_text()
+    manifest = open_bundle(FORMAT_1).manifest
+    parity = manifest.precisions["fp32"].parity
+    assert (parity.words, parity.wer, parity.original_wer) == (0, None, None)
+    content = json.loads(text)
+    written = json.loads(manifest.to_json())
+    assert written.pop("format_version") == 2
+    for key in ("words", "wer", "original_wer"):
+        del written["precisions"]["fp32"]["parity"][key]
+    assert written == {key: value for key, value in content.items() if key != "format_version"}
+
+
+@pytest.mark.parametrize("key", ["words", "wer", "original_wer", "engines"])
+def test_format_1_has_no_later_keys(key: str) -> None:
+    content = json.loads((FORMAT_1 / MANIFEST_NAME).read_text())
+    place = content if key == "engines" else content["precisions"]["fp32"]["parity"]
+    place[key] = {} if key == "engines" else 0
+    with pytest.raises(ManifestKeyError, match=f"{key} is not a key of format 1"):
+        Manifest.from_json(json.dumps(content))
 
 
 def test_an_error_rate_may_exceed_1_and_is_of_words(content: dict[str, Any]) -> None:
