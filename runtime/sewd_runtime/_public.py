@@ -44,11 +44,11 @@ from sewd_runtime.streaming.stream import Stream as Stream
 from sewd_runtime.streaming.stream import Streaming as Streaming
 from sewd_runtime.streaming.stream import feed_streams as feed_streams
 from sewd_runtime.streaming.stream import finish_streams as finish_streams
+from sewd_runtime.text.cues import CueLimits as CueLimits
 from sewd_runtime.text.formats import as_json as as_json
 from sewd_runtime.text.formats import as_srt as as_srt
 from sewd_runtime.text.formats import as_tsv as as_tsv
 from sewd_runtime.text.formats import as_vtt as as_vtt
-from sewd_runtime.text.subtitles import CueLimits as CueLimits
 from sewd_runtime.text.transcript import Character as Character
 from sewd_runtime.text.transcript import Classification as Classification
 from sewd_runtime.text.transcript import Reading as Reading

@@ -18,9 +18,9 @@ from sewd_runtime.long.windows import START, Place, Stretch
 from sewd_runtime.model import Model, read_json
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.frames import FrameClock
-from sewd_runtime.text.times import fit_transcript
 from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
+from sewd_runtime.text.word_times import fit_transcript
 
 _GREEDY = Greedy()
 _STREAMING = Streaming()

@@ -11,7 +11,7 @@ from sewd_runtime import Recognizer, read_audio
 from sewd_runtime.errors import AlignmentError, BundleNotFoundError, TextError
 from sewd_runtime.long.emission import emission_of
 from sewd_runtime.long.segmentation import Segmentation
-from sewd_runtime.text.times import find_quiet
+from sewd_runtime.text.word_times import find_quiet
 
 CLIPS = Path(__file__).parents[2] / "export" / "sewd_export" / "speech"
 TEXTS = dict(line.split("\t") for line in (CLIPS / "transcripts.tsv").read_text().splitlines())

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
 from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
 from sewd_runtime.commands._model import add_threads
-from sewd_runtime.inference.diagnosis import Choice, Diagnosis, diagnose
+from sewd_runtime.inference.doctor import Choice, Diagnosis, diagnose
 
 HELP = "Show what this machine can run, and how to fix what it cannot."
 EXAMPLES = """\

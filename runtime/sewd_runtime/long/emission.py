@@ -12,14 +12,14 @@ from sewd_runtime.inference.network import Network
 from sewd_runtime.long.segmentation import Segmentation
 from sewd_runtime.long.steps import WindowGroups, run_windows
 from sewd_runtime.text.frames import FrameClock
-from sewd_runtime.text.times import BLOCK_S, find_quiet
+from sewd_runtime.text.word_times import BLOCK_S, find_quiet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emission:
     """The model's output for a recording.
 
-    log_probs: (frames, vocab) float32. quiet: (blocks,) bool, as ``times.find_quiet`` returns it.
+    log_probs: (frames, vocab) float32. quiet: (blocks,) bool, as ``word_times.find_quiet`` returns it.
     duration_s: length of the recording in seconds.
     """
 

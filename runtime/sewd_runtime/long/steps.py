@@ -19,9 +19,9 @@ from sewd_runtime.inference.network import Network
 from sewd_runtime.long.segmentation import Part, Segmentation, find_regions
 from sewd_runtime.long.windows import START, Place, Stitcher, Stretch, Window, WindowPlan, cut_windows
 from sewd_runtime.text.frames import FrameClock
-from sewd_runtime.text.times import find_quiet, fit_transcript
 from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
+from sewd_runtime.text.word_times import find_quiet, fit_transcript
 
 _GROUP_SAMPLES = 1_000_000
 """Samples read before they run, about a minute: enough for windows of similar length, little to lose."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sewd_runtime.text.subtitles import CUE_LIMITS, Cue, CueLimits, find_cues
+from sewd_runtime.text.cues import CUE_LIMITS, Cue, CueLimits, find_cues
 from sewd_runtime.text.transcript import Transcript, Word
 
 

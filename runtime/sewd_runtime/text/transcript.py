@@ -14,7 +14,7 @@ class Character:
     """What one token adds to a word: the time of its frames, in seconds, and its posterior probability.
 
     A CTC model writes a character somewhere near its sound, most often in one frame. Only words are fitted to
-    the sound (``text.times``), so a character may lie outside its word's times.
+    the sound (``text.word_times``), so a character may lie outside its word's times.
     """
 
     text: str

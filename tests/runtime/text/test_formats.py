@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sewd_runtime.errors import CueLimitsError
+from sewd_runtime.text.cues import Cue, CueLimits, find_cues
 from sewd_runtime.text.formats import FORMATS, as_dict, as_srt, as_tsv, as_vtt
-from sewd_runtime.text.subtitles import Cue, CueLimits, find_cues
 from sewd_runtime.text.transcript import Character, Segment, Transcript, Word
 
 LETTERS = st.characters(exclude_categories=("Cs", "Cc"))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewd_runtime.text.times import Pauses, find_quiet, fit_transcript, fit_words
 from sewd_runtime.text.transcript import Segment, Transcript, Word
+from sewd_runtime.text.word_times import Pauses, find_quiet, fit_transcript, fit_words
 
 RATE = 16_000
 
