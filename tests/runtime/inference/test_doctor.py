@@ -15,7 +15,7 @@ from sewd_runtime import load
 from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import ProviderError
-from sewd_runtime.inference import doctor
+from sewd_runtime.inference import doctor as doctor_module
 from sewd_runtime.inference.doctor import diagnose
 from sewd_runtime.inference.providers import PROVIDERS, Provider
 
@@ -107,7 +107,7 @@ def test_two_packages_in_one_folder_are_damage(
 ) -> None:
     both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.1"}
     monkeypatch.setattr("sewd_runtime.system.packages.find_packages", lambda names=(): both)
-    monkeypatch.setattr(doctor, "find_packages", lambda: both)
+    monkeypatch.setattr(doctor_module, "find_packages", lambda: both)
     assert main(["doctor", str(tiny_bundle), "--threads", "1"]) == 1
     text = capsys.readouterr().out
     assert re.search("DAMAGED +onnxruntime and onnxruntime-gpu are both installed", text)
