@@ -14,7 +14,8 @@ SewdError
 │   ├── FormatVersionError                        a format that this version does not read
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
-│   └── ModelError                                the library refuses the model, or its interface differs
+│   ├── ModelError                                the library refuses the model, or its interface differs
+│   └── VocabularyError                           vocab.json or labels.json does not fit the model
 ├── CopyError                  TypeError          a loaded model was pickled or copied
 ├── CueLimitsError             ValueError         subtitle limits contradict one another
 ├── DecodingError              ValueError         a decoder's options do not fit the vocabulary
@@ -30,8 +31,7 @@ SewdError
 │   └── EngineMismatchError                       no engine of the bundle fits this GPU and TensorRT
 ├── StreamFinishedError        RuntimeError       a stream was fed after it was finished
 ├── TaskError                  TypeError          the bundle is for another task
-├── TextError                  ValueError         a text the model cannot write, or a file that is not UTF-8
-└── VocabularyError            ValueError         vocab.json or labels.json does not fit the model
+└── TextError                  ValueError         a text the model cannot write, or a file that is not UTF-8
 
 A message says what is wrong, where, and what to do.
 
@@ -104,6 +104,10 @@ class ModelError(BundleError):
     """The inference library refuses the model, or its inputs and outputs are not those of a bundle."""
 
 
+class VocabularyError(BundleError):
+    """The vocabulary or the labels do not fit the model."""
+
+
 class CopyError(SewdError, TypeError):
     """A loaded model was pickled or copied; the message says how to open it again."""
 
@@ -166,10 +170,6 @@ class TaskError(SewdError, TypeError):
 
 class TextError(SewdError, ValueError):
     """A text has a character that the model cannot write, or a text file is not in UTF-8 or UTF-16."""
-
-
-class VocabularyError(SewdError, ValueError):
-    """The vocabulary or the labels do not fit the model."""
 
 
 class PrecisionWarning(UserWarning):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime.bundle.folder import Bundle
+from sewd_runtime.bundle.folder import Bundle, sha256_of
 from sewd_runtime.bundle.manifest import (
     CtcEntry,
     FileEntry,
@@ -38,6 +39,19 @@ def tiny_bundle() -> Path:
 def broken_bundle(tmp_path: Path, tiny_bundle: Path) -> Path:
     """A copy of the tiny bundle, to be damaged."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "broken"))
+
+
+@pytest.fixture
+def rehash() -> Callable[[Path], None]:
+    """Return a function that writes the size and hash of a file into the manifest beside it."""
+
+    def write(path: Path) -> None:
+        source = path.parent / "bundle.json"
+        manifest = json.loads(source.read_text())
+        manifest["files"][path.name] = {"size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        source.write_text(json.dumps(manifest))
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sewd_runtime.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
+from sewd_runtime.bundle.onnx_file import check_self_contained
 from sewd_runtime.errors import (
     BundleError,
     BundleFileMissingError,
@@ -15,7 +16,10 @@ from sewd_runtime.errors import (
     ManifestTypeError,
 )
 
-_MAX_MANIFEST_BYTES = 4 << 20  # a manifest has a few kilobytes; a larger file is a mistake or an attack
+_MAX_MANIFEST_BYTES = 4 << 20
+"""A manifest has a few kilobytes; a larger file is a mistake or an attack."""
+MAX_READ_BYTES = 16 << 20
+"""The largest file that is read whole; a vocabulary of a million tokens fits."""
 MODELS = Path(__file__).parents[1] / "models"
 
 
@@ -38,24 +42,24 @@ class Bundle:
     def path_of(self, name: str) -> Path:
         """Return the path of a file of the bundle, after checking its size and sha256.
 
-        Raises BundleFileMissingError, BundlePathError for a link out of the folder, BundleHashError.
+        A model must be self-contained. Raises BundleFileMissingError, BundlePathError for a link out of the
+        bundle, BundleHashError, ModelError.
         """
-        entry = self._entry(name)
-        path = self._inside(name)
-        size = path.stat().st_size
-        if size != entry.size_bytes:
-            raise BundleHashError(
-                f"{path}: has {size} bytes, the manifest says {entry.size_bytes}; copy or export it again"
-            )
+        path, entry = self._sized(name)
         _check_digest(path, sha256_of(path), entry)
+        if path.suffix == ".onnx":
+            check_self_contained(path)
         return path
 
     def read_bytes(self, name: str) -> bytes:
         """Return the content of a small file of the bundle, checked as in ``path_of``."""
-        entry = self._entry(name)
-        path = self._inside(name)
+        path, entry = self._sized(name)
+        if entry.size_bytes > MAX_READ_BYTES:
+            raise BundleError(
+                f"{path}: has {entry.size_bytes} bytes, at most {MAX_READ_BYTES} are read; export it again"
+            )
         with path.open("rb") as file:
-            content = file.read(entry.size_bytes + 1)  # never more than the manifest allows
+            content = file.read(entry.size_bytes + 1)  # it may have grown meanwhile
         _check_digest(path, hashlib.sha256(content).hexdigest(), entry)
         return content
 
@@ -79,20 +83,33 @@ class Bundle:
         if failures:
             raise BundleError(f"{len(failures)} files are bad: {'; '.join(map(str, failures))}")
 
-    def _entry(self, name: str) -> FileEntry:
+    def _sized(self, name: str) -> tuple[Path, FileEntry]:
+        """Return the path of a file that has the right size, and what the manifest says of it."""
         if name not in self.manifest.files:
             raise BundleFileMissingError(f"{self.path}: the manifest has no file {name!r}")
-        return self.manifest.files[name]
-
-    def _inside(self, name: str) -> Path:
-        path = self.path / name
+        path, entry = self.path / name, self.manifest.files[name]
         if not path.is_file():
             raise BundleFileMissingError(
                 f"{path}: missing, though the manifest names it; copy the whole folder"
             )
-        if path.resolve().parent != self.path.resolve():
-            raise BundlePathError(f"{path}: a link out of the bundle; copy the file itself there")
-        return path
+        _check_inside(path)
+        size = path.stat().st_size
+        if size != entry.size_bytes:
+            raise BundleHashError(
+                f"{path}: has {size} bytes, the manifest says {entry.size_bytes}; copy or export it again"
+            )
+        return path, entry
+
+
+def _check_inside(path: Path) -> None:
+    """Raise BundlePathError for a link out of the bundle, except into the blobs of a Hub cache.
+
+    huggingface_hub stores `REPO/snapshots/REVISION/FILE` as a link to `REPO/blobs/HASH`.
+    """
+    folder, target = path.parent.resolve(), path.resolve()
+    snapshots = [parent for parent in folder.parents if parent.name == "snapshots"]
+    if target.parent not in (folder, *(parent.parent / "blobs" for parent in snapshots)):
+        raise BundlePathError(f"{path}: a link out of the bundle; copy the file itself there")
 
 
 def _check_digest(path: Path, digest: str, entry: FileEntry) -> None:
@@ -106,13 +123,14 @@ def _check_digest(path: Path, digest: str, entry: FileEntry) -> None:
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Open a bundle: read its manifest strictly. Files are checked when they are used.
 
-    Raises BundleNotFoundError, or what ``Manifest.from_json`` raises.
+    Raises BundleNotFoundError, BundlePathError, or what ``Manifest.from_json`` raises.
     """
     folder = Path(path)
     source = folder / MANIFEST_NAME
     if not source.is_file():
         missing = f"{source} does not exist" if folder.is_dir() else "no such folder"
         raise BundleNotFoundError(f"{folder}: not a bundle: {missing}")
+    _check_inside(source)
     with source.open("rb") as file:
         content = file.read(_MAX_MANIFEST_BYTES + 1)
     if len(content) > _MAX_MANIFEST_BYTES:

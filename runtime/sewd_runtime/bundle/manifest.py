@@ -13,6 +13,7 @@ from sewd_runtime.bundle.schema import (
     Positive,
     Rule,
     Share,
+    at_most,
     build,
     one_of,
     parse_json,
@@ -26,10 +27,16 @@ GOLDEN_NAME = "golden.npz"
 VOCAB_NAME = "vocab.json"
 LABELS_NAME = "labels.json"
 
+MAX_OUTPUTS = 1_000_000
+"""The largest vocabulary, number of classes or hidden size."""
+
 
 def model_file(precision: str) -> str:
     """Return the name of a precision's model file in a bundle: `model.int8.onnx`."""
     return f"model.{precision}.onnx"
+
+
+_RANK_OF_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,11 @@ class Task:
     file: str | None = None
     has_text: bool = False
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether the output is ``(batch, frames, ...)``, not ``(batch, ...)``."""
+        return self.rank == _RANK_OF_FRAMES
+
 
 TASKS: Mapping[str, Task] = {
     "ctc": Task(output="logits", rank=3, file=VOCAB_NAME, has_text=True),
@@ -57,6 +69,9 @@ def _is_bare_name(name: str) -> bool:
     return name not in ("", ".", "..") and name.isprintable() and not any(letter in "/\\:" for letter in name)
 
 
+_RateHz: TypeAlias = Annotated[Positive, at_most(192_000)]
+_Samples: TypeAlias = Annotated[Positive, at_most(1_000_000)]
+_Outputs: TypeAlias = Annotated[Positive, at_most(MAX_OUTPUTS)]
 _Bound: TypeAlias = Annotated[float, Rule(must="> 0", holds=lambda value: value > 0)]
 _FileName: TypeAlias = Annotated[
     str, Rule(must="a bare file name, without folder or drive", holds=_is_bare_name, error=BundlePathError)
@@ -159,11 +174,11 @@ class Manifest:
     name: str
     task: Annotated[str, one_of(TASKS)]
     family: str
-    sample_rate_hz: Positive
-    receptive_field: Positive
-    stride: Positive
-    min_samples: Positive
-    num_outputs: Positive
+    sample_rate_hz: _RateHz
+    receptive_field: _Samples
+    stride: _Samples
+    min_samples: _Samples
+    num_outputs: _Outputs
     ctc: CtcEntry | None
     precisions: dict[str, PrecisionEntry]
     files: dict[_FileName, FileEntry]

@@ -1,23 +1,30 @@
 """Strict JSON to frozen dataclasses: no unknown key, no missing key, no conversion."""
 
 import json
-import math
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, NoReturn, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from sewd_runtime.errors import BundleError, ManifestKeyError, ManifestTypeError
+from sewd_runtime.system.terminal import has_controls
 
 _NAMES: Mapping[Any, str] = {
     str: "a string",
-    int: "an integer",
+    int: "an integer of up to 53 bits",
     float: "a number",
     bool: "true or false",
     NoneType: "null",
     list: "an array",
     dict: "an object",
 }
+
+_LARGEST = {int: (1 << 53) - 1, float: sys.float_info.max}
+"""Beyond these, JSON readers disagree (RFC 8259, section 6)."""
+
+_LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,11 @@ def one_of(names: Iterable[str]) -> Rule:
     return Rule(must=f"one of {', '.join(allowed)}", holds=lambda value: value in allowed)
 
 
+def at_most(limit: int) -> Rule:
+    """Return the rule that a number is not above a limit."""
+    return Rule(must=f"at most {limit}", holds=lambda value: value <= limit)
+
+
 Positive: TypeAlias = Annotated[int, Rule(must="> 0", holds=lambda value: value > 0)]
 Count: TypeAlias = Annotated[int, Rule(must=">= 0", holds=lambda value: value >= 0)]
 Amount: TypeAlias = Annotated[float, Rule(must=">= 0", holds=lambda value: value >= 0)]
@@ -50,9 +62,8 @@ def parse_json(text: str, *, where: str) -> Any:
     def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) < len(pairs):
-            keys = [key for key, _ in pairs]
-            repeated = next(key for key in keys if keys.count(key) > 1)
-            raise ManifestKeyError(f"{where}: the key {repeated!r} appears twice in one object")
+            repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+            raise ManifestKeyError(f"{where}: the key {_show(repeated)} appears twice in one object")
         return content
 
     try:
@@ -72,7 +83,9 @@ def build(kind: Any, value: Any, *, where: str, path: str = "") -> Any:
         return _build_dataclass(kind, value, where, path)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        built = build(arguments[0], value, where=where, path=path)
+        # A rule for strings says which characters they have.
+        check = _expect if arguments[0] is str else build
+        built = check(arguments[0], value, where=where, path=path)
         for rule in arguments[1:]:
             if not rule.holds(built):
                 raise rule.error(f"{where}: {path} must be {rule.must}, got {_show(value)}")
@@ -90,7 +103,9 @@ def build(kind: Any, value: Any, *, where: str, path: str = "") -> Any:
     if origin is tuple:
         items = enumerate(_expect(list, value, where, path))
         return tuple(build(arguments[0], item, where=where, path=f"{path}[{index}]") for index, item in items)
-    return _expect(kind, value, where, path)
+    if _expect(kind, value, where, path) is value and kind is str and has_controls(value):
+        raise ManifestTypeError(f"{where}: {path} has control characters or half a surrogate: {_show(value)}")
+    return value
 
 
 def _build_dataclass(kind: Any, value: Any, where: str, path: str) -> Any:
@@ -107,10 +122,10 @@ def _build_dataclass(kind: Any, value: Any, where: str, path: str) -> Any:
     )
 
 
-def _expect(kind: type, value: Any, where: str, path: str) -> Any:
+def _expect(kind: Any, value: Any, where: str, path: str) -> Any:
     # `type(value) is`, not isinstance: True is an int in Python, not in JSON.
     fits = type(value) is kind or (kind is float and type(value) is int)
-    if not fits or (kind is float and not math.isfinite(value)):
+    if not fits or (kind in _LARGEST and not abs(value) <= _LARGEST[kind]):
         raise ManifestTypeError(f"{where}: {path or 'the top'} must be {_NAMES[kind]}, got {_show(value)}")
     return value
 
@@ -127,9 +142,12 @@ def to_plain(value: Any) -> Any:
 
 
 def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+    shown = key if len(key) <= _LONGEST_SHOWN and not has_controls(key) else _show(key)
+    return f"{path}.{shown}" if path else shown
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return _NAMES[type(value)]  # it may be too deep or too large to write
     text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."

@@ -1,17 +1,18 @@
 """The golden utterance: a recording in the bundle, with the original model's output for it."""
 
-import io
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from sewd_runtime._types import Output, Samples
 from sewd_runtime.bundle.folder import Bundle
-from sewd_runtime.bundle.manifest import GOLDEN_NAME, Tolerance
+from sewd_runtime.bundle.manifest import GOLDEN_NAME, TASKS, Tolerance
+from sewd_runtime.bundle.npz import read_npz
 from sewd_runtime.errors import BundleError, PrecisionError
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.inference.variants import Variant, find_variant
+
+MAX_GOLDEN_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +77,21 @@ def require_golden(bundle: Bundle, variant: Variant, session: Session) -> None:
 
 
 def read_golden(bundle: Bundle) -> tuple[Samples, Output]:
-    """Return the golden utterance, ``(samples,)`` float32, and the original's output, without batch axis."""
-    where = bundle.path / GOLDEN_NAME
-    content = io.BytesIO(bundle.read_bytes(GOLDEN_NAME))
-    try:
-        with np.load(content, allow_pickle=False) as arrays:
-            samples, expected = arrays["samples"], arrays["expected"]
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{where}: must have the arrays samples and expected: {error}") from error
-    if samples.dtype != np.float32 or expected.dtype != np.float32 or samples.ndim != 1 or not expected.size:
-        raise BundleError(f"{where}: samples must be (samples,) float32, expected float32 and not empty")
+    """Return the golden utterance, ``(samples,)`` float32, and the original's output, without batch axis.
+
+    Both are read-only. Raises BundleError.
+    """
+    where, manifest = str(bundle.path / GOLDEN_NAME), bundle.manifest
+    samples, expected = read_npz(bundle.read_bytes(GOLDEN_NAME), ("samples", "expected"), where=where)
+    longest = MAX_GOLDEN_S * manifest.sample_rate_hz
+    if samples.ndim != 1 or not manifest.min_samples <= len(samples) <= longest:
+        raise BundleError(
+            f"{where}: samples has the shape {samples.shape}, must be one recording of "
+            f"{manifest.min_samples} to {longest} samples; export it again"
+        )
+    if expected.ndim != TASKS[manifest.task].rank - 1 or expected.shape[-1] != manifest.num_outputs:
+        raise BundleError(
+            f"{where}: expected has the shape {expected.shape}, which is no output of task {manifest.task} "
+            f"with {manifest.num_outputs} outputs; export it again"
+        )
     return samples, expected

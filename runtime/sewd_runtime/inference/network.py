@@ -11,8 +11,8 @@ import numpy as np
 from sewd_runtime._types import AudioSource, Lengths, Output, Samples
 from sewd_runtime.audio.reading import read_audio, stream_audio
 from sewd_runtime.bundle.folder import Bundle
-from sewd_runtime.bundle.manifest import Manifest
-from sewd_runtime.errors import AudioValueError, CopyError, FallbackWarning, ProviderError
+from sewd_runtime.bundle.manifest import TASKS, Manifest
+from sewd_runtime.errors import AudioValueError, CopyError, FallbackWarning, InferenceError, ProviderError
 from sewd_runtime.inference.batching import plan_batches
 from sewd_runtime.inference.golden import require_golden
 from sewd_runtime.inference.providers import FALLBACK
@@ -106,14 +106,34 @@ class Network:
 
         recordings: each (samples,) float32 at the model's rate. Yields for each batch the indices of its
         recordings, the output ``(batch, ...)`` float32 and the lengths ``(batch,)`` int64 in frames.
+        Raises InferenceError for a result that does not fit the manifest, or is not finite.
         """
         for samples in recordings:
             _check_samples(samples)
         places = [place for place, samples in enumerate(recordings) if not self.is_too_short(samples)]
         for batch in plan_batches([len(recordings[place]) for place in places]):
             indices = [places[item] for item in batch]
-            output, lengths = self.session.run(*pad([recordings[index] for index in indices]))
+            values, num_samples = pad([recordings[index] for index in indices])
+            output, lengths = self.session.run(values, num_samples)
+            self._check_result(output, lengths, num_samples)
             yield indices, output, lengths
+
+    def _check_result(self, output: Output, lengths: Lengths, num_samples: Lengths) -> None:
+        """Raise InferenceError for a result that the manifest does not allow, NaN and infinity among them."""
+        manifest, path = self.manifest, self.bundle.path
+        expected = 1 + (num_samples - manifest.receptive_field) // manifest.stride
+        if output.shape[-1] != manifest.num_outputs or not np.array_equal(lengths, expected):
+            raise InferenceError(
+                f"{path}: {self.precision} returned {output.shape[-1]} outputs and {lengths[:8].tolist()} "
+                f"frames, the manifest says {manifest.num_outputs} and {expected[:8].tolist()}; "
+                f"export it again"
+            )
+        # What lies beyond the frames of an item may be anything.
+        ends = lengths if TASKS[manifest.task].has_frames else [None] * len(output)
+        if not all(np.isfinite(item[:end]).all() for item, end in zip(output, ends, strict=True)):
+            raise InferenceError(
+                f"{path}: {self.precision} returned values that are not finite; choose another precision"
+            )
 
     def run_frames(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return each recording's output, ``(frames, num_outputs)``; no frames where it is too short."""

@@ -83,7 +83,20 @@ class Session:
         except Exception as error:  # as in ``open``
             shape = "x".join(map(str, input_values.shape))
             raise InferenceError(f"{self.library} failed on a batch of {shape} samples: {error}") from error
+        self._check_shapes(output, output_lengths, len(input_lengths))
         return output, output_lengths
+
+    def _check_shapes(self, output: Output, lengths: Lengths, batch: int) -> None:
+        """Raise InferenceError if a graph returned another batch, or more frames than there are."""
+        task = next(task for task in TASKS.values() if task.output == self.output_names[0])
+        fits = output.ndim == task.rank and len(output) == batch and lengths.shape == (batch,)
+        if fits and task.has_frames:
+            fits = not ((lengths < 0) | (lengths > output.shape[1])).any()
+        if not fits:
+            raise InferenceError(
+                f"the model returned {self.output_names[0]} {output.shape} with lengths "
+                f"{np.array2string(lengths, threshold=8)} for a batch of {batch}; export it again"
+            )
 
 
 def pad(recordings: Sequence[Samples]) -> tuple[NDArray[np.float32], Lengths]:

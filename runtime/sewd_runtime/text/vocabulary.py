@@ -55,7 +55,7 @@ class Vocabulary:
         token_by_id = {token_id: token for token, token_id in tokens.items()}
         if len(token_by_id) < len(tokens):
             shared = sorted(token for token, token_id in tokens.items() if token_by_id[token_id] != token)
-            raise VocabularyError(f"vocab.json: {shared} have the ids of other tokens; export it again")
+            raise VocabularyError(f"vocab.json: {shared[:10]} have the ids of other tokens; export it again")
         if not 0 <= ctc.blank_id < num_outputs or ctc.blank_id not in token_by_id:
             raise VocabularyError(
                 f"bundle.json: ctc.blank_id is {ctc.blank_id}, which must be an id in vocab.json and one of "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sewd_runtime import load
 from sewd_runtime.bundle import folder as bundle_module
 from sewd_runtime.bundle.folder import Bundle, find_bundle, open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME, VOCAB_NAME
@@ -64,6 +65,77 @@ def test_a_link_out_of_the_bundle(broken_bundle: Path) -> None:
     outside = broken_bundle.parent / VOCAB_NAME
     (broken_bundle / VOCAB_NAME).rename(outside)
     (broken_bundle / VOCAB_NAME).symlink_to(outside)
+    refuse(open_bundle(broken_bundle), BundlePathError, "link")
+
+
+def test_a_manifest_that_is_a_link_out_of_the_bundle(broken_bundle: Path) -> None:
+    outside = broken_bundle.parent / MANIFEST_NAME
+    (broken_bundle / MANIFEST_NAME).rename(outside)
+    (broken_bundle / MANIFEST_NAME).symlink_to(outside)
+    with pytest.raises(BundlePathError, match=r"bundle\.json: a link out"):
+        open_bundle(broken_bundle)
+
+
+@pytest.mark.parametrize("size", [0, 10**13, 2**53 - 1])
+def test_a_size_is_compared_before_anything_is_read(broken_bundle: Path, size: int) -> None:
+    content = json.loads((broken_bundle / MANIFEST_NAME).read_text())
+    content["files"][VOCAB_NAME]["size_bytes"] = size
+    (broken_bundle / MANIFEST_NAME).write_text(json.dumps(content))
+    refuse(open_bundle(broken_bundle), BundleHashError, f"the manifest says {size};")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("name", [MANIFEST_NAME, VOCAB_NAME])
+def test_a_pipe_for_a_file_is_not_waited_for(broken_bundle: Path, name: str) -> None:
+    (broken_bundle / name).unlink()
+    os.mkfifo(broken_bundle / name)
+    with pytest.raises(BundleError, match=name):
+        open_bundle(broken_bundle).verify()
+
+
+@pytest.fixture
+def hub_cache(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """The tiny bundle as huggingface_hub's ``snapshot_download`` leaves it."""
+    repository = tmp_path / "models--someone--tiny"
+    blobs, snapshot = repository / "blobs", repository / "snapshots" / "0123abcd"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for file in tiny_bundle.iterdir():
+        blob = blobs / sha256_of(file)
+        blob.write_bytes(file.read_bytes())
+        (snapshot / file.name).symlink_to(Path("..", "..", "blobs", blob.name))
+    return snapshot
+
+
+def test_a_snapshot_of_the_hub_loads(hub_cache: Path, tmp_path: Path) -> None:
+    open_bundle(hub_cache).verify()
+    load(hub_cache)
+    (tmp_path / "link").symlink_to(hub_cache)
+    open_bundle(tmp_path / "link").verify()
+    sub = hub_cache / "bundles" / "tiny"  # a bundle in a folder of the repository
+    sub.mkdir(parents=True)
+    for file in hub_cache.iterdir():
+        if file.is_file():
+            (sub / file.name).symlink_to(Path("..", "..", file.readlink()))
+    open_bundle(sub).verify()
+
+
+@pytest.mark.parametrize("target", ["outside", "blobs/deeper/vocab", "snapshots/other/vocab.json"])
+def test_a_snapshot_with_links_elsewhere_is_refused(hub_cache: Path, target: str) -> None:
+    file = hub_cache / VOCAB_NAME
+    outside = hub_cache.parents[1] / target
+    outside.parent.mkdir(exist_ok=True, parents=True)
+    outside.write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(outside)
+    refuse(open_bundle(hub_cache), BundlePathError, "link")
+
+
+def test_a_link_to_blobs_that_are_no_hubs_is_refused(broken_bundle: Path) -> None:
+    blobs = broken_bundle.parent / "blobs"
+    blobs.mkdir()
+    (broken_bundle / VOCAB_NAME).rename(blobs / "vocab")
+    (broken_bundle / VOCAB_NAME).symlink_to(blobs / "vocab")
     refuse(open_bundle(broken_bundle), BundlePathError, "link")
 
 

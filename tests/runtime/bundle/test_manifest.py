@@ -154,12 +154,46 @@ def test_every_wrong_type_is_refused_everywhere(content: dict[str, Any]) -> None
         ("files.golden.npz", ..., ManifestKeyError),
         ("files.model.fp32.onnx", ..., ManifestKeyError),
         ("files.bundle.json", {"size_bytes": 1, "sha256": "0" * 64}, ManifestTypeError),
+        ("files.vocab.json", {"size_bytes": 10**19, "sha256": "0" * 64}, ManifestTypeError),
+        ("sample_rate_hz", 192_001, ManifestTypeError),
+        ("receptive_field", 1_000_001, ManifestTypeError),
+        ("stride", 10**12, ManifestTypeError),
+        ("min_samples", 10**9, ManifestTypeError),
+        ("num_outputs", 10**12, ManifestTypeError),
+        ("precisions.fp32.opset", 2**53, ManifestTypeError),
+        ("precisions.fp32.parity.relative", 10**400, ManifestTypeError),
+        ("precisions.fp32.tolerance.max_abs", -(10**400), ManifestTypeError),
+        ("name", "two\nlines", ManifestTypeError),
+        ("family", "\x1b[31mred", ManifestTypeError),
+        ("ctc.unknown_token", "\ud800", ManifestTypeError),
+        ("ctc.word_delimiter", "\u2028", ManifestTypeError),
+        ("precisions.fp32.domains", ["\0"], ManifestTypeError),
+        ("provenance.versions", {"a\nb": "1"}, ManifestTypeError),
+        ("name", [[[]]], ManifestTypeError),
     ],
 )
 def test_range(content: dict[str, Any], path: str, value: Any, error: type[BundleError]) -> None:
     with pytest.raises(error) as raised:
         Manifest.from_json(changed(content, at(path), value))
     assert type(raised.value) is error
+
+
+@pytest.mark.parametrize("path", ["name", "ctc", "stride", "precisions.fp32.domains", "files"])
+@pytest.mark.parametrize("depth", [50, 400, 900, 970])
+def test_values_too_deep_to_be_shown(content: dict[str, Any], path: str, depth: int) -> None:
+    text = changed(content, at(path), "PLACE").replace('"PLACE"', "[" * depth + "]" * depth)
+    with pytest.raises(ManifestTypeError) as raised:
+        Manifest.from_json(text)
+    assert len(str(raised.value)) < 200
+
+
+def test_messages_are_short_and_printable(content: dict[str, Any]) -> None:
+    for key in ("k" * 100_000, "a\nb", "\x1b[31m", "\ud800"):
+        for text in (changed(content, (key,), 1), f"{{{json.dumps(key)}: 1, {json.dumps(key)}: 2}}"):
+            with pytest.raises(ManifestKeyError) as raised:
+                Manifest.from_json(text)
+            assert str(raised.value).isprintable()
+            assert len(str(raised.value)) < 200
 
 
 @pytest.mark.parametrize(

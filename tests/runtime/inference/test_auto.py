@@ -308,7 +308,7 @@ def test_the_command_says_it_on_stderr(
     import soundfile
 
     path = tmp_path / "silence.wav"
-    soundfile.write(path, np.zeros(45_840), 16_000)
+    soundfile.write(path, np.zeros(76_160), 16_000)
     arguments = ["transcribe", "--model", str(tiny_bundle), str(path), "--provider", "auto"]
     for _ in range(2):
         assert main([*arguments, "--precision", "auto"]) == 0
