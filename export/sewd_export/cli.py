@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sewd_export.arguments import parse_arguments
 from sewd_export.precisions import REFERENCE
 from sewd_export.progress import StageLog
+from sewd_runtime.system.signals import sigterm_as_interrupt
 
 if TYPE_CHECKING:
     from sewd_export.exporter import Exported
     from sewd_export.tensorrt import EngineOptions
 
 
+@sigterm_as_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     arguments = parse_arguments(argv)

@@ -16,10 +16,13 @@ from sewd_runtime.commands._command import (
     EXIT_CODES,
     INTERRUPTED,
     NO_MODEL,
+    SOME_FAILED,
     add_command,
     complain,
 )
 from sewd_runtime.errors import SewdError
+from sewd_runtime.system.signals import sigterm_as_interrupt
+from sewd_runtime.system.standard_streams import ClosedOutput, replace_closed_streams
 
 COMMANDS = ("transcribe", "align", "stream", "classify", "inspect", "bench", "lm", "doctor")
 """The modules of ``sewd_runtime.commands``, in the order of the help."""
@@ -34,8 +37,10 @@ tab completion (needs sewd[cli]), in the shell's start-up file:
 """
 
 
+@sigterm_as_interrupt()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; SystemExit for wrong usage and after ``--help``."""
+    replace_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = _parser(_find_commands(arguments))
     if "_ARGCOMPLETE" in os.environ:  # set by the shell's completion function
@@ -55,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
         complain(error)
-        return NO_MODEL
+        return SOME_FAILED if isinstance(sys.stdout, ClosedOutput) else NO_MODEL
     except KeyboardInterrupt:
         return INTERRUPTED
     return code

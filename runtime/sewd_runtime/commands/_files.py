@@ -2,15 +2,17 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from sewd_runtime._types import AudioSource
+from sewd_runtime.audio.pipes import read_pipe
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain
 from sewd_runtime.errors import SewdError
 from sewd_runtime.system.progress import show_progress
+from sewd_runtime.system.standard_streams import standard_input
 
 Result = TypeVar("Result")
 Recording: TypeAlias = Any
@@ -107,10 +109,13 @@ def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str,
         yield group
 
 
-def read_file(name: str, *, read: Callable[[str | bytes], Recording]) -> Recording | Exception:
-    """Read a file, or stdin if its name is "-"; an error is returned, to be reported in its turn."""
+def read_file(name: str, *, read: Callable[[AudioSource, int | None], Recording]) -> Recording | Exception:
+    """Read a file, or stdin if its name is "-"; an error is returned, to be reported in its turn.
+
+    read: takes the source, and the rate in Hz of one that does not state it.
+    """
     try:
-        return read(sys.stdin.buffer.read() if name == "-" else name)
+        return read(*read_pipe(standard_input(), name)) if name == "-" else read(name, None)
     except (SewdError, OSError) as error:
         return error
 

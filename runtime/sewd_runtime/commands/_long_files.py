@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sewd_runtime._types import Samples
+from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.audio.reading import stated_duration_s
 from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
@@ -64,9 +64,9 @@ def chosen_segmentation(options: argparse.Namespace) -> Segmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongFile:
-    """A recording too long to run whole: its path, or the bytes of stdin, and its blocks."""
+    """A recording too long to run whole: its name, "-" for stdin, and its blocks."""
 
-    source: str | bytes
+    name: str
     blocks: Iterator[Samples]
 
 
@@ -86,12 +86,12 @@ class LongFiles:
     journals: Path | None
     resume: bool
 
-    def open(self, source: str | bytes) -> Samples | LongFile:
+    def open(self, source: AudioSource, rate_hz: int | None) -> Samples | LongFile:
         """Read a recording that runs whole, and the beginning of a longer one."""
-        recording = open_recording(self.recognizer.network, source, None, self.segmentation)
+        recording = open_recording(self.recognizer.network, source, rate_hz, self.segmentation)
         if isinstance(recording, np.ndarray):
             return recording
-        return LongFile(source=source, blocks=recording)
+        return LongFile(name=source if isinstance(source, str) else "-", blocks=recording)
 
     def run(self, file: LongFile) -> Iterator[Transcript]:
         """Yield the transcript of one recording.
@@ -99,12 +99,12 @@ class LongFiles:
         Interrupted with Ctrl-C, it yields the transcript so far and raises KeyboardInterrupt when asked for
         more; with a journal, which has all of it, it raises at once. The journal stays until ``forget``.
         """
-        if self.journals is None or not isinstance(file.source, str):
+        if self.journals is None or file.name == "-":
             yield from self._run(file, None)
             return
-        task = self._task(Path(file.source))
+        task = self._task(Path(file.name))
         start = Journal.resume if self.resume else Journal.start
-        journal = start(beside(self.journals, file.source, _JOURNAL), task)
+        journal = start(beside(self.journals, file.name, _JOURNAL), task)
         try:
             yield from self._run(file, journal)
         finally:
@@ -126,7 +126,7 @@ class LongFiles:
             transcript = self.recognizer.join(steps)
             kept = "the text so far is written" if journal is None else "--resume continues from there"
             note = f"interrupted at {clock_time(transcript.duration_s)}; {kept}"
-            complain(InterruptedError(note), file.source if isinstance(file.source, str) else "-")
+            complain(InterruptedError(note), file.name)
             if journal is None:
                 yield transcript
             raise
@@ -145,7 +145,7 @@ class LongFiles:
         return show_position(
             steps,
             position_s=lambda step: step.num_samples / rate_hz,
-            duration_s=stated_duration_s(Path(file.source)) if isinstance(file.source, str) else None,
+            duration_s=None if file.name == "-" else stated_duration_s(Path(file.name)),
             begin_s=0.0 if last is None else last.num_samples / rate_hz,
         )
 

@@ -1,12 +1,14 @@
 """``sewd align``."""
 
 import argparse
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
+from sewd_runtime._types import AudioSource
 from sewd_runtime.commands._command import SOME_FAILED, complain
-from sewd_runtime.commands._files import KINDS, run_files
+from sewd_runtime.commands._files import KINDS, read_file, run_files
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
 from sewd_runtime.errors import TextError
@@ -19,6 +21,10 @@ EXAMPLES = """\
   sewd align --text "six six eight" speech.wav
   sewd align --text-file speech.txt --format vtt speech.wav > speech.vtt
 """
+
+
+Recording: TypeAlias = "tuple[AudioSource, int | None]"
+"""An audio source, and the rate in Hz of one that does not state it."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -42,11 +48,14 @@ def run(options: argparse.Namespace) -> int:
         return SOME_FAILED
     model = load_model(options, Recognizer)
 
-    def align(audios: Sequence[str | bytes]) -> list[Transcript]:
-        return [model.align(audio, text, characters=options.characters) for audio in audios]
+    def align(recordings: Sequence[Recording]) -> list[Transcript]:
+        return [
+            model.align(audio, text, sample_rate_hz=rate_hz, characters=options.characters)
+            for audio, rate_hz in recordings
+        ]
 
-    return run_files(options, _read, align, choose_writer(options))
+    return run_files(options, partial(read_file, read=_keep), align, choose_writer(options))
 
 
-def _read(name: str) -> str | bytes:
-    return sys.stdin.buffer.read() if name == "-" else name
+def _keep(audio: AudioSource, rate_hz: int | None) -> Recording:
+    return audio, rate_hz

@@ -30,7 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Classify the files and return the exit code."""
     model = load_model(options, Classifier)
-    read = partial(read_file, read=partial(model.network.read, sample_rate_hz=None))
+    read = partial(read_file, read=model.network.read)
     return run_files(options, read, model.classify_batch, printer(options, _as_text, asdict))
 
 

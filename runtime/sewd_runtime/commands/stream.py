@@ -1,11 +1,9 @@
 """``sewd stream``."""
 
 import argparse
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypeAlias
 
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime.audio.microphone import BLOCK_S, open_microphone
+from sewd_runtime.audio.pipes import read_pipe
 from sewd_runtime.audio.reading import stream_audio
 from sewd_runtime.commands._command import (
     DONE,
@@ -30,6 +29,8 @@ from sewd_runtime.commands._partials import InPlace, JsonLines, Show, show_lines
 from sewd_runtime.errors import AudioError, AudioValueError
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.streaming.stream import Stream, Streaming
+from sewd_runtime.system.signals import Interrupt
+from sewd_runtime.system.standard_streams import standard_input
 from sewd_runtime.system.terminal import can_redraw
 
 Blocks: TypeAlias = Generator[NDArray[Any], None, None]
@@ -37,6 +38,7 @@ Blocks: TypeAlias = Generator[NDArray[Any], None, None]
 HELP = "Transcribe while listening: to a microphone, a pipe or a file."
 EXAMPLES = """\
   sewd stream --microphone
+  ffmpeg -loglevel error -i URL -f wav - | sewd stream -
   arecord -q -t raw -f S16_LE -r 16000 | sewd stream --rate 16000 -
 """
 
@@ -76,10 +78,10 @@ def run(options: argparse.Namespace) -> int:
     model = load_model(options, Recognizer)
     rate_hz, blocks = _open(options, model.manifest.sample_rate_hz)
     stream = model.stream(sample_rate_hz=rate_hz, decoder=decoder, streaming=streaming)
-    with closing(blocks), _shown(options.format) as show, _noted_interrupt() as is_interrupted:
-        code = _hear(stream, blocks, show, is_interrupted, options.file or "")
+    with closing(blocks), _shown(options.format) as show, Interrupt() as interrupt:
+        code = _hear(stream, blocks, show, interrupt, options.file or "")
         show(stream.finish())
-    return INTERRUPTED if is_interrupted() and not options.microphone else code
+    return INTERRUPTED if interrupt.is_noted and not options.microphone else code
 
 
 def _streaming(options: argparse.Namespace) -> Streaming:
@@ -97,16 +99,18 @@ def _streaming(options: argparse.Namespace) -> Streaming:
         raise
 
 
-def _hear(stream: Stream, blocks: Blocks, show: Show, is_interrupted: Callable[[], bool], name: str) -> int:
+def _hear(stream: Stream, blocks: Blocks, show: Show, interrupt: Interrupt, name: str) -> int:
     """Feed the stream until its source ends or Ctrl-C is pressed, and return the exit code."""
-    try:
-        for block in blocks:
-            show(stream.feed(block))
-            if is_interrupted():
+    while not interrupt.is_noted:
+        try:
+            block = interrupt.next_of(blocks)
+            if block is None:
                 break
-    except (AudioError, OSError) as error:
-        complain(error, name)
-        return SOME_FAILED
+            partial = stream.feed(block)
+        except (AudioError, OSError) as error:
+            complain(error, name)
+            return SOME_FAILED
+        show(partial)
     return DONE
 
 
@@ -123,7 +127,8 @@ def _open(options: argparse.Namespace, model_rate_hz: int) -> tuple[int, Blocks]
 def _raw_blocks(size: int) -> Blocks:
     """Yield 16-bit little-endian samples from stdin as soon as they arrive."""
     rest = b""
-    while content := os.read(sys.stdin.fileno(), 2 * size):
+    pipe = standard_input()
+    while content := pipe.read1(2 * size):
         content = rest + content
         whole = len(content) // 2 * 2
         rest = content[whole:]
@@ -131,9 +136,9 @@ def _raw_blocks(size: int) -> Blocks:
 
 
 def _file_blocks(name: str, rate_hz: int) -> Blocks:
-    source = sys.stdin.buffer.read() if name == "-" else name
+    source, stated_hz = read_pipe(standard_input(), name) if name == "-" else (name, None)
     size = round(BLOCK_S * rate_hz)
-    for block in stream_audio(source, target_rate_hz=rate_hz):
+    for block in stream_audio(source, sample_rate_hz=stated_hz, target_rate_hz=rate_hz):
         for first in range(0, len(block), size):
             yield block[first : first + size]
 
@@ -156,19 +161,3 @@ def _shown(output_format: str) -> Iterator[Show]:
     else:
         with closing(InPlace()) as show:
             yield show
-
-
-@contextmanager
-def _noted_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether Ctrl-C was pressed; pressed twice, it interrupts as usual."""
-    noted: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        noted.append(number)
-        signal.signal(number, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(noted)
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Callable
 from itertools import pairwise
@@ -91,6 +94,21 @@ def test_a_file_on_stdin(clip: Path, text: str) -> None:
     assert done.stdout.decode().split() == text.split()
 
 
+def test_words_of_a_live_wav_are_written_while_it_is_spoken(clip: Path, text: str) -> None:
+    samples, rate_hz = soundfile.read(clip, dtype="int16")
+    header = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 2**32 - 1, b"WAVE", b"fmt ", 16, 1, 1, rate_hz, 0, 2, 16)
+    with subprocess.Popen([*COMMAND, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None and running.stdout is not None
+        running.stdin.write(
+            header + struct.pack("<4sI", b"data", 2**32 - 1) + samples.astype("<i2").tobytes()
+        )
+        running.stdin.flush()
+        first = running.stdout.readline()  # the pipe is still open
+        out, _ = running.communicate()
+    assert running.returncode == 0
+    assert (first + out).decode().split() == text.split()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 def test_a_terminal_shows_one_line_that_is_redrawn(clip: Path, text: str) -> None:
     import pty
@@ -146,6 +164,28 @@ def test_silence_draws_nothing(capsys: Capture) -> None:
     show(partial(""))
     show.close()
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("is_wav", [False, True])
+def test_an_interrupt_ends_the_wait_for_an_idle_pipe(
+    clip: Path, text: str, number: signal.Signals, is_wav: bool
+) -> None:
+    samples, rate_hz = soundfile.read(clip, dtype="int16")
+    raw, wav = samples.astype("<i2").tobytes(), io.BytesIO()
+    soundfile.write(wav, samples, rate_hz, format="WAV")
+    command = [*COMMAND, "-"] if is_wav else [*COMMAND, "--rate", str(rate_hz), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None and running.stdout is not None
+        running.stdin.write(wav.getvalue()[: len(raw)] if is_wav else raw)  # no end of the WAV
+        running.stdin.flush()
+        first = running.stdout.readline()
+        time.sleep(1)
+        running.send_signal(number)
+        out = running.stdout.read()  # it ends while the pipe is open
+        assert running.wait(20) == 130
+    assert (first + out).decode().split() == text.split()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
