@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sewd_export.arguments import parse_arguments
 from sewd_export.precisions import REFERENCE
 from sewd_export.progress import StageLog
 from sewd_runtime.system.signals import sigterm_as_interrupt
+from sewd_runtime.system.terminal import json_line, printable, set_encoding
 
 if TYPE_CHECKING:
     from sewd_export.exporter import Exported
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 @sigterm_as_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    set_encoding()
     arguments = parse_arguments(argv)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from sewd_runtime import SewdError
@@ -35,9 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _verify(arguments, progress)
         return _convert(arguments, arguments.bundle) if arguments.bundle else _export(arguments, progress)
     except (SewdError, OSError) as error:
-        print(
-            f"sewd-export: {' '.join(str(error).split())}", file=sys.stderr
-        )  # torch's messages have many lines
+        _warn(" ".join(str(error).split()))  # torch's messages have many lines
         return 1
     except KeyboardInterrupt:
         print("sewd-export: interrupted", file=sys.stderr)
@@ -79,19 +77,23 @@ def _print_json(exported: Exported, elapsed_s: float) -> None:
         "engines": {name: asdict(entry) for name, entry in manifest.engines.items()},
         "warnings": exported.warnings,
     }
-    print(json.dumps(result))
+    print(json_line(result))
 
 
 def _print_tables(exported: Exported) -> None:
     print(f"\n{exported.report}\n")
     for name, sensitivity in exported.sensitivities.items():
-        print(*sensitivity.describe(name), "", sep="\n")
+        print(*map(printable, sensitivity.describe(name)), "", sep="\n")
     manifest = exported.manifest
     files = [entry.file for entry in manifest.precisions.values()]
     for file in (*files, *(engine.file for engine in manifest.engines.values())):
-        print(f"{exported.path / file}  {manifest.files[file].size_bytes / 1e6:.1f} MB")
+        print(f"{printable(str(exported.path / file))}  {manifest.files[file].size_bytes / 1e6:.1f} MB")
     for warning in exported.warnings:
-        print(f"sewd-export: {warning}", file=sys.stderr)
+        _warn(warning)
+
+
+def _warn(message: str) -> None:
+    print(f"sewd-export: {printable(message)}", file=sys.stderr)
 
 
 def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
@@ -103,9 +105,9 @@ def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     if arguments.ort:
         written.append(write_ort(bundle))
     if arguments.json and arguments.bundle:
-        print(json.dumps({"bundle": str(bundle), "written": [str(path) for path in written]}))
+        print(json_line({"bundle": str(bundle), "written": [str(path) for path in written]}))
     elif not (arguments.quiet or arguments.json):
-        print(*written, sep="\n")
+        print(*(printable(str(path)) for path in written), sep="\n")
     return 0
 
 
@@ -128,20 +130,13 @@ def _verify(arguments: argparse.Namespace, progress: StageLog) -> int:
         precisions = {report.precision: asdict(report.evidence) for report in reports}
         failures = [line for report in reports for line in report.failures]
         result = {"bundle": str(arguments.verify), "precisions": precisions, "failures": failures}
-        print(json.dumps(_finite(result), allow_nan=False))
+        print(json_line(result))
     elif not arguments.quiet:
         print("", *reports, sep="\n")
     for report in reports:
         report.check()
     progress("done")
     return 0
-
-
-def _finite(content: Any) -> Any:
-    """Return the content with null for NaN and infinity, which JSON does not have."""
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 if __name__ == "__main__":

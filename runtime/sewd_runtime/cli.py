@@ -17,12 +17,14 @@ from sewd_runtime.commands._command import (
     INTERRUPTED,
     NO_MODEL,
     SOME_FAILED,
+    Parser,
     add_command,
     complain,
 )
 from sewd_runtime.errors import SewdError
 from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.standard_streams import ClosedOutput, replace_closed_streams
+from sewd_runtime.system.terminal import set_encoding
 
 COMMANDS = ("transcribe", "align", "stream", "classify", "inspect", "bench", "lm", "doctor")
 """The modules of ``sewd_runtime.commands``, in the order of the help."""
@@ -42,15 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; SystemExit for wrong usage and after ``--help``."""
     replace_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
+    set_encoding()
     parser = _parser(_find_commands(arguments))
     if "_ARGCOMPLETE" in os.environ:  # set by the shell's completion function
         with suppress(ImportError):
             import_module("argcomplete").autocomplete(parser)
     options = parser.parse_args(arguments)
-    # A file name or a label may hold what the terminal cannot show.
-    for output in (sys.stdout, sys.stderr):
-        if hasattr(output, "reconfigure"):
-            output.reconfigure(errors="backslashreplace")
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -84,7 +83,7 @@ def _find_commands(arguments: Sequence[str]) -> Mapping[str, ModuleType]:
 
 
 def _parser(commands: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sewd",
         description="Run exported SEW-D speech models.",
         epilog=f"{_COMPLETION}\n{EXIT_CODES}",

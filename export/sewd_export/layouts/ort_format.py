@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import sewd_runtime.inference.backends.onnxruntime  # noqa: F401 - switches off its telemetry
 from sewd_export.bundle import staged
 from sewd_export.errors import ExportError
 from sewd_export.layouts.writing import check_folder

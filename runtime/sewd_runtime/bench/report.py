@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sewd_runtime.system.terminal import printable
+
 _MS = 1e3
 _MB = 1e-6
 
@@ -16,7 +18,7 @@ def as_table(document: Mapping[str, Any]) -> str:
         *_cold_start(document),
         *_rest(document),
     )
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _head(document: Mapping[str, Any]) -> Iterator[str]:

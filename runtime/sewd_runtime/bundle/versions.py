@@ -29,7 +29,7 @@ def upgrade(content: Any, where: str) -> dict[str, Any]:
         if "engines" in content:
             raise ManifestKeyError(f"{where}: engines is not a key of format {version}")
         content = {**content, "engines": {}}
-    return content
+    return dict(content)
 
 
 def _version(content: Any, where: str) -> int:

@@ -3,6 +3,9 @@
 import argparse
 import math
 import sys
+from typing import Any, NoReturn
+
+from sewd_runtime.system.terminal import printable
 
 DONE, SOME_FAILED, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 3, 130, 141
 
@@ -19,8 +22,16 @@ exit codes:
 WHICH_MODEL = "bundle folder or embedded model (default: digits)"
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints about people's arguments are printable."""
+
+    def error(self, message: str) -> NoReturn:
+        """Write usage and message to standard error, and exit with 2."""
+        super().error(printable(message))
+
+
 def add_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, *, text: str, examples: str
+    commands: "argparse._SubParsersAction[Any]", name: str, *, text: str, examples: str
 ) -> argparse.ArgumentParser:
     """Add the parser of a command; its ``error``, for wrong usage, is among the options that it parses."""
     command = commands.add_parser(
@@ -64,8 +75,9 @@ def parse_number(text: str) -> float:
     return number
 
 
-def complain(error: Exception, name: str = "") -> None:
+def complain(error: Exception | str, name: str = "") -> None:
     """Write one line to standard error: the input it is about, and the error."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    message = " ".join(reason.split()).removeprefix(f"{name}: ")
-    print(f"sewd: {name}: {message}" if name else f"sewd: {message}", file=sys.stderr, flush=True)
+    message = " ".join(reason.removeprefix(f"{name}: ").split())
+    line = printable(f"{name}: {message}" if name else message)
+    print(f"sewd: {line}", file=sys.stderr, flush=True)

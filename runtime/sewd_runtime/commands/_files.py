@@ -1,7 +1,6 @@
 """Many files through one model: read in groups, a result or an error for each, in order."""
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,6 +12,7 @@ from sewd_runtime.commands._command import DONE, SOME_FAILED, complain
 from sewd_runtime.errors import SewdError
 from sewd_runtime.system.progress import show_progress
 from sewd_runtime.system.standard_streams import standard_input
+from sewd_runtime.system.terminal import json_line, printable
 
 Result = TypeVar("Result")
 Recording: TypeAlias = Any
@@ -69,9 +69,10 @@ def printer(
 
     def write(name: str, result: Result) -> None:
         if options.format == "json":
-            print(json.dumps({"file": name, **as_json(result)}, ensure_ascii=False), flush=True)
+            line = json_line({"file": name, **as_json(result)})
         else:
-            print(as_text(result) if len(options.files) == 1 else f"{name}: {as_text(result)}", flush=True)
+            line = printable(as_text(result) if len(options.files) == 1 else f"{name}: {as_text(result)}")
+        print(line, flush=True)
 
     return write
 

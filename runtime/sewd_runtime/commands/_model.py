@@ -2,16 +2,16 @@
 
 import argparse
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sewd_runtime.commands._command import WHICH_MODEL, parse_count
+from sewd_runtime.commands._command import WHICH_MODEL, complain, parse_count
 from sewd_runtime.errors import FallbackWarning, PrecisionWarning
 from sewd_runtime.inference.auto import AUTO
 from sewd_runtime.inference.providers import PROVIDERS
 from sewd_runtime.model import Kind
+from sewd_runtime.system.terminal import printable
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -69,14 +69,19 @@ def load_model(options: argparse.Namespace, kind: type[Kind]) -> Kind:
             provider_options=dict(options.provider_option),
         )
     for warning in caught:
-        print(f"sewd: {' '.join(str(warning.message).split())}", file=sys.stderr, flush=True)
+        complain(str(warning.message))
     return model
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(" ".join(super().format(record).split()))
 
 
 @contextmanager
 def _logged() -> Iterator[None]:
     log, handler = logging.getLogger("sewd"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("sewd: %(message)s"))
+    handler.setFormatter(_OneLine("sewd: %(message)s"))
     level = log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -1,13 +1,12 @@
 """Showing a stream's words as they arrive: in place on a terminal, in lines, or as JSON."""
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from sewd_runtime.streaming.stream import Partial
-from sewd_runtime.system.terminal import CLEAR_LINE, dimmed
+from sewd_runtime.system.terminal import CLEAR_LINE, dimmed, json_line, printable
 from sewd_runtime.text.formats import word_as_dict
 from sewd_runtime.text.transcript import Word
 
@@ -22,7 +21,7 @@ def text_of(words: Iterable[Word]) -> str:
 def show_lines(partial: Partial) -> None:
     """Write committed words, one line for each commit."""
     if partial.committed:
-        print(text_of(partial.committed), flush=True)
+        print(printable(text_of(partial.committed)), flush=True)
 
 
 class JsonLines:
@@ -36,7 +35,7 @@ class JsonLines:
         pending = text_of(partial.pending)
         if partial.committed or pending != self._pending:
             committed = [word_as_dict(word) for word in partial.committed]
-            print(json.dumps({"committed": committed, "pending": pending}, ensure_ascii=False), flush=True)
+            print(json_line({"committed": committed, "pending": pending}), flush=True)
         self._pending = pending
 
 
@@ -52,12 +51,13 @@ class InPlace:
         width = shutil.get_terminal_size().columns - 1
         finished = ""
         for word in partial.committed:
-            longer = f"{self._line} {word.text}" if self._line else word.text
+            text = printable(word.text)
+            longer = f"{self._line} {text}" if self._line else text
             if self._line and len(longer) > width:
                 finished += f"{CLEAR_LINE}{self._line}\n"
-                longer = word.text
+                longer = text
             self._line = longer
-        drawn = self._line + _behind(text_of(partial.pending), width - len(self._line) - 1)
+        drawn = self._line + _behind(printable(text_of(partial.pending)), width - len(self._line) - 1)
         if finished or drawn != self._drawn:
             sys.stdout.write(f"{finished}{CLEAR_LINE}{drawn}")
             sys.stdout.flush()

@@ -1,7 +1,6 @@
 """``sewd doctor``."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -9,6 +8,7 @@ from sewd_runtime.bundle.folder import find_bundle, open_bundle
 from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
 from sewd_runtime.commands._model import add_threads
 from sewd_runtime.inference.doctor import Choice, Diagnosis, diagnose
+from sewd_runtime.system.terminal import json_line, printable
 
 HELP = "Show what this machine can run, and how to fix what it cannot."
 EXAMPLES = """\
@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
     bundle = open_bundle(find_bundle(options.model))
     diagnosis = diagnose(bundle, threads=options.threads, measure=options.measure)
     if options.format == "json":
-        print(json.dumps({**asdict(diagnosis), "healthy": diagnosis.healthy}))
+        print(json_line({**asdict(diagnosis), "healthy": diagnosis.healthy}))
     else:
-        print(*_lines(diagnosis), sep="\n")
+        print(*map(printable, _lines(diagnosis)), sep="\n")
     return DONE if diagnosis.healthy else SOME_FAILED
 
 

@@ -1,7 +1,6 @@
 """``sewd inspect``."""
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
@@ -10,6 +9,7 @@ from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
 from sewd_runtime.commands._model import add_threads, add_variant
 from sewd_runtime.inference.inspection import GoldenCheck, Inspection, inspect_bundle
+from sewd_runtime.system.terminal import json_line, printable
 
 HELP = "Describe a bundle, check its hashes and rerun its golden utterance."
 EXAMPLES = """\
@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
         threads=options.threads,
     )
     if options.format == "json":
-        print(json.dumps({**asdict(inspection), "passed": inspection.passed}))
+        print(json_line({**asdict(inspection), "passed": inspection.passed}))
     else:
-        print("\n".join(_lines(inspection)))
+        print(*map(printable, _lines(inspection)), sep="\n")
     return DONE if inspection.passed else SOME_FAILED
 
 

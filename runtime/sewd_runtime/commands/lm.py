@@ -12,6 +12,7 @@ from sewd_runtime.decode.lm.kneser_ney import UNKNOWN, estimate
 from sewd_runtime.decode.lm.normalisation import sentences
 from sewd_runtime.errors import LanguageModelError, TaskError
 from sewd_runtime.recognizer import read_vocabulary
+from sewd_runtime.system.terminal import printable
 from sewd_runtime.text.files import read_text_file
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -55,11 +56,8 @@ def run(options: argparse.Namespace) -> int:
     ngrams = estimate(text, order=options.order)
     write_arpa(ngrams, options.output)
     sizes = ", ".join(f"{len(grams)} {order}-grams" for order, grams in enumerate(ngrams.probabilities, 1))
-    print(
-        f"sewd: {options.output}: {len(text)} sentences, {units} {options.level}s, {unknown} of them "
-        f"unknown: {sizes}",
-        file=sys.stderr,
-    )
+    counts = f"{len(text)} sentences, {units} {options.level}s, {unknown} of them unknown: {sizes}"
+    print(f"sewd: {printable(str(options.output))}: {counts}", file=sys.stderr)
     return DONE
 
 

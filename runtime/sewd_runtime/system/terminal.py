@@ -1,8 +1,11 @@
-"""What may be written to a terminal."""
+"""What is written to standard output and error: in which encoding, and without what harms a terminal."""
 
+import json
+import math
 import os
 import re
-from typing import TextIO
+import sys
+from typing import Any, TextIO
 
 CLEAR_LINE = "\r\033[K"
 
@@ -24,6 +27,32 @@ def printable(text: str) -> str:
     Whoever named a file or made a bundle can then neither forge a line nor send codes to the terminal.
     """
     return _HARMFUL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def set_encoding() -> None:
+    """Write UTF-8 to files and pipes, whatever the code page is; escape what a terminal cannot show."""
+    for output in (sys.stdout, sys.stderr):
+        if hasattr(output, "reconfigure"):  # not where a program has replaced or closed it
+            encoding = output.encoding if output.isatty() else "utf-8"
+            output.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def json_line(value: Any) -> str:
+    """Return a value as JSON on one line: numbers that are not finite as null, control characters escaped."""
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("_", "-") == "utf-8"
+    try:
+        text = json.dumps(value, ensure_ascii=not is_utf8, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=not is_utf8, allow_nan=False)
+    return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def can_redraw(output: TextIO) -> bool:
