@@ -13,7 +13,7 @@ from sewd_runtime.decode.automata import Automaton
 from sewd_runtime.decode.decoder import Alternative, Hypothesis
 from sewd_runtime.decode.fusion import Compiled, build_automata, compile_tables
 from sewd_runtime.decode.lm.model import LanguageModel
-from sewd_runtime.decode.lm.scores import Weights
+from sewd_runtime.decode.lm.scores import WeightedModel
 from sewd_runtime.decode.prefix_search import IMPOSSIBLE, Beams, PrefixSearch
 from sewd_runtime.decode.prefix_trie import Trie
 from sewd_runtime.errors import DecodingError
@@ -124,8 +124,12 @@ class BeamSearch:
                 vocabulary, vocab=vocab, lm=self.lm, lexicon=self.lexicon, hotwords=self.hotwords
             )
             self._compiled[:] = [(vocabulary, tables)]
-        weights = Weights(alpha=self.alpha, beta=self.beta, unknown_score=self.unknown_score)
-        return build_automata(self._compiled[0][1], vocabulary, vocab=vocab, lm=self.lm, weights=weights)
+        compiled = self._compiled[0][1]
+        model = None
+        if self.lm is not None:
+            weights = {"alpha": self.alpha, "beta": self.beta, "unknown_score": self.unknown_score}
+            model = WeightedModel(lm=self.lm, case=compiled.case, **weights)
+        return build_automata(compiled.tables, model, vocabulary, vocab=vocab)
 
 
 class BeamState:

@@ -8,7 +8,7 @@ from sewd_runtime.decode.automata import Automaton, Table
 from sewd_runtime.decode.hotwords import compile_hotwords
 from sewd_runtime.decode.lexicon import compile_lexicon
 from sewd_runtime.decode.lm.model import LanguageModel, choose_case
-from sewd_runtime.decode.lm.scores import CharacterScores, Weights, WordScores
+from sewd_runtime.decode.lm.scores import CharacterScores, WeightedModel, WordScores
 from sewd_runtime.errors import DecodingError, HotwordError, LexiconError, TextError
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -43,26 +43,20 @@ def compile_tables(
 
 
 def build_automata(
-    compiled: Compiled, vocabulary: Vocabulary, *, vocab: int, lm: LanguageModel | None, weights: Weights
+    tables: tuple[Table, ...], model: WeightedModel | None, vocabulary: Vocabulary, *, vocab: int
 ) -> tuple[Automaton, ...]:
     """Return the automata of one search; a language model's caches scores."""
-    if lm is None:
-        return compiled.tables
+    if model is None:
+        return tables
     unknown = vocabulary.unknown_piece or ""
     pieces = [vocabulary.pieces.get(token_id, unknown) for token_id in range(vocab)]
-    scores: Automaton
-    if lm.level == "word":
+    if model.lm.level == "word":
         delimiter = _delimiter(vocabulary, "a word language model")
-        scores = WordScores(lm, weights, case=compiled.case, pieces=pieces, word_delimiter_id=delimiter)
-    else:
-        scores = CharacterScores(
-            lm,
-            weights,
-            case=compiled.case,
-            pieces=pieces,
-            word_delimiter_id=vocabulary.word_delimiter_id,
-        )
-    return (*compiled.tables, scores)
+        return (*tables, WordScores(model, pieces=pieces, word_delimiter_id=delimiter))
+    return (
+        *tables,
+        CharacterScores(model, pieces=pieces, word_delimiter_id=vocabulary.word_delimiter_id),
+    )
 
 
 def _delimiter(vocabulary: Vocabulary, what: str) -> int:

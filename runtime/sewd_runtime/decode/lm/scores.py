@@ -15,15 +15,29 @@ from sewd_runtime.decode.lm.model import DELIMITER_SYMBOL, LanguageModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """The weights of ``alpha * log_prob + beta``, the score of a word or character.
+class WeightedModel:
+    """A language model with weights: a word, or character, scores ``alpha * log_prob + beta``.
 
+    case: how a word is written for the model.
     unknown_score: the natural log-probability of a word or character that the model does not know.
     """
 
+    lm: LanguageModel
+    case: Callable[[str], str]
     alpha: float
     beta: float
     unknown_score: float
+
+    def score(self, state: Hashable, word: str) -> tuple[float, Hashable]:
+        """Return the score of a word in a state of the language model, and the state after it."""
+        log_prob, after = self.lm.score(state, word)
+        if word not in self.lm:
+            log_prob = self.unknown_score
+        return self.alpha * log_prob + self.beta, after
+
+    def end(self, state: Hashable) -> float:
+        """Return the score of the end of the sentence."""
+        return self.alpha * self.lm.end(state)
 
 
 class _StateTable:
@@ -64,21 +78,12 @@ def _by_state(states: Ints, score: Callable[[int], float]) -> Floats:
 class WordScores:
     """Scores of a word model, added where a word ends; a state is the model's state and an unfinished word.
 
-    case: how a word is written for the model. pieces: (vocab,), the text of each token.
+    pieces: (vocab,), the text of each token.
     """
 
-    def __init__(
-        self,
-        lm: LanguageModel,
-        weights: Weights,
-        *,
-        case: Callable[[str], str],
-        pieces: Sequence[str],
-        word_delimiter_id: int,
-    ) -> None:
-        self._lm, self._weights, self._case, self._pieces = lm, weights, case, pieces
-        self._delimiter = word_delimiter_id
-        self._table = _StateTable((lm.start(), ""), ())
+    def __init__(self, model: WeightedModel, *, pieces: Sequence[str], word_delimiter_id: int) -> None:
+        self._model, self._pieces, self._delimiter = model, pieces, word_delimiter_id
+        self._table = _StateTable((model.lm.start(), ""), ())
         self._after: dict[int, int] = {}  # state → the state after the delimiter
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
@@ -102,9 +107,7 @@ class WordScores:
         """Return the score of the last word and of the end of the sentence."""
         scores = self._completed(states)
         contexts = self._table.states
-        return scores + _by_state(
-            states, lambda state: self._weights.alpha * self._lm.end(contexts[self._after[state]][0])
-        )
+        return scores + _by_state(states, lambda state: self._model.end(contexts[self._after[state]][0]))
 
     def retain(self, states: Ints) -> Ints:
         """Keep the start and these states, without their successors."""
@@ -124,57 +127,44 @@ class WordScores:
             context, word = table.states[state]
             score = 0.0
             if word:
-                score, context = self._score(context, self._case(word))
+                score, context = self._model.score(context, self._model.case(word))
             self._after[state] = table.number((context, ""))
             table.scores[state] = score
         return np.asarray(table.scores[states])
 
-    def _score(self, context: Hashable, word: str) -> tuple[float, Hashable]:
-        log_prob, after = self._lm.score(context, word)
-        if word not in self._lm:
-            log_prob = self._weights.unknown_score
-        return self._weights.alpha * log_prob + self._weights.beta, after
-
 
 class CharacterScores:
-    """Scores of a character model, added for every token; a state is the model's state."""
+    """Scores of a character model, added for every token; a state is the model's state.
 
-    def __init__(
-        self,
-        lm: LanguageModel,
-        weights: Weights,
-        *,
-        case: Callable[[str], str],
-        pieces: Sequence[str],
-        word_delimiter_id: int | None,
-    ) -> None:
-        self._lm, self._weights = lm, weights
-        self._symbols = [case(piece) for piece in pieces]
+    pieces: (vocab,), the text of each token.
+    """
+
+    def __init__(self, model: WeightedModel, *, pieces: Sequence[str], word_delimiter_id: int | None) -> None:
+        self._model = model
+        self._symbols = [model.case(piece) for piece in pieces]
         if word_delimiter_id is not None:
             self._symbols[word_delimiter_id] = DELIMITER_SYMBOL
-        self._is_known = np.array([symbol in lm for symbol in self._symbols])
-        self._table = _StateTable(lm.start(), (len(pieces),))
+        self._table = _StateTable(model.lm.start(), (len(pieces),))
 
     def credit(self, states: Ints, tokens: Ints) -> Floats:
         """Return the score of each token in each state."""
-        table, weights = self._table, self._weights
+        table = self._table
         for state in np.unique(states[np.isnan(table.scores[states, 0])]).tolist():
-            log_probs = [self._lm.score(table.states[state], symbol)[0] for symbol in self._symbols]
-            known = np.where(self._is_known, log_probs, weights.unknown_score)
-            table.scores[state] = weights.alpha * known + weights.beta
+            context = table.states[state]
+            table.scores[state] = [self._model.score(context, symbol)[0] for symbol in self._symbols]
         return np.asarray(table.scores[states[..., None], tokens])
 
     def step(self, states: Ints, tokens: Ints) -> Ints:
         """Return the states after one token each."""
         table = self._table
         pairs = zip(states.tolist(), tokens.tolist(), strict=True)
-        after = [self._lm.score(table.states[state], self._symbols[token])[1] for state, token in pairs]
+        after = [self._model.lm.score(table.states[state], self._symbols[token])[1] for state, token in pairs]
         return np.array([table.number(state) for state in after], np.int64)
 
     def final(self, states: Ints) -> Floats:
         """Return the score of the end of the sentence."""
         contexts = self._table.states
-        return _by_state(states, lambda state: self._weights.alpha * self._lm.end(contexts[state]))
+        return _by_state(states, lambda state: self._model.end(contexts[state]))
 
     def retain(self, states: Ints) -> Ints:
         """Keep the start and these states."""
