@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sewd_runtime.commands._command import add_json
 from sewd_runtime.commands._files import ERRORS, Writer, printer
+from sewd_runtime.system.writing import whole_file
 from sewd_runtime.text.formats import FORMATS, as_dict
 from sewd_runtime.text.transcript import Transcript
 
@@ -54,7 +55,8 @@ def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
     def save(name: str, transcript: Transcript) -> None:
         path = beside(options.output, name, chosen.ending)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, chosen.write(transcript))
+        with whole_file(path) as file:
+            file.write(chosen.write(transcript))
 
     def show(name: str, transcript: Transcript) -> None:
         print(chosen.write(transcript), end="", flush=True)
@@ -62,16 +64,6 @@ def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
     if options.output is not None:
         return save
     return show if chosen.is_document else printer(options, attrgetter("text"), as_dict)
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a UTF-8 file that is never seen half-written; raises OSError."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(content, encoding="utf-8", newline="\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def beside(folder: Path, name: str, ending: str) -> Path:

@@ -1,16 +1,14 @@
 """Timings of variants on this machine, cached so that they are measured once."""
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sewd_runtime.system.machine import cache_folder
+from sewd_runtime.system.writing import whole_file
 
 FORMAT_VERSION = 1
 
@@ -55,19 +53,12 @@ class TimingsFile:
         return sorted(timings, key=lambda timing: timing.milliseconds)
 
     def write(self, timings: Sequence[Timing]) -> bool:
-        """Write the file and rename it into place; return whether that succeeded."""
-        text = json.dumps({"facts": self.facts, "timings": [asdict(timing) for timing in timings]}, indent=2)
+        """Write the file; return whether that succeeded."""
+        content = {"facts": self.facts, "timings": [asdict(timing) for timing in timings]}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.stem)
+            with whole_file(self.path) as file:
+                file.write(json.dumps(content, indent=2) + "\n")
         except OSError:
-            return False
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            Path(name).replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
             return False
         return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,6 @@ import soundfile
 
 from sewd_runtime import Recognizer
 from sewd_runtime.cli import main
-from sewd_runtime.commands._transcripts import write_whole
 from sewd_runtime.text.formats import FORMATS
 
 Capture = pytest.CaptureFixture[str]
@@ -108,32 +106,6 @@ def test_what_is_in_the_way_is_named(
     assert sewd("transcribe", tiny_bundle, "--output", tmp_path / "out", *noises[:2]) == 1
     assert f"sewd: {tmp_path / 'out' / 'noise 0.txt'}" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"noise 0.txt", "noise 1.txt"}
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.txt"
-    write_whole(path, "first\n")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "second \ud800\n")
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, "third\n")
-    assert path.read_bytes() == b"first\n"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="modes are of POSIX")
-def test_a_file_has_the_mode_of_any_other(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        write_whole(tmp_path / "a.txt", "")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
 
 
 def test_characters_are_in_the_json(

@@ -4,10 +4,10 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
 
 from sewd_runtime.decode.lm.kneser_ney import BEGIN, Gram, Ngrams
 from sewd_runtime.errors import LanguageModelError
+from sewd_runtime.system.writing import whole_file
 
 _NEVER = -99.0
 """Stands for the logarithm of 0."""
@@ -16,28 +16,18 @@ _COUNT = re.compile(rb"ngram\s+([0-9]{1,2})\s*=\s*([0-9]{1,18})\s*")
 
 
 def write_arpa(ngrams: Ngrams, path: Path) -> None:
-    """Write a model to a temporary file, then rename it to ``path``."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            _write(ngrams, file)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write(ngrams: Ngrams, file: TextIO) -> None:
+    """Write a model to a file; raises OSError."""
     orders = [dict(grams) for grams in ngrams.probabilities]
     orders[0] = {(BEGIN,): 0.0, **orders[0]}
-    file.write("\\data\\\n")
-    file.writelines(f"ngram {order}={len(grams)}\n" for order, grams in enumerate(orders, 1))
-    for order, grams in enumerate(orders, 1):
-        file.write(f"\n\\{order}-grams:\n")
-        for gram, probability in sorted(grams.items()):
-            file.write(
-                f"{_log_10(probability):.7f}\t{' '.join(gram)}{_back_off(ngrams, gram, len(orders))}\n"
-            )
-    file.write("\n\\end\\\n")
+    with whole_file(path) as file:
+        file.write("\\data\\\n")
+        file.writelines(f"ngram {order}={len(grams)}\n" for order, grams in enumerate(orders, 1))
+        for order, grams in enumerate(orders, 1):
+            file.write(f"\n\\{order}-grams:\n")
+            for gram, probability in sorted(grams.items()):
+                back_off = _back_off(ngrams, gram, len(orders))
+                file.write(f"{_log_10(probability):.7f}\t{' '.join(gram)}{back_off}\n")
+        file.write("\n\\end\\\n")
 
 
 def _back_off(ngrams: Ngrams, gram: Gram, longest: int) -> str:
