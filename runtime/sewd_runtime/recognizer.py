@@ -58,15 +58,8 @@ class Recognizer(Model):
         Audio too short for one frame gives an empty transcript.
         Raises AudioError, DecodingError, InferenceError, and OSError for a path that cannot be opened.
         """
-        return self.join(
-            self.steps(
-                audio,
-                sample_rate_hz=sample_rate_hz,
-                decoder=decoder,
-                segmentation=segmentation,
-                characters=characters,
-            )
-        )
+        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        return self.join(self._steps(audio, sample_rate_hz, decoding))
 
     def segments(
         self,
@@ -81,13 +74,8 @@ class Recognizer(Model):
 
         About a minute of audio runs together, so a segment comes up to a minute after it was read.
         """
-        for step in self.steps(
-            audio,
-            sample_rate_hz=sample_rate_hz,
-            decoder=decoder,
-            segmentation=segmentation,
-            characters=characters,
-        ):
+        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        for step in self._steps(audio, sample_rate_hz, decoding):
             yield from step.segments
 
     def steps(
@@ -107,12 +95,15 @@ class Recognizer(Model):
         done: where to resume: the place of an interrupted run's last step, of the same recording, model and
             options. What lies before it is read but not run; the steps after it are the same, bit by bit.
         """
+        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        return self._steps(audio, sample_rate_hz, decoding, done)
+
+    def _steps(
+        self, audio: AudioSource, sample_rate_hz: int | None, decoding: Decoding, done: Place = START
+    ) -> Iterator[Step]:
+        recording = open_recording(self.network, audio, sample_rate_hz, decoding.segmentation)
         yield from run_steps(
-            open_recording(self.network, audio, sample_rate_hz, segmentation),
-            network=self.network,
-            vocabulary=self.vocabulary,
-            decoding=Decoding(decoder=decoder, segmentation=segmentation, characters=characters),
-            done=done,
+            recording, network=self.network, vocabulary=self.vocabulary, decoding=decoding, done=done
         )
 
     def join(self, steps: Iterable[Step]) -> Transcript:

@@ -1,5 +1,6 @@
 """Deterministic weighted automata over token ids, which add to the scores of a beam search."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,21 @@ class Automaton(Protocol):
     def retain(self, states: Ints) -> Ints:
         """Forget all other states and return the new numbers of these."""
         ...
+
+
+def extend_trie(children: list[dict[int, int]], tokens: Iterable[int]) -> list[int]:
+    """Add a sequence of tokens to a trie from its state 0 on; return the state after each token.
+
+    children: the children of each state, by token.
+    """
+    path, state = [], 0
+    for token in tokens:
+        if token not in children[state]:
+            children[state][token] = len(children)
+            children.append({})
+        state = children[state][token]
+        path.append(state)
+    return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """Hotwords: an Aho-Corasick automaton that adds a bonus to words and phrases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from sewd_runtime.decode.automata import Table
+from sewd_runtime.decode.automata import Table, extend_trie
 
 _START, _INSIDE = 0, 1
 """States: at the start of a word outside any phrase; inside a word that matches no phrase."""
@@ -21,16 +21,17 @@ def compile_hotwords(
 
     A. Aho and M. Corasick, "Efficient string matching", 1975; failure links lead only to starts of words.
     """
-    sequences, goto = _build_trie(list(phrases))
-    num_states = len(sequences)
+    goto: list[dict[int, int]] = [{}, {}]
+    paths = {phrase: extend_trie(goto, phrase) for phrase in phrases}
+    num_states = len(goto)
+    sequences: list[tuple[int, ...]] = [()] * num_states  # the tokens that lead to each state
     own, lent = np.zeros(num_states), np.zeros(num_states)
     lent[2:] = -np.inf
     for phrase, bonus in phrases.items():
-        state = _START
-        for matched, token in enumerate(phrase, 1):
-            state = goto[state][token]
+        for matched, state in enumerate(paths[phrase], 1):
+            sequences[state] = phrase[:matched]
             lent[state] = max(lent[state], bonus * matched / len(phrase))
-        own[state] += bonus
+        own[paths[phrase][-1]] += bonus
 
     next_state = np.full((num_states, vocab), _INSIDE, np.int32)
     next_state[_START:, word_delimiter_id] = _START
@@ -49,20 +50,3 @@ def compile_hotwords(
     credits = lent[next_state] - lent[:, None]
     credits[:, word_delimiter_id] += earned
     return Table(next=next_state, credits=credits, finals=earned - lent)
-
-
-def _build_trie(
-    phrases: Sequence[tuple[int, ...]],
-) -> tuple[list[tuple[int, ...]], list[dict[int, int]]]:
-    """Return the tokens that lead to each state, and the children of each."""
-    sequences: list[tuple[int, ...]] = [(), ()]
-    goto: list[dict[int, int]] = [{}, {}]
-    for phrase in phrases:
-        state = _START
-        for matched, token in enumerate(phrase, 1):
-            if token not in goto[state]:
-                goto[state][token] = len(goto)
-                goto.append({})
-                sequences.append(phrase[:matched])
-            state = goto[state][token]
-    return sequences, goto

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from sewd_runtime.decode.automata import Table
+from sewd_runtime.decode.automata import Table, extend_trie
 
 _START = 0
 
@@ -17,13 +17,7 @@ def compile_lexicon(words: Iterable[Sequence[int]], *, vocab: int, word_delimite
     goto: list[dict[int, int]] = [{}]
     complete = {_START}
     for word in words:
-        state = _START
-        for token in word:
-            if token not in goto[state]:
-                goto[state][token] = len(goto)
-                goto.append({})
-            state = goto[state][token]
-        complete.add(state)
+        complete.update(extend_trie(goto, word)[-1:])
     next_state = np.full((len(goto), vocab), -1, np.int32)
     for state, children in enumerate(goto):
         next_state[state, list(children)] = list(children.values())

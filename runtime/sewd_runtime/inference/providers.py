@@ -32,7 +32,7 @@ class Provider:
     run_on: where it has run so far; None: nowhere.
     """
 
-    backend: Backend
+    backend: Backend = onnxruntime_backend
     device: str
     extra: str | None
     package: str = "onnxruntime"
@@ -58,7 +58,6 @@ class Provider:
 # Settings as in onnxruntime 1.32: docs/execution-providers, <provider>_execution_provider_info.cc.
 PROVIDERS: Mapping[str, Provider] = {
     "cpu": Provider(
-        backend=onnxruntime_backend,
         device="CPUExecutionProvider",
         extra="cpu",
         remarks={"fp16": "onnxruntime computes it in float32 on CPUs, no faster than fp32; fp16 is for GPUs"},
@@ -78,7 +77,6 @@ PROVIDERS: Mapping[str, Provider] = {
         run_on="x86-64: all its tests",
     ),
     "cuda": Provider(
-        backend=onnxruntime_backend,
         device="CUDAExecutionProvider",
         extra="gpu",
         package="onnxruntime-gpu",
@@ -93,7 +91,6 @@ PROVIDERS: Mapping[str, Provider] = {
         preferred=("fp16", "fp32"),
     ),
     "migraphx": Provider(
-        backend=onnxruntime_backend,
         device="MIGraphXExecutionProvider",
         extra="migraphx",
         package="onnxruntime-migraphx",
@@ -102,7 +99,6 @@ PROVIDERS: Mapping[str, Provider] = {
         preferred=("fp16", "fp32"),
     ),
     "directml": Provider(
-        backend=onnxruntime_backend,
         device="DmlExecutionProvider",
         extra="directml",
         package="onnxruntime-directml",
@@ -111,7 +107,6 @@ PROVIDERS: Mapping[str, Provider] = {
         precisions=("fp32", "fp16"),
     ),
     "coreml": Provider(
-        backend=onnxruntime_backend,
         device="CoreMLExecutionProvider",
         extra="cpu",
         needs="macOS 12 or newer",
@@ -120,7 +115,6 @@ PROVIDERS: Mapping[str, Provider] = {
         precisions=("fp32", "fp16"),
     ),
     "webgpu": Provider(
-        backend=onnxruntime_backend,
         device="WebGpuExecutionProvider",
         extra="webgpu",
         package="onnxruntime-webgpu",
@@ -129,7 +123,6 @@ PROVIDERS: Mapping[str, Provider] = {
         precisions=("fp32", "fp16"),
     ),
     "qnn": Provider(
-        backend=onnxruntime_backend,
         device="QNNExecutionProvider",
         extra="qnn",
         package="onnxruntime-qnn",
@@ -143,7 +136,6 @@ PROVIDERS: Mapping[str, Provider] = {
         preferred=("int8-static", "fp16", "fp32"),
     ),
     "xnnpack": Provider(
-        backend=onnxruntime_backend,
         device="XnnpackExecutionProvider",
         extra=None,
         needs="build onnxruntime with --use_xnnpack",

@@ -91,9 +91,8 @@ def open_model(path: Path, options: Options) -> OpenVinoModel:
     _check_granted(compiled, options)
     return OpenVinoModel(
         inputs=tuple(_tensor(port) for port in model.inputs),
-        outputs=tuple(
-            _tensor(port) for port in model.outputs
-        ),  # the compiled model's may have other names too
+        # The compiled model's outputs may have other names too.
+        outputs=tuple(_tensor(port) for port in model.outputs),
         compute=options.compute,
         compiled=compiled,
     )
