@@ -18,19 +18,15 @@ class Automaton(Protocol):
 
         states: (batch, beam). tokens: (tokens,). Returns (batch, beam, tokens).
         """
-        ...
 
     def step(self, states: Ints, tokens: Ints) -> Ints:
         """Return the states after one token each; states, tokens and result: (prefixes,)."""
-        ...
 
     def final(self, states: Ints) -> Floats:
         """Return the score that the end of the utterance adds, shaped as states; -inf: no end here."""
-        ...
 
     def retain(self, states: Ints) -> Ints:
         """Forget all other states and return the new numbers of these."""
-        ...
 
 
 def extend_trie(children: list[dict[int, int]], tokens: Iterable[int]) -> list[int]:

@@ -180,13 +180,7 @@ class BeamState:
         shared = self._search.trie.token_ids(self._search.trie.common(nodes.tolist()))
         if self._options.lexicon is None:
             return len(shared)
-        return _whole_words(shared, self._vocabulary)
-
-
-def _whole_words(token_ids: Sequence[int], vocabulary: Vocabulary) -> int:
-    """Return the number of tokens up to the last word delimiter."""
-    delimiter = vocabulary.word_delimiter_id
-    return max((count for count, token in enumerate(token_ids, 1) if token == delimiter), default=0)
+        return self._vocabulary.count_whole_words(shared)
 
 
 def _readings(search: PrefixSearch, beams: Beams, vocabulary: Vocabulary) -> list[list[Alternative]]:
@@ -209,7 +203,9 @@ def _best_whole_words(search: PrefixSearch, beams: Beams, item: int, vocabulary:
     scores = beams.log_probs[item] + beams.bonus[item]
     place = int(scores.argmax())
     token_ids = search.trie.token_ids(int(beams.node[item, place]))
-    return Alternative(token_ids=token_ids[: _whole_words(token_ids, vocabulary)], score=float(scores[place]))
+    return Alternative(
+        token_ids=token_ids[: vocabulary.count_whole_words(token_ids)], score=float(scores[place])
+    )
 
 
 def _hypothesis(

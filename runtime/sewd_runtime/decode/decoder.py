@@ -60,11 +60,9 @@ class Decoder(Protocol):
         log_probs: (batch, frames, vocab) float32.
         lengths: (batch,) int64, frames of each item; frames past them are ignored.
         """
-        ...
 
     def start(self, vocabulary: Vocabulary) -> "DecoderState":
         """Return the state before the first frame, for an utterance that arrives in parts."""
-        ...
 
 
 class DecoderState(Protocol):
@@ -75,16 +73,12 @@ class DecoderState(Protocol):
 
     def advance(self, log_probs: LogProbs) -> None:
         """Take the next frames, (frames, vocab) float32; there may be none."""
-        ...
 
     def best(self) -> Hypothesis:
         """Return the best hypothesis as if the utterance ended here; frames count from its start."""
-        ...
 
     def settled(self) -> int:
         """Return how many of the first tokens of ``best`` no later frame can change; never decreases."""
-        ...
 
     def copy(self) -> "DecoderState":
         """Return an independent copy, to look ahead without changing this state."""
-        ...

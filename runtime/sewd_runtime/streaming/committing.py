@@ -1,7 +1,6 @@
 """Which words of a stream are final, and which are pending."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +40,9 @@ class Committer:
         best = self._state.best()
         words: list[Word] = []
         settled = best.token_ids[: self._state.settled()]
-        if (end := _last_index(settled, self._vocabulary.word_delimiter_id)) >= self._committed:
-            words += self._words(best.part(self._committed, end))
-            self._committed = end + 1
+        if (whole := self._vocabulary.count_whole_words(settled)) > self._committed:
+            words += self._words(best.part(self._committed, whole - 1))  # without the delimiter
+            self._committed = whole
         is_complete = self._committed == len(best.token_ids)
         if self._frames >= 2 * self._long or (is_complete and self._frames >= self._long):
             words += self.finish()
@@ -72,8 +71,3 @@ class Committer:
             duration_s=math.inf,  # not yet known, and no token lies past the end of a window
         )
         return list(transcript.words)
-
-
-def _last_index(token_ids: Sequence[int], wanted: int | None) -> int:
-    """Return the index of the last such token, -1 if there is none."""
-    return max((index for index, token_id in enumerate(token_ids) if token_id == wanted), default=-1)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from sewd_runtime.errors import CueLimitsError
 from sewd_runtime.text.transcript import Transcript, Word
@@ -56,7 +56,8 @@ def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cu
     ``shortest_s`` or as long as reading takes, but only until the next one begins.
     """
     groups = [group for segment in transcript.segments for group in _groups(segment.words, limits)]
-    starts = _increasing([_ms(words[0].start_s) for words in groups])
+    begins = (_ms(words[0].start_s) for words in groups)
+    starts = accumulate(begins, lambda before, begin: max(begin, before + 1))  # at least 1 ms apart
     cues = []
     for words, (start, following) in zip(groups, pairwise([*starts, None]), strict=True):
         assert start is not None
@@ -110,14 +111,6 @@ def _wrap(words: Sequence[Word], width: int) -> Iterator[str]:
 def _text(word: Word) -> str:
     """Return a word on one line, although its tokens may contain white space."""
     return " ".join(word.text.split())
-
-
-def _increasing(starts_ms: Sequence[int]) -> list[int]:
-    """Return the starts, each moved to at least a millisecond after the one before it."""
-    moved: list[int] = []
-    for start in starts_ms:
-        moved.append(max(start, moved[-1] + 1) if moved else start)
-    return moved
 
 
 def _ms(seconds: float) -> int:

@@ -121,6 +121,11 @@ class Vocabulary:
             token_ids += [ids[part] for part in form]
         return tuple(token_ids)
 
+    def count_whole_words(self, token_ids: Sequence[int]) -> int:
+        """Return the number of tokens up to the last word delimiter, which is included."""
+        delimiter = self.word_delimiter_id
+        return max((count for count, token in enumerate(token_ids, 1) if token == delimiter), default=0)
+
 
 def _excerpt(text: str, index: int, width: int = 20) -> str:
     """Return the text around an index."""

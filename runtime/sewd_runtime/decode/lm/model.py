@@ -34,23 +34,18 @@ class LanguageModel(Protocol):
     @property
     def level(self) -> Level:
         """The units that it scores."""
-        ...
 
     def start(self) -> Hashable:
         """Return the state before the first word."""
-        ...
 
     def score(self, state: Any, word: str) -> tuple[float, Hashable]:
         """Return the natural log-probability of a word in this state, and the state after it."""
-        ...
 
     def end(self, state: Any) -> float:
         """Return the natural log-probability that the sentence ends in this state."""
-        ...
 
     def words(self) -> Iterable[str]:
         """Return all words that it knows."""
-        ...
 
     def __contains__(self, word: str) -> bool: ...
 

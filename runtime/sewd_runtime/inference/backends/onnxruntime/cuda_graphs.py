@@ -36,10 +36,6 @@ class _Bound:
     outputs: Sequence[Any]
 
 
-def _one_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sewd-cuda-graphs")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphModel:
     """A session that was opened with ``SETTING``; concurrent runs wait for one another.
@@ -53,7 +49,7 @@ class GraphModel:
     session: Any
     device: tuple[str, int]
     bound: dict[BatchShape, _Bound] = field(default_factory=dict)
-    thread: ThreadPoolExecutor = field(default_factory=_one_thread)
+    thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "sewd-cuda-graphs"))
 
     def run(self, names: Sequence[str], feed: Feed) -> Sequence[NDArray[Any]]:
         """Run one batch, in parts if it is larger than the profile takes."""
