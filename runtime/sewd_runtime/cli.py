@@ -22,6 +22,7 @@ from sewd_runtime.commands._command import (
     complain,
 )
 from sewd_runtime.errors import SewdError
+from sewd_runtime.system.interrupted_runs import stop_runs_on_interrupt
 from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.standard_streams import ClosedOutput, replace_closed_streams
 from sewd_runtime.system.terminal import set_encoding
@@ -40,6 +41,7 @@ tab completion (needs sewd[cli]), in the shell's start-up file:
 
 
 @sigterm_as_interrupt()
+@stop_runs_on_interrupt()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; SystemExit for wrong usage and after ``--help``."""
     replace_closed_streams()

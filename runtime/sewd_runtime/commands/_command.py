@@ -34,7 +34,7 @@ def add_command(
     commands: "argparse._SubParsersAction[Any]", name: str, *, text: str, examples: str
 ) -> argparse.ArgumentParser:
     """Add the parser of a command; its ``error``, for wrong usage, is among the options that it parses."""
-    command = commands.add_parser(
+    command: argparse.ArgumentParser = commands.add_parser(
         name,
         help=text,
         description=text,

@@ -14,6 +14,7 @@ from sewd_runtime.inference.backends import CompiledModel, Options, Tensor
 from sewd_runtime.inference.backends.onnxruntime.cuda_graphs import SETTING, GraphModel
 from sewd_runtime.inference.backends.onnxruntime.placement import check_placement, missing_library
 from sewd_runtime.inference.backends.onnxruntime.plugins import choose_plugin_device, register_plugins
+from sewd_runtime.system.interrupted_runs import stoppable
 from sewd_runtime.system.machine import has_vnni
 from sewd_runtime.system.packages import ONNXRUNTIME, find_version
 
@@ -38,8 +39,9 @@ class OrtModel:
         """Run one batch; concurrent runs share the session's threads."""
         import onnxruntime
 
-        options = run_options(onnxruntime, feed)
-        outputs: Sequence[NDArray[Any]] = self.session.run(list(names), dict(feed), options)
+        options = run_options(onnxruntime, feed) or onnxruntime.RunOptions()
+        with stoppable(options):
+            outputs: Sequence[NDArray[Any]] = self.session.run(list(names), dict(feed), options)
         return outputs
 
 
