@@ -54,7 +54,7 @@ class TokenizerError(CheckpointError):
 
 
 class WeightError(CheckpointError, KeyError):
-    """Weights are missing, unexpected or of the wrong shape; the message names them all.
+    """Weights are missing, unexpected or of the wrong shape; the message names the first and counts the rest.
 
     missing, unexpected: parameter names of the original model.
     wrong_shape: one line each, `name (found) instead of (expected)`.
@@ -72,8 +72,14 @@ class WeightError(CheckpointError, KeyError):
         self.unexpected = tuple(unexpected)
         self.wrong_shape = tuple(wrong_shape)
         kinds = {"missing": missing, "unexpected": unexpected, "wrong shape": wrong_shape}
-        named = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+        named = "; ".join(f"{kind}: {_shortened(names)}" for kind, names in kinds.items() if names)
         super().__init__(f"{where}: the weights do not fit config.json. {named}")
+
+
+def _shortened(names: Sequence[str]) -> str:
+    shown = names if len(names) <= 3 else names[:1]
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return ", ".join(f"{name:.99}" for name in shown) + more
 
 
 class UnsupportedConfigError(ExportError, NotImplementedError):

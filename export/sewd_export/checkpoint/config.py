@@ -10,6 +10,7 @@ from typing import Any, Literal
 from transformers import SEWDConfig
 
 from sewd_export.errors import (
+    CheckpointError,
     CheckpointNotFoundError,
     CheckpointReadError,
     UnknownTaskError,
@@ -27,6 +28,11 @@ _TASKS: dict[str, Task] = {
 }
 _HEADS: dict[str, Task] = {"lm_head.weight": "ctc", "classifier.weight": "classification"}
 
+_MAX_JSON_BYTES = 64 << 20  # the index of a model with a million weights
+_LFS = b"version https://git-lfs.github.com/spec/"
+_SAMPLE_RATES_HZ = range(1_000, 400_000)
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+
 # The defaults of transformers' Wav2Vec2FeatureExtractor.
 _PREPROCESSOR: dict[str, Any] = {
     "feature_extractor_type": "Wav2Vec2FeatureExtractor",
@@ -40,10 +46,13 @@ _PREPROCESSOR: dict[str, Any] = {
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a file; raises CheckpointNotFoundError, CheckpointReadError."""
+    if not path.is_file():
+        raise CheckpointNotFoundError(f"{path.parent} has no {path.name}: not a checkpoint")
+    refuse_pointer(path)
     try:
+        if path.stat().st_size > _MAX_JSON_BYTES:
+            raise ValueError(f"it has more than {_MAX_JSON_BYTES} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointNotFoundError(f"{path.parent} has no {path.name}: not a checkpoint") from error
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointReadError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
@@ -51,11 +60,33 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def refuse_pointer(path: Path) -> None:
+    """Raise CheckpointReadError for a file that only points to another one in Git LFS."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_LFS))
+    except OSError as error:
+        raise CheckpointReadError(f"{path} cannot be read: {error.strerror}") from error
+    if begin == _LFS:
+        raise CheckpointReadError(f"{path} is a Git LFS pointer, not the file; run `git lfs pull`")
+
+
+def refuse_adapter(folder: Path, weights: Collection[str] = ()) -> None:
+    """Raise CheckpointError for an adapter (PEFT), by its files or by the names of the weights."""
+    files = [name for name in _ADAPTERS if (folder / name).is_file()]
+    if files or any(".lora_" in name or ".base_layer." in name for name in weights):
+        raise CheckpointError(
+            f"{folder} holds an adapter ({files[0] if files else 'LoRA weights'}); merge it into its model "
+            "first, PeftModel.from_pretrained(model, ADAPTER).merge_and_unload().save_pretrained(FOLDER), and "
+            "export FOLDER"
+        )
+
+
 def parse_config(content: dict[str, Any], path: Path) -> Any:
     """Return the content of config.json as transformers' SEWDConfig; raises UnsupportedConfigError."""
     if content.get("model_type") != SEWDConfig.model_type:
         raise UnsupportedConfigError(
-            f"{path}: model_type is {content.get('model_type')!r}; supported is {SEWDConfig.model_type!r}"
+            f"{path}: model_type is {content.get('model_type')!r:.99}; supported is {SEWDConfig.model_type!r}"
         )
     try:
         return SEWDConfig.from_dict(content)
@@ -75,7 +106,7 @@ def find_task(architectures: Any, weights: Collection[str], path: Path) -> tuple
         name = str(stated[0])
         if len(stated) != 1 or name not in _TASKS:
             raise UnknownTaskError(
-                f"{path}: architectures is {architectures!r}; one of {', '.join(_TASKS)} is supported"
+                f"{path}: architectures is {architectures!r:.99}; one of {', '.join(_TASKS)} is supported"
             )
         return name, _TASKS[name]
     tasks = [task for head, task in _HEADS.items() if head in weights]
@@ -89,10 +120,14 @@ def find_task(architectures: Any, weights: Collection[str], path: Path) -> tuple
 
 def read_labels(config: Any, path: Path) -> tuple[str, ...]:
     """Return a classifier's labels, in the order of its outputs; raises UnsupportedConfigError."""
-    labels = {int(index): str(label) for index, label in config.id2label.items()}
+    try:
+        labels = {int(index): str(label) for index, label in config.id2label.items()}
+        "".join(labels.values()).encode()  # a lone surrogate cannot be written
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UnsupportedConfigError(f"{path}: id2label: {one_line(error)}") from error
     if sorted(labels) != list(range(len(labels))):
         raise UnsupportedConfigError(
-            f"{path}: id2label has the ids {sorted(labels)}; needed are 0, 1, 2, ..."
+            f"{path}: id2label has the ids {sorted(labels)!s:.99}; needed are 0, 1, 2, ..."
         )
     return tuple(labels[index] for index in range(len(labels)))
 
@@ -110,16 +145,16 @@ def read_preprocessor(folder: Path) -> dict[str, Any]:
         path = folder / "preprocessor_config.json"
         stated = read_json(path) if path.is_file() else {}
     if not isinstance(stated, dict):
-        raise UnsupportedConfigError(f"{path}: feature_extractor is {stated!r}; an object is needed")
+        raise UnsupportedConfigError(f"{path}: feature_extractor is {stated!r:.99}; an object is needed")
     options = {**_PREPROCESSOR, **stated}
     kind, rate = options["feature_extractor_type"], options["sampling_rate"]
     supported = {
         "feature_extractor_type": kind == _PREPROCESSOR["feature_extractor_type"],
         "feature_size": options["feature_size"] == 1,
-        "sampling_rate": isinstance(rate, int) and not isinstance(rate, bool) and rate > 0,
+        "sampling_rate": isinstance(rate, int) and rate in _SAMPLE_RATES_HZ,
         "do_normalize": isinstance(options["do_normalize"], bool),
     }
-    refused = [f"{field} is {options[field]!r}" for field, fits in supported.items() if not fits]
+    refused = [f"{field} is {options[field]!r:.99}" for field, fits in supported.items() if not fits]
     if refused:
         raise UnsupportedConfigError(f"{path}: {', '.join(refused)}, which is not supported")
     return options
@@ -127,4 +162,4 @@ def read_preprocessor(folder: Path) -> dict[str, Any]:
 
 def one_line(error: Exception) -> str:
     """Return an error's message on one line, its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:500] or type(error).__name__

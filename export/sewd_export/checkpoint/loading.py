@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sewd_export.checkpoint.config import (
     read_json,
     read_labels,
     read_preprocessor,
+    refuse_adapter,
 )
 from sewd_export.checkpoint.geometry import Geometry
 from sewd_export.checkpoint.sources import find_source
@@ -75,12 +77,15 @@ def load_checkpoint(source: str | Path | None, *, revision: str | None = None) -
     """
     origin = find_source(source, revision=revision)
     folder, config_path = origin.folder, origin.folder / "config.json"
+    refuse_adapter(folder)
     content = read_json(config_path)
     config = parse_config(content, config_path)
     preprocessor = read_preprocessor(folder)
     files = weight_files(folder)
     weights = read_weights(files)
+    refuse_adapter(folder, weights)
     architecture, task = find_task(content.get("architectures"), weights, config_path)
+    _check_size(config, weights, config_path)
     unused_heads = _PRETRAINING_HEADS if architecture == PRETRAINING else ()
     return Checkpoint(
         name=origin.name,
@@ -115,6 +120,31 @@ def reference_model(checkpoint: Checkpoint) -> nn.Module:
     model.load_state_dict(weights, strict=True, assign=True)
     assert not any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
     return model.eval().requires_grad_(False)
+
+
+def _check_size(config: Any, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raise UnsupportedConfigError for a model far larger than the weights, before it is built.
+
+    A layer has more than one weight, and a transformer layer six matrices of these sizes at least.
+    """
+    layers, hidden, convolutions = config.num_hidden_layers, config.hidden_size, config.conv_dim
+    sizes = (layers, hidden, config.intermediate_size, config.vocab_size)
+    if not (all(isinstance(size, int) for size in sizes) and isinstance(convolutions, list | tuple)):
+        raise UnsupportedConfigError(
+            f"{path}: num_hidden_layers, hidden_size, intermediate_size and vocab_size must be integers, "
+            "conv_dim a list of integers"
+        )
+    numbers = (
+        layers * (4 * hidden * hidden + 2 * hidden * config.intermediate_size) + config.vocab_size * hidden
+    )
+    present = sum(tensor.numel() for tensor in weights.values())
+    if max(layers, len(convolutions)) > len(weights) or numbers > 10 * present:
+        stated = ", ".join(f"{size!s:.20}" for size in sizes)
+        raise UnsupportedConfigError(
+            f"{path}: num_hidden_layers, hidden_size, intermediate_size and vocab_size are {stated}, and "
+            f"there are {len(convolutions)} convolutions: far larger than the {len(weights)} weights with "
+            f"{present} numbers; take the config.json of these weights"
+        )
 
 
 def _weight_shapes(task: Task, config: Any, path: Path) -> dict[str, torch.Size]:

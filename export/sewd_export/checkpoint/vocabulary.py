@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from transformers import Wav2Vec2CTCTokenizer
 
-from sewd_export.checkpoint.config import read_json
+from sewd_export.checkpoint.config import one_line, read_json
 from sewd_export.errors import TokenizerError, UnsupportedConfigError
 from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.text.vocabulary import Vocabulary
+
+# transformers takes a second for a thousand tokens of several characters, and grows with their square.
+_MAX_TOKENS, _MAX_LONG_TOKENS = 100_000, 4_000
 
 # Both decode in the same way.
 _TOKENIZERS = frozenset({"Wav2Vec2CTCTokenizer", "Wav2Vec2Tokenizer"})
@@ -59,15 +63,30 @@ def _load(folder: Path) -> Any:
     if not (folder / "vocab.json").is_file():
         raise TokenizerError(f"{folder}: a CTC model needs vocab.json; copy it from the fine-tuning run")
     config_file = folder / "tokenizer_config.json"
-    kind = read_json(config_file).get("tokenizer_class") if config_file.is_file() else None
-    if kind is not None and kind not in _TOKENIZERS:
+    options = read_json(config_file) if config_file.is_file() else {}
+    kind = options.get("tokenizer_class")
+    if kind is not None and not (isinstance(kind, str) and kind in _TOKENIZERS):
         raise UnsupportedConfigError(
-            f"{config_file}: tokenizer_class is {kind!r}; supported are {', '.join(sorted(_TOKENIZERS))}"
+            f"{config_file}: tokenizer_class is {kind!r:.99}; supported are {', '.join(sorted(_TOKENIZERS))}"
         )
+    _check_size(folder, options.get("added_tokens_decoder"))
     try:
         return Wav2Vec2CTCTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # any error that a bad file caused inside transformers
-        raise TokenizerError(f"{folder}: the tokenizer files cannot be read: {error}") from error
+        raise TokenizerError(f"{folder}: the tokenizer files cannot be read: {one_line(error)}") from error
+
+
+def _check_size(folder: Path, added: Any) -> None:
+    """Raise TokenizerError for more tokens than transformers reads in a minute."""
+    files = [folder / name for name in ("vocab.json", "added_tokens.json")]
+    tokens = [token for path in files if path.is_file() for token in read_json(path)]
+    count = len(added) if isinstance(added, dict) else 0
+    longer = count + sum(len(token) > 1 for token in tokens)
+    if count + len(tokens) > _MAX_TOKENS or longer > _MAX_LONG_TOKENS:
+        raise TokenizerError(
+            f"{folder}: {count + len(tokens)} tokens, {longer} of them of several characters; at most "
+            f"{_MAX_TOKENS} and {_MAX_LONG_TOKENS} are supported: is it the vocab.json of this CTC model?"
+        )
 
 
 def _tokens(tokenizer: Any, folder: Path) -> dict[str, int]:
@@ -77,10 +96,15 @@ def _tokens(tokenizer: Any, folder: Path) -> dict[str, int]:
     ids = sorted(known)
     names = tokenizer.convert_ids_to_tokens(ids)
     tokens = dict(zip(names, ids, strict=True))
+    try:
+        "".join(map(str, tokens)).encode()
+    except UnicodeEncodeError as error:
+        raise TokenizerError(f"{folder / 'vocab.json'}: a token is not text: {one_line(error)}") from error
     if len(tokens) < len(ids):
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(str(name) for name, count in Counter(names).items() if count > 1)
         raise TokenizerError(
-            f"{folder}: {twice} have two ids each; rename one of them in vocab.json or in the added tokens"
+            f"{folder}: {twice!s:.99} have two ids each; rename one of them in vocab.json or "
+            "in the added tokens"
         )
     return tokens
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import pickle  # only for the error that torch raises
+import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sewd_export.checkpoint.config import read_json
+from sewd_export.checkpoint.config import read_json, refuse_pointer
 from sewd_export.errors import (
     CheckpointNotFoundError,
     CheckpointReadError,
@@ -33,6 +35,9 @@ _WEIGHT_NORM = {
     ".weight_g": ".parametrizations.weight.original0",
     ".weight_v": ".parametrizations.weight.original1",
 }
+
+# What DataParallel, torch.compile, FSDP and activation checkpointing insert into names.
+_WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 _BASE = "sew_d."
 _TRAINING_ONLY = "masked_spec_embed"
@@ -76,28 +81,48 @@ def hash_content(files: Collection[Path]) -> str:
 
 
 def read_weights(files: Collection[Path]) -> dict[str, Tensor]:
-    """Return every weight in the files as float32, by its name in the file.
+    """Return every weight in the files as float32, by its name in the file without the names of wrappers.
 
-    Raises CheckpointReadError, UnsafeCheckpointError.
+    Raises CheckpointReadError, UnsafeCheckpointError; before a tensor that is larger than its file is copied.
     """
-    weights = {}
+    weights: dict[str, Tensor] = {}
+    allowance = 2 * sum(path.stat().st_size for path in files)  # weights may share memory, but not at will
     for path in files:
-        for name, tensor in (_read_pickle if path.suffix == ".bin" else _read_safetensors)(path).items():
-            if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-                raise CheckpointReadError(f"{path}: {name} is not a tensor of floating-point numbers")
-            weights[name] = tensor.detach().to(torch.float32).contiguous()
-    return weights
+        refuse_pointer(path)
+        for key, tensor in (_read_pickle if path.suffix == ".bin" else _read_safetensors)(path).items():
+            name = _check_weight(path, key, tensor)
+            allowance -= tensor.numel() * tensor.element_size()
+            if allowance < 0 or name in weights:
+                problem = "is in the files twice" if name in weights else "is larger than its file"
+                raise CheckpointReadError(f"{path}: {name:.99} {problem}; save the state dict again")
+            weights[name] = tensor.detach()
+    return {name: tensor.to(torch.float32).contiguous() for name, tensor in weights.items()}
 
 
-def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
+def _check_weight(path: Path, key: Any, tensor: Any) -> str:
+    """Return the weight's name without those of wrappers; raises CheckpointReadError."""
+    if not isinstance(key, str):
+        raise CheckpointReadError(f"{path}: a weight is named {key!r:.99}; a state dict has strings as names")
+    if isinstance(tensor, dict):
+        raise CheckpointReadError(
+            f"{path}: {key:.99} holds another dict, as in a trainer's checkpoint; save the state dict alone"
+        )
+    is_dense = isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_meta
+    if not (is_dense and tensor.is_floating_point()):
+        raise CheckpointReadError(f"{path}: {key:.99} is not a dense tensor of floating-point numbers")
+    return ".".join(part for part in str(key).split(".") if part not in _WRAPPERS)
+
+
+def _read_safetensors(path: Path) -> Mapping[Any, Any]:
     try:
-        loaded: dict[str, Tensor] = load_file(path, device="cpu")
+        loaded: dict[Any, Any] = load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointReadError(f"{path} cannot be read as safetensors: {error}; copy it again") from error
     return loaded
 
 
-def _read_pickle(path: Path) -> Mapping[str, Tensor]:
+def _read_pickle(path: Path) -> Mapping[Any, Any]:
+    _refuse_compressed(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -113,6 +138,19 @@ def _read_pickle(path: Path) -> Mapping[str, Tensor]:
     return loaded
 
 
+def _refuse_compressed(path: Path) -> None:
+    """Raise UnsafeCheckpointError for a file that grows when it is read; torch compresses nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
+        return  # an older format, or damaged: torch says which
+    if unpacked > path.stat().st_size:
+        raise UnsafeCheckpointError(
+            f"{path} unpacks to {unpacked} bytes; save the state dict with torch.save"
+        )
+
+
 def fit_weights(
     weights: Mapping[str, Tensor],
     expected: Mapping[str, torch.Size],
@@ -122,16 +160,18 @@ def fit_weights(
 ) -> dict[str, Tensor]:
     """Return exactly the weights that the model has, under its names, without `masked_spec_embed`.
 
-    Accepts names with and without the prefix `sew_d.`, and both spellings of weight norm.
+    Accepts names with and without the prefix `sew_d.`, a prefix that all names share, and both spellings of
+    weight norm.
     expected: the model's names and shapes.
     ignore: name without prefix → whether to drop that weight if the model lacks it.
-    Raises WeightError that names every missing, unexpected or wrongly shaped weight.
+    Raises WeightError that has every missing, unexpected or wrongly shaped weight.
     """
     fitted: dict[str, Tensor] = {}
     unexpected = []
+    foreign = _foreign_prefix(weights, expected)
     for name, tensor in weights.items():
-        target = _model_name(name, expected)
-        bare = name.removeprefix(_BASE)
+        target = _model_name(name.removeprefix(foreign), expected)
+        bare = name.removeprefix(foreign).removeprefix(_BASE)
         if target is not None and target not in fitted:
             fitted[target] = tensor
         elif bare != _TRAINING_ONLY and not ignore(bare):
@@ -153,3 +193,14 @@ def _model_name(name: str, expected: Collection[str]) -> str | None:
         if name.endswith(old):
             name = name.removesuffix(old) + new
     return next((it for it in (name, name.removeprefix(_BASE), _BASE + name) if it in expected), None)
+
+
+def _foreign_prefix(names: Collection[str], expected: Collection[str]) -> str:
+    """Return what stands before the model's names in all of these, as Lightning's `model.`; else empty."""
+    first = next(iter(names), "")
+    parts = first.split(".")
+    for count in range(len(parts)):
+        prefix = "".join(f"{part}." for part in parts[:count])
+        if _model_name(first.removeprefix(prefix), expected) is not None:
+            return prefix if all(name.startswith(prefix) for name in names) else ""
+    return ""

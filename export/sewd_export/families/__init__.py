@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from sewd_export.checkpoint.config import one_line
 from sewd_export.errors import UnsupportedConfigError
 from sewd_export.families import sew_d
 from sewd_export.families.sew_d import SewDForCtc, SewDForSequenceClassification, SewDModel
@@ -46,7 +47,10 @@ def check_config(checkpoint: Checkpoint) -> Family:
         raise UnsupportedConfigError(
             f"{checkpoint.folder}: model_type {checkpoint.config.model_type!r}; known: {', '.join(FAMILIES)}"
         )
-    family.check(checkpoint.config)
+    try:
+        family.check(checkpoint.config)
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:  # a value of an unexpected type
+        raise UnsupportedConfigError(f"{checkpoint.folder / 'config.json'}: {one_line(error)}") from error
     return family
 
 
