@@ -64,7 +64,10 @@ class KenlmModel:
         try:
             import kenlm
         except ImportError as error:
-            raise MissingPackageError("language models need the package kenlm; install sewd[lm]") from error
+            raise MissingPackageError(
+                "language models need the package kenlm; install sewd[lm] (Python 3.12 at most: kenlm does not "
+                "build on newer ones)"
+            ) from error
         self.path, self._level, self._kenlm = Path(path), level, kenlm
         if not self.path.is_file():
             raise LanguageModelError(f"{self.path}: no such file; `sewd lm build` makes one from text")
