@@ -11,6 +11,7 @@ from sewd_runtime.errors import FallbackWarning, PrecisionWarning
 from sewd_runtime.inference.auto import AUTO
 from sewd_runtime.inference.providers import PROVIDERS
 from sewd_runtime.model import Kind
+from sewd_runtime.system.machine import max_threads
 from sewd_runtime.system.terminal import printable
 
 
@@ -48,8 +49,16 @@ def add_variant(group: argparse._ActionsContainer, *, default: str, auto: bool =
 
 def add_threads(group: argparse._ActionsContainer) -> None:
     """Add ``--threads``."""
-    text = "CPU threads (default: one for each core)"
-    group.add_argument("--threads", type=parse_count, metavar="N", help=text)
+    text = "CPU threads (default: one for each core that may be used)"
+    group.add_argument("--threads", type=parse_threads, metavar="N", help=text)
+
+
+def parse_threads(text: str) -> int:
+    """Read a number of threads that this machine can bear."""
+    threads = parse_count(text)
+    if threads > max_threads():
+        raise argparse.ArgumentTypeError(f"{text} is above {max_threads()}, 8 for each core of this machine")
+    return threads
 
 
 def load_model(options: argparse.Namespace, kind: type[Kind]) -> Kind:

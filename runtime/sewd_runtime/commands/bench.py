@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sewd_runtime.commands._command import DONE, add_bundle, add_json, parse_count, parse_number
-from sewd_runtime.commands._model import add_variant
+from sewd_runtime.commands._model import add_variant, parse_threads
 
 HELP = "Measure a bundle's speed and memory on this machine."
 EXAMPLES = """\
@@ -34,7 +34,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_variant(group, default="fp32 where there is one")
     text = "Stop other work first: the spread (fastest round to p90, over the median) shows disturbance."
     group = command.add_argument_group("measurement", text)
-    counts, text = _listed(parse_count), "CPU threads (default: 1, 2, 4 ... all cores)"
+    counts, text = _listed(parse_threads), "CPU threads (default: 1, 2, 4 ... all cores)"
     group.add_argument("--threads", type=counts, metavar="N,...", default=(), help=text)
     seconds, text = (1.0, 2.0, 5.0, 10.0, 30.0), "clip lengths (default: 1,2,5,10,30)"
     group.add_argument("--seconds", type=_listed(_parse_seconds), metavar="S,...", default=seconds, help=text)

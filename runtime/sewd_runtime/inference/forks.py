@@ -8,17 +8,19 @@ import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from weakref import WeakSet
 
 from sewd_runtime.errors import InferenceError
 from sewd_runtime.inference.backends import CompiledModel
+from sewd_runtime.system.machine import available_cores
 
 
 class ForkableModel:
     """A model that is opened again in each forked process that runs it.
 
-    reopens: whether the library works in a forked process; if not, the model is refused there.
+    slots: held while it runs, by as many threads at once as there are cores: more would need more memory and
+    be no faster. reopens: whether the library works in a forked process; if not, the model is refused there.
     """
 
     def __init__(self, path: Path, open_model: Callable[[], CompiledModel], *, reopens: bool) -> None:
@@ -26,6 +28,7 @@ class ForkableModel:
         self._file = _identity(path)
         self._model: CompiledModel | None = open_model()
         self._lock = Lock()
+        self.slots = BoundedSemaphore(available_cores())
         _MODELS.add(self)
 
     def get(self) -> CompiledModel:
@@ -37,7 +40,8 @@ class ForkableModel:
         """Keep the parent's model in memory without ever freeing it."""
         if self._model is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._model))
-        self._model, self._lock = None, Lock()  # another thread of the parent may have held the old one
+        # Other threads of the parent may have held the old ones.
+        self._model, self._lock, self.slots = None, Lock(), BoundedSemaphore(available_cores())
 
     def _reopen(self) -> CompiledModel:
         with self._lock:

@@ -1,7 +1,8 @@
 """One opened model file: runs a padded batch and returns the output and its lengths."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sewd_runtime.errors import InferenceError, ModelError, ProviderError, SewdE
 from sewd_runtime.inference.backends import Options, Tensor
 from sewd_runtime.inference.forks import ForkableModel
 from sewd_runtime.inference.providers import find_provider
+from sewd_runtime.system.machine import available_cores, max_threads
 
 _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
 
@@ -21,6 +23,8 @@ _INPUTS = {"input_values": ("float32", 2), "input_lengths": ("int64", 1)}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A loaded model; ``run`` may be called from several threads at once, and in forked processes.
+
+    Only as many threads run at once as there are cores, so that memory does not grow with the callers.
 
     library: the inference library's name and version.
     """
@@ -41,8 +45,7 @@ class Session:
         """
         row = find_provider(provider)
         options = options or Options(device=row.device, settings=row.settings, cpu_share=row.cpu_share)
-        if options.threads is not None and options.threads < 1:
-            raise ProviderError(f"threads must be at least 1, got {options.threads}")
+        options = replace(options, threads=_checked_threads(options.threads))
         library = f"{row.backend.NAME} {row.backend.installed_version()}"
         try:
             loaded = ForkableModel(
@@ -79,7 +82,8 @@ class Session:
         feed: dict[str, NDArray[Any]] = {"input_values": input_values, "input_lengths": input_lengths}
         model = self._model.get()
         try:
-            output, output_lengths = model.run(self.output_names, feed)
+            with self._model.slots:
+                output, output_lengths = model.run(self.output_names, feed)
         except Exception as error:  # as in ``open``
             shape = "x".join(map(str, input_values.shape))
             raise InferenceError(f"{self.library} failed on a batch of {shape} samples: {error}") from error
@@ -106,6 +110,20 @@ def pad(recordings: Sequence[Samples]) -> tuple[NDArray[np.float32], Lengths]:
     for row, samples in zip(values, recordings, strict=True):
         row[: len(samples)] = samples
     return values, lengths
+
+
+def _checked_threads(threads: int | None) -> int | None:
+    """Return the threads of a session; None leaves them to the library, where all cores may be used."""
+    if threads is None:
+        cores = available_cores()
+        return cores if cores < (os.cpu_count() or 1) else None
+    if threads < 1:
+        raise ProviderError(f"threads must be at least 1, got {threads}")
+    if threads > max_threads():
+        raise ProviderError(
+            f"threads must be at most {max_threads()}, 8 for each core of this machine, got {threads}"
+        )
+    return threads
 
 
 def _check_interface(

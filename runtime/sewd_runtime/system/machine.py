@@ -1,5 +1,6 @@
 """What a timing depends on besides the code. Nothing here names the host."""
 
+import math
 import os
 import platform
 import subprocess
@@ -57,10 +58,46 @@ def has_vnni() -> bool:
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process may use: those of its affinity, within its CPU quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, cpu_quota())))
+
+
+def max_threads() -> int:
+    """Return the most threads that a model may be given here: 8 for each core of the machine."""
+    return 8 * (os.cpu_count() or 1)
+
+
+def cpu_quota(root: Path = Path("/")) -> float:
+    """Return the number of CPUs whose time a container or service may use; infinite if it has no quota."""
+    quota = math.inf
+    for line in _read_lines(root / "proc/self/cgroup"):
+        _, controllers, name = (*line.split(":", 2), "", "")[:3]
+        mounts = [f"cgroup/{controllers}", "cgroup/cpu"] if controllers else ["cgroup", "cgroup/unified"]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for mount in mounts:
+            top = root / "sys/fs" / mount
+            # In a container, the group's own folder may be mounted as the top one.
+            folders = [
+                top.joinpath(*Path(name.strip("/")).parts[:depth]) for depth in range(name.count("/") + 1)
+            ]
+            quota = min([quota, *map(_quota_of, folders)])
+    return quota
+
+
+def _quota_of(folder: Path) -> float:
+    """Return the quota of a control group, version 2 or 1; infinite if it has none."""
+    both = [*_read_lines(folder / "cpu.max")] or [
+        f"{line} {period}"
+        for line in _read_lines(folder / "cpu.cfs_quota_us")
+        for period in _read_lines(folder / "cpu.cfs_period_us")
+    ]
+    try:
+        time_us, period_us = map(float, both[0].split())
+        return time_us / period_us if time_us > 0 else math.inf
+    except (IndexError, ValueError, ZeroDivisionError):  # no such file, "max"
+        return math.inf
 
 
 def peak_memory_bytes() -> int | None:
@@ -101,11 +138,16 @@ def _memory_bytes() -> int | None:
         return None
 
 
-def _cpuinfo(key: str) -> str:
+def _read_lines(path: Path) -> list[str]:
+    """Return the lines of a file of the system's, none if it is not there."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return ""
+        return []
+
+
+def _cpuinfo(key: str) -> str:
+    lines = _read_lines(Path("/proc/cpuinfo"))
     return next(
         (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), ""
     )
