@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
 from pathlib import Path
 
+from sewd_runtime.system.cached_files import check_own, read_cached
 from sewd_runtime.system.machine import cache_folder
+
+MAX_BYTES = 8 << 30
+
+_log = logging.getLogger("sewd")
 
 
 def read_engine(key: str) -> bytes | None:
-    """Return the engine with this key, None if there is none or it is damaged."""
-    with contextlib.suppress(OSError, RuntimeError):
-        for path in _folder().glob(f"{key}.*.engine"):
-            engine = path.read_bytes()
-            if path.name == _name(key, engine):
-                return engine
+    """Return the engine with this key, None if there is none or it is damaged.
+
+    A file that is not the user's, no file or too large is ignored, with a warning in the log.
+    """
+    try:
+        paths = list(_folder().glob(f"{key}.*.engine"))
+    except (OSError, RuntimeError):
+        return None
+    for path in paths:
+        try:
+            check_own(path)
+            engine = read_cached(path, max_bytes=MAX_BYTES)
+        except OSError as error:
+            _log.warning("tensorrt: ignored in the cache of engines: %s", error)
+            continue
+        if path.name == _name(key, engine):
+            return engine
     return None
 
 

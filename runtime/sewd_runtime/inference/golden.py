@@ -89,9 +89,11 @@ def read_golden(bundle: Bundle) -> tuple[Samples, Output]:
             f"{where}: samples has the shape {samples.shape}, must be one recording of "
             f"{manifest.min_samples} to {longest} samples; export it again"
         )
-    if expected.ndim != TASKS[manifest.task].rank - 1 or expected.shape[-1] != manifest.num_outputs:
+    num_frames = 1 + (len(samples) - manifest.receptive_field) // manifest.stride
+    frames = (num_frames,) if TASKS[manifest.task].has_frames else ()
+    if expected.shape != (*frames, manifest.num_outputs):
         raise BundleError(
-            f"{where}: expected has the shape {expected.shape}, which is no output of task {manifest.task} "
-            f"with {manifest.num_outputs} outputs; export it again"
+            f"{where}: expected has the shape {expected.shape}, the manifest says "
+            f"{(*frames, manifest.num_outputs)}; export it again"
         )
     return samples, expected

@@ -2,15 +2,21 @@
 
 import hashlib
 import json
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sewd_runtime.system.cached_files import read_cached
 from sewd_runtime.system.machine import cache_folder
 from sewd_runtime.system.writing import whole_file
 
 FORMAT_VERSION = 1
+MAX_BYTES = 1 << 20
+
+_log = logging.getLogger("sewd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +45,24 @@ class TimingsFile:
             return None
 
     def read(self) -> list[Timing]:
-        """Return the timings, fastest first; none if the file is missing, damaged or of other facts."""
+        """Return the timings, fastest first; none if the file is missing or of other facts.
+
+        Anything else in its place is ignored, with a warning in the log.
+        """
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
+            content = json.loads(read_cached(self.path, max_bytes=MAX_BYTES))
             if content["facts"] != self.facts:
                 return []
             timings = [
                 Timing(variant=str(row["variant"]), milliseconds=float(row["milliseconds"]))
                 for row in content["timings"]
             ]
-        except (OSError, ValueError, KeyError, TypeError):
+            if not all(0 < timing.milliseconds < math.inf for timing in timings):
+                raise ValueError("a time that is none")
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+            _log.warning("auto: %s: ignored, not timings of sewd: %s", self.path, error)
             return []
         return sorted(timings, key=lambda timing: timing.milliseconds)
 

@@ -22,7 +22,7 @@ from sewd_runtime.inference.golden import read_golden
 Rehash = Callable[[Path], None]
 
 SAMPLES = np.random.default_rng(0).normal(0, 0.1, 800).astype(np.float32)
-EXPECTED = np.zeros((6, 32), np.float32)
+EXPECTED = np.zeros((10, 32), np.float32)
 
 
 class Evil:
@@ -89,9 +89,10 @@ BAD = {
     "too short": npz(samples=SAMPLES[:30]),
     "too long": npz(samples=np.zeros(16_000 * 60 + 1, np.float32)),
     "no frames' axis": npz(expected=EXPECTED[0]),
+    "a frame more": npz(expected=EXPECTED[[0, *range(len(EXPECTED))]]),
     "other outputs": npz(expected=EXPECTED[:, 1:]),
     "NaN samples": npz(samples=np.full(800, np.nan, np.float32)),
-    "infinite output": npz(expected=np.full((6, 32), np.inf, np.float32)),
+    "infinite output": npz(expected=np.full((10, 32), np.inf, np.float32)),
     "more shape than data": zipped(samples=header("(1000000000000000,)")),
     "shape of 2**64": zipped(samples=header("(18446744073709551616,)")),
     "shape of many digits": zipped(samples=header(f"({'9' * 5000},)")),

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -273,6 +274,55 @@ def test_a_damaged_cache_is_written_again(bundle: Bundle, cache: Path, damage: s
     assert chosen(bundle) == "cpu fp32"
     assert json.loads(file.read_text()).keys() == json.loads(whole).keys()
     assert [path.name for path in cache.iterdir()] == [file.name]  # nothing half-written is left
+
+
+def make_pipe(file: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with names")
+    os.mkfifo(file)
+
+
+def make_huge(file: Path) -> None:
+    with file.open("wb") as output:
+        output.truncate(1 << 40)  # sparse: takes no room
+
+
+PLANTED: dict[str, Callable[[Path], object]] = {
+    "pipe": make_pipe,
+    "huge": make_huge,
+    "folder": lambda file: (file / "sub").mkdir(parents=True),
+    "link to itself": lambda file: file.symlink_to(file.name),
+    "no text": lambda file: file.write_bytes(b"\xff\0"),
+    "too deep": lambda file: file.write_text("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_what_is_planted_in_the_cache_is_ignored_with_a_warning(
+    bundle: Bundle, libraries: Libraries, cache: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen(bundle)
+    [file] = cache.iterdir()
+    file.unlink()
+    PLANTED[kind](file)
+    caplog.clear()
+    assert chosen(bundle) == "cpu fp32"
+    assert "ignored, not timings of sewd" in caplog.text
+
+
+@pytest.mark.parametrize("milliseconds", ["NaN", "Infinity", "-1", "0", "1" + "0" * 400])
+@pytest.mark.usefixtures("libraries")
+def test_a_time_that_is_none_is_ignored(
+    bundle: Bundle, cache: Path, milliseconds: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen(bundle)
+    [file] = cache.iterdir()
+    facts = json.dumps(json.loads(file.read_text())["facts"])
+    file.write_text(
+        f'{{"facts": {facts}, "timings": [{{"variant": "openvino fp32", "milliseconds": {milliseconds}}}]}}'
+    )
+    assert chosen(bundle) == "cpu fp32"
+    assert "ignored, not timings of sewd" in caplog.text
 
 
 @pytest.mark.usefixtures("libraries")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,7 +174,46 @@ def test_the_provider_gets_the_manifests_shapes_and_types(
     assert all(type(value) is str for value in options.values())
 
 
-def test_another_model_has_another_folder_of_engines(bundle: Bundle) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="files have no owners here")
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "writable by everyone", "link for the folder"])
+def test_engines_that_others_can_write_are_not_run(
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, shapes = bundle.path_of("model.fp32.onnx"), default_profiles(bundle.manifest)
+    folder = Path(provider_options(path, "fp32", shapes)["trt_engine_cache_path"])
+    engine, elsewhere = folder / "graph.engine", tmp_path / "elsewhere"
+    engine.write_bytes(b"engine")
+    assert provider_options(path, "fp32", shapes)["trt_engine_cache_enable"] == "1"
+    engine.unlink()
+    if kind == "pipe":
+        os.mkfifo(engine)
+    elif kind == "folder":
+        engine.mkdir()
+    elif kind == "writable by everyone":
+        engine.touch()
+        engine.chmod(0o666)
+    elif kind == "link":
+        elsewhere.write_bytes(b"engine")
+        engine.symlink_to(elsewhere)
+    else:
+        elsewhere.mkdir()
+        folder.rmdir()
+        folder.symlink_to(elsewhere)
+    options = provider_options(path, "fp32", shapes)
+    assert options["trt_engine_cache_enable"] == "0"
+    assert "trt_engine_cache_path" not in options
+    assert "the cache is not used" in caplog.text
+
+
+def test_another_model_has_another_folder_of_engines(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     shapes = default_profiles(bundle.manifest)
     folders = {
         provider_options(bundle.path_of(f"model.{name}.onnx"), name, shapes)["trt_engine_cache_path"]
