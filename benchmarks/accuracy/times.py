@@ -18,6 +18,7 @@ from benchmarks.speech import GAP_S, Joined, Span, join_strings, read_fsdd
 from sewd_runtime import Recognizer, Transcript
 from sewd_runtime.decode import Hypothesis, align_tokens, greedy, log_softmax
 from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.spelling import Speller
 
 BAR_MS = 60
 SHUFFLES = 4
@@ -44,7 +45,7 @@ def by_frames(recognizer: Recognizer, spoken: Joined, *, forced: bool) -> Transc
     log_probs = log_softmax(logits)
     path: Hypothesis
     if forced:
-        token_ids = vocabulary.encode(spoken.text)
+        token_ids = Speller(vocabulary).encode(spoken.text)
         path = align_tokens(log_probs, token_ids, blank_id=vocabulary.blank_id)
     else:
         [path] = greedy(log_probs[None], np.array([len(log_probs)]), vocabulary.blank_id)

@@ -33,6 +33,7 @@ from sewd_runtime.errors import SewdError as SewdError
 from sewd_runtime.errors import StreamFinishedError as StreamFinishedError
 from sewd_runtime.errors import TaskError as TaskError
 from sewd_runtime.errors import TextError as TextError
+from sewd_runtime.errors import TextWarning as TextWarning
 from sewd_runtime.errors import VocabularyError as VocabularyError
 from sewd_runtime.loading import load as load
 from sewd_runtime.long.segmentation import Segmentation as Segmentation

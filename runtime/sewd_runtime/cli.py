@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from sewd_runtime import __version__
 from sewd_runtime.commands._command import (
@@ -21,7 +23,7 @@ from sewd_runtime.commands._command import (
     add_command,
     complain,
 )
-from sewd_runtime.errors import SewdError
+from sewd_runtime.errors import SewdError, TextWarning
 from sewd_runtime.system.interrupted_runs import stop_runs_on_interrupt
 from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.standard_streams import ClosedOutput, replace_closed_streams
@@ -53,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import_module("argcomplete").autocomplete(parser)
     options = parser.parse_args(arguments)
     try:
-        code: int = options.run(options)
+        with _shown_warnings():
+            code: int = options.run(options)
         sys.stdout.flush()
     except (SewdError, OSError) as error:
         if isinstance(error, BrokenPipeError):
@@ -65,6 +68,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+@contextmanager
+def _shown_warnings() -> Iterator[None]:
+    """Write each warning about texts to standard error as a line; other warnings appear as usual."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, TextWarning):
+                complain(TextWarning(message))
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", TextWarning)
+        yield
 
 
 def _find_commands(arguments: Sequence[str]) -> Mapping[str, ModuleType]:

@@ -35,8 +35,9 @@ SewdError
 
 A message says what is wrong, where, and what to do.
 
-Two UserWarnings: PrecisionWarning says that another precision would suit the provider better, FallbackWarning
-that the CPU runs what another provider could not, because the caller allowed that.
+Three UserWarnings: PrecisionWarning says that another precision would suit the provider better,
+FallbackWarning that the CPU runs what another provider could not, because the caller allowed that,
+TextWarning what of a text, a hotword or a lexicon is left out.
 """
 
 
@@ -174,6 +175,10 @@ class TextError(SewdError, ValueError):
 
 class PrecisionWarning(UserWarning):
     """Another precision would suit the provider better."""
+
+
+class TextWarning(UserWarning):
+    """Something of a text, a hotword or a lexicon is left out, because the model cannot write it."""
 
 
 class FallbackWarning(UserWarning):

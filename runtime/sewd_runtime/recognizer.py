@@ -18,6 +18,7 @@ from sewd_runtime.long.windows import START, Place, Stretch
 from sewd_runtime.model import Model, read_json
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.spelling import Speller
 from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
 from sewd_runtime.text.word_times import fit_transcript
@@ -155,10 +156,12 @@ class Recognizer(Model):
         """Return when each word of a known text is spoken; the text must be all that is said.
 
         The other arguments and errors are those of ``transcribe``. Memory grows with the text, with the
-        square root of the audio's length, and with its log-probabilities. Raises TextError for a character
-        that the model cannot write, AlignmentError for a text too long for the audio.
+        square root of the audio's length, and with its log-probabilities. The text is spelled as
+        ``Speller`` says. Warns (TextWarning) of punctuation and accents that the model lacks; raises
+        TextError for a letter or digit that it cannot write, AlignmentError for a text too long for the
+        audio.
         """
-        token_ids = self.vocabulary.encode(text)
+        token_ids = Speller(self.vocabulary).encode(text)
         blank_id = self.vocabulary.blank_id
         recording = open_recording(self.network, audio, sample_rate_hz, segmentation)
         emission = emission_of(recording, self.network, segmentation=segmentation, blank_id=blank_id)

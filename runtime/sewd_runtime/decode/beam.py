@@ -180,7 +180,17 @@ class BeamState:
         shared = self._search.trie.token_ids(self._search.trie.common(nodes.tolist()))
         if self._options.lexicon is None:
             return len(shared)
-        return self._vocabulary.count_whole_words(shared)
+        return _whole_words(shared, self._search)
+
+
+def _whole_words(token_ids: Sequence[int], search: PrefixSearch) -> int:
+    """Return the number of tokens up to the end of the last whole word of the lexicon."""
+    lexicon, [state], whole = search.automata[0], np.zeros(1, np.int64), 0
+    for count, token_id in enumerate(token_ids, 1):
+        [state] = lexicon.step(np.array([state]), np.array([token_id]))
+        if lexicon.final(np.array([state])) > -np.inf:
+            whole = count
+    return whole
 
 
 def _readings(search: PrefixSearch, beams: Beams, vocabulary: Vocabulary) -> list[list[Alternative]]:
@@ -194,18 +204,16 @@ def _readings(search: PrefixSearch, beams: Beams, vocabulary: Vocabulary) -> lis
                 token_ids = search.trie.token_ids(int(beams.node[item, place]))
                 text = vocabulary.text(token_ids)
                 readings.setdefault(text, Alternative(token_ids=token_ids, score=float(row[place])))
-        results.append(list(readings.values()) or [_best_whole_words(search, beams, item, vocabulary)])
+        results.append(list(readings.values()) or [_best_whole_words(search, beams, item)])
     return results
 
 
-def _best_whole_words(search: PrefixSearch, beams: Beams, item: int, vocabulary: Vocabulary) -> Alternative:
+def _best_whole_words(search: PrefixSearch, beams: Beams, item: int) -> Alternative:
     """Return the best prefix without its unfinished word, for when all prefixes end inside a word."""
     scores = beams.log_probs[item] + beams.bonus[item]
     place = int(scores.argmax())
     token_ids = search.trie.token_ids(int(beams.node[item, place]))
-    return Alternative(
-        token_ids=token_ids[: vocabulary.count_whole_words(token_ids)], score=float(scores[place])
-    )
+    return Alternative(token_ids=token_ids[: _whole_words(token_ids, search)], score=float(scores[place]))
 
 
 def _hypothesis(

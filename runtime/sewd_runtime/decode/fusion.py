@@ -1,15 +1,18 @@
 """Lexicon, hotwords and language model of a beam search, as automata over a vocabulary's tokens."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sewd_runtime.decode.automata import Automaton, Table
 from sewd_runtime.decode.hotwords import compile_hotwords
 from sewd_runtime.decode.lexicon import compile_lexicon
-from sewd_runtime.decode.lm.model import LanguageModel, choose_case
+from sewd_runtime.decode.lm.model import LanguageModel, choose_form
 from sewd_runtime.decode.lm.scores import CharacterScores, WeightedModel, WordScores
-from sewd_runtime.errors import DecodingError, HotwordError, LexiconError, TextError
+from sewd_runtime.errors import HotwordError, LexiconError, TextError, TextWarning
+from sewd_runtime.text.scripts import is_unspaced
+from sewd_runtime.text.spelling import Speller
 from sewd_runtime.text.vocabulary import Vocabulary
 
 
@@ -30,16 +33,23 @@ def compile_tables(
     hotwords: Mapping[str, float],
 ) -> Compiled:
     """Return the tables of the lexicon and hotwords, and the language model's case. Raises DecodingError."""
+    speller, delimiter = Speller(vocabulary), vocabulary.word_delimiter_id
     tables = []
+
+    def is_joined(token_ids: Sequence[int]) -> bool:
+        """Return whether no delimiter need stand beside these words."""
+        return delimiter is None or any(is_unspaced(vocabulary.piece(token_id)) for token_id in token_ids)
+
     if lexicon is not None:
-        words = _spell_lexicon(lexicon, vocabulary)
-        delimiter = _delimiter(vocabulary, "a lexicon")
-        tables.append(compile_lexicon(words, vocab=vocab, word_delimiter_id=delimiter))
-    if hotwords:
-        delimiter = _delimiter(vocabulary, "hotwords")
-        phrases = _spell_hotwords(hotwords, vocabulary)
-        tables.append(compile_hotwords(phrases, vocab=vocab, word_delimiter_id=delimiter))
-    return Compiled(tables=tuple(tables), case=str if lm is None else choose_case(lm, vocabulary))
+        words = _spell_lexicon(lexicon, speller)
+        joined = [word for word in words if is_joined(word)]
+        tables.append(compile_lexicon(words, vocab=vocab, word_delimiter_id=delimiter, joined=joined))
+    phrases = _spell_hotwords(hotwords, speller)
+    for apart in dict.fromkeys((delimiter, None)):
+        group = {ids: bonus for ids, bonus in phrases.items() if is_joined(ids) == (apart is None)}
+        if group:
+            tables.append(compile_hotwords(group, vocab=vocab, word_delimiter_id=apart))
+    return Compiled(tables=tuple(tables), case=str if lm is None else choose_form(lm, vocabulary))
 
 
 def build_automata(
@@ -48,30 +58,20 @@ def build_automata(
     """Return the automata of one search; a language model's caches scores."""
     if model is None:
         return tables
-    unknown = vocabulary.unknown_piece or ""
-    pieces = [vocabulary.pieces.get(token_id, unknown) for token_id in range(vocab)]
-    if model.lm.level == "word":
-        delimiter = _delimiter(vocabulary, "a word language model")
+    pieces = [vocabulary.piece(token_id) for token_id in range(vocab)]
+    delimiter = vocabulary.word_delimiter_id
+    if model.lm.level == "word" and delimiter is not None:
         return (*tables, WordScores(model, pieces=pieces, word_delimiter_id=delimiter))
-    return (
-        *tables,
-        CharacterScores(model, pieces=pieces, word_delimiter_id=vocabulary.word_delimiter_id),
-    )
+    return (*tables, CharacterScores(model, pieces=pieces, word_delimiter_id=delimiter))
 
 
-def _delimiter(vocabulary: Vocabulary, what: str) -> int:
-    if vocabulary.word_delimiter_id is None:
-        raise DecodingError(f"{what} needs a token that separates words, and the model has none")
-    return vocabulary.word_delimiter_id
-
-
-def _spell_hotwords(hotwords: Mapping[str, float], vocabulary: Vocabulary) -> dict[tuple[int, ...], float]:
+def _spell_hotwords(hotwords: Mapping[str, float], speller: Speller) -> dict[tuple[int, ...], float]:
     phrases: dict[tuple[int, ...], float] = {}
     for phrase, bonus in hotwords.items():
         if not math.isfinite(bonus):
             raise HotwordError(f"hotword {phrase!r}: the bonus {bonus} is not a finite number")
         try:
-            token_ids = vocabulary.encode(phrase)
+            token_ids = speller.encode(phrase)
         except TextError as error:
             raise HotwordError(f"hotword {phrase!r}: {error}") from error
         if not token_ids:
@@ -82,19 +82,17 @@ def _spell_hotwords(hotwords: Mapping[str, float], vocabulary: Vocabulary) -> di
     return phrases
 
 
-def _spell_lexicon(lexicon: Collection[str], vocabulary: Vocabulary) -> list[tuple[int, ...]]:
-    spelt = (_spell(word, vocabulary) for word in lexicon)
-    words = [word for word in spelt if word and vocabulary.word_delimiter_id not in word]
+def _spell_lexicon(lexicon: Collection[str], speller: Speller) -> list[tuple[int, ...]]:
+    """Return the tokens of the words that the model can write as one word; warns of the others."""
+    spelled = {word: speller.spell(word).words for word in lexicon}
+    words = [one[0] for one in spelled.values() if len(one) == 1 and one[0] is not None]
+    left_out = sorted(word for word, one in spelled.items() if len(one) != 1 or one[0] is None)
+    some = ", ".join(map(repr, left_out[:5])) + (", ..." if len(left_out) > 5 else "")
     if not words:
         raise LexiconError(
-            f"the model can write none of the {len(lexicon)} words in the lexicon; use its letters"
+            f"the model can write none of the {len(lexicon)} words in the lexicon ({some}); use its letters"
         )
+    if left_out:
+        message = f"the model cannot write {len(left_out)} of the {len(lexicon)} words in the lexicon: {some}"
+        warnings.warn(message, TextWarning, stacklevel=3)
     return words
-
-
-def _spell(word: str, vocabulary: Vocabulary) -> tuple[int, ...]:
-    """Return a word's tokens; none if the model cannot write it."""
-    try:
-        return vocabulary.encode(word)
-    except TextError:
-        return ()

@@ -1,11 +1,10 @@
-"""Token ids to text, exactly as ``Wav2Vec2CTCTokenizer.decode`` in transformers, and text to token ids."""
+"""Token ids to text, exactly as ``Wav2Vec2CTCTokenizer.decode`` in transformers."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sewd_runtime.errors import TextError, VocabularyError
+from sewd_runtime.errors import VocabularyError
 
 if TYPE_CHECKING:
     from sewd_runtime.bundle.manifest import CtcEntry
@@ -30,7 +29,7 @@ class Vocabulary:
     """The tokens of a CTC model's outputs.
 
     blank_id: the CTC blank.
-    word_delimiter_id: the token that separates words, None when there is no such token.
+    word_delimiter_id: the token that separates words, the manifest's or else a space; None: there is neither.
     canonical_ids: (vocab,), the id of each output when repeats are merged: its own, except that all outputs
         without a token share one, because they are written as the unknown token.
     pieces: the text of each token id, including tokens that the model cannot output.
@@ -67,15 +66,20 @@ class Vocabulary:
                 return ""
             return " " if token == ctc.word_delimiter else token
 
+        delimiters = [tokens[one] for one in (ctc.word_delimiter or " ", " ") if one in tokens]
         return cls(
             blank_id=ctc.blank_id,
-            word_delimiter_id=None if ctc.word_delimiter is None else tokens.get(ctc.word_delimiter),
+            word_delimiter_id=delimiters[0] if delimiters else None,
             canonical_ids=_canonical_ids(tokens, token_by_id, ctc.unknown_token, num_outputs),
             pieces={token_id: piece(token) for token_id, token in token_by_id.items()},
             unknown_piece=None if ctc.unknown_token is None else piece(ctc.unknown_token),
             do_lower_case=ctc.do_lower_case,
             clean_up_spaces=ctc.clean_up_spaces,
         )
+
+    def piece(self, token_id: int) -> str:
+        """Return the text of one token of the outputs."""
+        return self.pieces.get(token_id, self.unknown_piece or "")
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids whose repeats are merged.
@@ -94,43 +98,10 @@ class Vocabulary:
                 text = text.replace(before, after)
         return text
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Return the token ids of a text: one for each character, the word delimiter for white space.
-
-        A character that has no token is written in the other case. Tokens of several characters are not used.
-        Raises TextError if the model cannot write a character.
-        """
-        ids = {
-            piece: token_id
-            for token_id, piece in self.pieces.items()
-            if len(piece) == 1 and 0 <= token_id < len(self.canonical_ids)
-        }
-        if self.word_delimiter_id is not None:
-            ids[" "] = self.word_delimiter_id
-        text = " ".join(unicodedata.normalize("NFC", text).split())
-        written = "".join(sorted(ids)).strip()[:60]
-        token_ids: list[int] = []
-        for index, character in enumerate(text):
-            forms = (character, character.upper(), character.lower())
-            form = next((form for form in forms if all(part in ids for part in form)), None)
-            if form is None:
-                raise TextError(
-                    f"the model cannot write {character!r}, character {index + 1} of the text, in "
-                    f"{_excerpt(text, index)!r}; use only these characters: {written}"
-                )
-            token_ids += [ids[part] for part in form]
-        return tuple(token_ids)
-
     def count_whole_words(self, token_ids: Sequence[int]) -> int:
         """Return the number of tokens up to the last word delimiter, which is included."""
         delimiter = self.word_delimiter_id
         return max((count for count, token in enumerate(token_ids, 1) if token == delimiter), default=0)
-
-
-def _excerpt(text: str, index: int, width: int = 20) -> str:
-    """Return the text around an index."""
-    first, last = max(0, index - width), index + width
-    return ("..." if first else "") + text[first:last] + ("..." if last < len(text) else "")
 
 
 def _canonical_ids(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from itertools import groupby, pairwise, product
 from typing import Any
@@ -16,6 +17,8 @@ from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.decode import BeamSearch, Greedy, Hypothesis, beam, log_softmax
 from sewd_runtime.errors import DecodingError, HotwordError, LanguageModelError, LexiconError
 from sewd_runtime.text.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.filterwarnings("ignore::sewd_runtime.errors.TextWarning")
 
 BLANK, DELIMITER = 1, 3
 TOKENS = {"A": 0, "<pad>": BLANK, "B": 2, "|": DELIMITER}
@@ -311,13 +314,52 @@ def test_options_that_do_not_fit_the_vocabulary_are_refused(
         alone(BeamSearch(**options), emission(0, 3))
 
 
-@pytest.mark.parametrize("name", ["hotwords", "words", "lexicon"])
-def test_words_need_a_delimiter(name: str) -> None:
-    words = vocabulary({"A": 0, "<pad>": BLANK, "B": 2, "C": 3})
-    with pytest.raises(DecodingError, match="separates words"):
-        alone(
-            BeamSearch(**{**OPTIONS[name], **({"hotwords": {"A": 1.0}} if name == "hotwords" else {})}),
-            emission(0, 3),
-            words,
-        )
-    assert alone(BeamSearch(lm=Bigram("character")), emission(0, 3), words) is not None
+@pytest.mark.parametrize("delimiter", [None, DELIMITER])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "options",
+    [
+        BeamSearch(hotwords={"今": 1.5, "今天": 2.0, "天天今": -1.0}, **UNPRUNED),
+        BeamSearch(lexicon=["今", "今天", "天天今"], **UNPRUNED),
+        BeamSearch(lm=Bigram("word", ("今", "天")), **UNPRUNED),
+    ],
+    ids=["hotwords", "lexicon", "lm"],
+)
+def test_without_spaces_characters_are_the_words(
+    options: BeamSearch, seed: int, delimiter: int | None
+) -> None:
+    """Law: hotwords count wherever they occur, and words of a lexicon follow one another directly."""
+    tokens = {"今": 0, "<pad>": BLANK, "天": 2, "x" if delimiter is None else "|": 3}
+    words = vocabulary(tokens)
+    if options.lm is not None and delimiter is not None:
+        pytest.skip("a model that may write spaces has words for a word language model")
+    log_probs = emission(seed, 4)
+    log_probs[:, 3] = -50.0  # a delimiter that is never written
+    expected = {}
+    for token_ids, score in enumerate_paths(log_probs).items():
+        text = words.text(token_ids)
+        if options.lexicon is not None and not re.fullmatch(f"({'|'.join(options.lexicon)})*", text):
+            continue
+        if 3 not in token_ids:
+            bonuses = ((bonus, phrase, i) for phrase, bonus in options.hotwords.items() for i in range(4))
+            score += sum(bonus for bonus, phrase, i in bonuses if text.startswith(phrase, i))
+            state = "<s>"
+            for character in text if options.lm else "":
+                log_prob, state = options.lm.score(state, character)
+                score += options.alpha * log_prob + options.beta
+            expected[text] = score + (options.alpha * options.lm.end(state) if options.lm else 0)
+    [readings] = options.n_best(log_probs[None], np.array([4]), words)
+    found = {words.text(one.token_ids): one.score for one in readings if 3 not in one.token_ids}
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_without_spaces_an_unfinished_word_is_dropped() -> None:
+    words = vocabulary({"今": 0, "<pad>": BLANK, "天": 2, "x": 3})
+    log_probs = np.log(np.full((3, 4), 0.01, np.float32))
+    log_probs[[0, 1, 2], [0, 2, 0]] = 0.0
+    options = BeamSearch(lexicon=["今天"], width=1)
+    assert alone(options, log_probs, words).token_ids == (0, 2)
+    state = options.start(words)
+    state.advance(log_probs)
+    assert state.settled() == 2

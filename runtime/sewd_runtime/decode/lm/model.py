@@ -5,6 +5,7 @@ import gzip
 import lzma
 import mmap
 import os
+import unicodedata
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from sewd_runtime.decode.lm.arpa import check_arpa
 from sewd_runtime.errors import LanguageModelError, MissingPackageError
+from sewd_runtime.text.spelling import Speller
 from sewd_runtime.text.vocabulary import Vocabulary
 
 Level = Literal["word", "character"]
@@ -23,6 +25,9 @@ LOG_10 = 2.302585092994046
 
 DELIMITER_SYMBOL = "|"
 """The symbol of the space between words in a character model."""
+
+_ENOUGH_WORDS = 1000
+"""More words that fit do not change which form they are in."""
 
 _BINARY_MAGIC = b"mmap lm http://kheafield.com/code"
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -163,25 +168,36 @@ def _binary_words(path: Path) -> list[str]:
         return content[begin:].decode("utf-8", errors="replace").split("\0")
 
 
-def choose_case(lm: LanguageModel, vocabulary: Vocabulary) -> Callable[[str], str]:
-    """Return how words are written to look them up in the model: unchanged, in lower or in upper case.
+def choose_form(lm: LanguageModel, vocabulary: Vocabulary) -> Callable[[str], str]:
+    """Return how the recognizer's words are written to look them up in the model.
 
-    The form is the one in which the vocabulary's tokens can spell most of the language model's words. Raises
-    LanguageModelError if they can spell none in any form, because then every word would be unknown.
+    As they are, composed (NFC) or decomposed (NFD); in their own, lower or upper case: the form in which most
+    of the model's words are, of the first 1,000 that the recognizer can write. Raises LanguageModelError if
+    it can write none, because then every word would be unknown.
     """
-    letters = {piece for piece in vocabulary.pieces.values() if len(piece) == 1 and piece != " "}
-    if lm.level == "character":
-        letters.add(DELIMITER_SYMBOL)
-    written = {case: {case(letter) for letter in letters} for case in (str, str.lower, str.upper)}
-    counts = dict.fromkeys(written, 0)
+    speller = Speller(vocabulary)
+    counts: dict[Callable[[str], str], int] = {
+        partial(_in_form, case=case, normal=normal): 0
+        for case in (str, str.lower, str.upper)
+        for normal in (None, "NFC", "NFD")
+    }
     for word in lm.words():
-        characters = set(word)
-        for case, known in written.items():
-            counts[case] += characters <= known
-    best = max(counts, key=lambda case: counts[case])
+        spelling = speller.spell(word)
+        if spelling.left_out or len(spelling.words) != 1 or spelling.words[0] is None:
+            continue
+        written = "".join(map(vocabulary.piece, spelling.words[0]))
+        for form in counts:
+            counts[form] += form(written) == word
+        if max(counts.values()) >= _ENOUGH_WORDS:
+            break
+    best = max(counts, key=lambda form: counts[form])
     if counts[best] == 0:
         raise LanguageModelError(
             f"{lm!r}: the recognizer can write none of its words, in either case, with its letters "
-            f"{''.join(sorted(letters))[:60]}; train it on text like the recognizer's"
+            f"{speller.letters}; train it on text like the recognizer's"
         )
     return best
+
+
+def _in_form(text: str, *, case: Callable[[str], str], normal: Literal["NFC", "NFD"] | None) -> str:
+    return case(text) if normal is None else unicodedata.normalize(normal, case(text))

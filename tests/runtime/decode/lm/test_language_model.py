@@ -14,7 +14,7 @@ import pytest
 from sewd_runtime.decode import BeamSearch, log_softmax
 from sewd_runtime.decode.lm.arpa import write_arpa
 from sewd_runtime.decode.lm.kneser_ney import estimate
-from sewd_runtime.decode.lm.model import KenlmModel, choose_case
+from sewd_runtime.decode.lm.model import KenlmModel, choose_form
 from sewd_runtime.errors import LanguageModelError, MissingPackageError
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -67,10 +67,10 @@ def test_a_copy_opens_the_same_file(arpa: Path, duplicate: Callable[[Any], Any])
 
 
 def test_the_case_of_its_words_is_found(arpa: Path) -> None:
-    assert choose_case(KenlmModel(arpa), VOCABULARY)("TEN") == "ten"
+    assert choose_form(KenlmModel(arpa), VOCABULARY)("TEN") == "ten"
     upper = arpa.with_name("upper.arpa")
     write_arpa(estimate([[word.upper() for word in TEXT]], order=2), upper)
-    assert choose_case(KenlmModel(upper), VOCABULARY)("TEN") == "TEN"
+    assert choose_form(KenlmModel(upper), VOCABULARY)("TEN") == "TEN"
 
 
 @pytest.mark.parametrize("words", [["une", "deux"], ["один", "два"]])
