@@ -80,7 +80,10 @@ def test_what_a_model_writes_is_accepted(words: Vocabulary, choose: st.DataObjec
     text = words.text(choose.draw(st.lists(st.sampled_from(outputs), max_size=12)))
     token_ids = encode(text, words)
     if not words.clean_up_spaces:  # which is not the same twice: "a  ." and "a ." differ
-        assert words.text(token_ids).split() == text.split()
+        spelled, written = words.text(token_ids), text
+        if words.do_lower_case:  # a model with both \u03a3 and \u03c3 may write either at the end of a word
+            spelled, written = spelled.casefold(), written.casefold()
+        assert spelled.split() == written.split()
     if not text:
         return
     size = max(*words.canonical_ids, len(words.canonical_ids) - 1) + 1
