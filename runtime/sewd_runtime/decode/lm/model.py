@@ -70,8 +70,8 @@ class KenlmModel:
             import kenlm
         except ImportError as error:
             raise MissingPackageError(
-                "language models need the package kenlm; install sewd[lm] (Python 3.12 at most: kenlm does not "
-                "build on newer ones)"
+                "language models need the package kenlm; install sewd[lm] (Python 3.12 at most: kenlm does "
+                "not build on newer ones)"
             ) from error
         self.path, self._level, self._kenlm = Path(path), level, kenlm
         if not self.path.is_file():
