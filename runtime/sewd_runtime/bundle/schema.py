@@ -13,7 +13,7 @@ from sewd_runtime.system.terminal import has_controls
 
 _NAMES: Mapping[Any, str] = {
     str: "a string",
-    int: "an integer of up to 53 bits",
+    int: "an integer of up to 64 bits",
     float: "a number",
     bool: "true or false",
     NoneType: "null",
@@ -21,8 +21,8 @@ _NAMES: Mapping[Any, str] = {
     dict: "an object",
 }
 
-_LARGEST = {int: (1 << 53) - 1, float: sys.float_info.max}
-"""Beyond these, JSON readers disagree (RFC 8259, section 6)."""
+_LARGEST = {int: (1 << 64) - 1, float: sys.float_info.max}
+"""JSON has no limits of its own."""
 
 _LONGEST_SHOWN = 60
 

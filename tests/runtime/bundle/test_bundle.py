@@ -76,7 +76,7 @@ def test_a_manifest_that_is_a_link_out_of_the_bundle(broken_bundle: Path) -> Non
         open_bundle(broken_bundle)
 
 
-@pytest.mark.parametrize("size", [0, 10**13, 2**53 - 1])
+@pytest.mark.parametrize("size", [0, 10**13, 10**19])
 def test_a_size_is_compared_before_anything_is_read(broken_bundle: Path, size: int) -> None:
     content = json.loads((broken_bundle / MANIFEST_NAME).read_text())
     content["files"][VOCAB_NAME]["size_bytes"] = size
