@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sewd_runtime.errors import MissingPackageError
+from sewd_runtime.system.writing import whole_file
 
 
 def find_matplotlib() -> Any:
@@ -28,7 +30,8 @@ def save_plot(document: Mapping[str, Any], path: str | os.PathLike[str]) -> None
     figure.suptitle(f"{bundle['name']}, {bundle['precision']}, {bundle['provider']}, on {where}")
     _draw_latency(left, document)
     _draw_batches(right, document)
-    figure.savefig(path, format="png", dpi=150)
+    with whole_file(Path(path)) as file:
+        figure.savefig(file.buffer, format="png", dpi=150)
 
 
 def _draw_latency(axes: Any, document: Mapping[str, Any]) -> None:

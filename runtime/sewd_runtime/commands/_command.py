@@ -3,9 +3,12 @@
 import argparse
 import math
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sewd_runtime.system.terminal import printable
+from sewd_runtime.system.writing import find_replaced
 
 DONE, SOME_FAILED, NO_MODEL, INTERRUPTED, BROKEN_PIPE = 0, 1, 3, 130, 141
 
@@ -55,6 +58,17 @@ def add_json(output: argparse._ActionsContainer, help_text: str) -> None:
     output.add_argument(
         "--json", dest="format", action="store_const", const="json", default="text", help=help_text
     )
+
+
+def refuse_inputs(options: argparse.Namespace, outputs: Iterable[Path]) -> None:
+    """Exit with wrong usage if a file that the command reads would be replaced by one that it writes."""
+    inputs: list[str | Path] = []
+    for name in ("files", "texts", "text_file", "lm", "lexicon", "hotwords", "model"):
+        value = getattr(options, name, None)
+        inputs += value if isinstance(value, list) else [] if value is None else [value]
+    replaced = find_replaced(outputs, inputs)
+    if replaced is not None:
+        options.error(f"{replaced}: the output would replace a file that is read; give it another name")
 
 
 def parse_count(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,7 @@ class LongFiles:
     characters: bool
     journals: Path | None
     resume: bool
+    _done: dict[str, Journal] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def open(self, source: AudioSource, rate_hz: int | None) -> Samples | LongFile:
         """Read a recording that runs whole, and the beginning of a longer one."""
@@ -106,14 +107,15 @@ class LongFiles:
         start = Journal.resume if self.resume else Journal.start
         journal = start(beside(self.journals, file.name, _JOURNAL), task)
         try:
+            self._done[file.name] = journal
             yield from self._run(file, journal)
         finally:
             journal.close()
 
     def forget(self, name: str) -> None:
-        """Delete the journal of a file whose output is written, if it has one."""
-        if self.journals is not None:
-            beside(self.journals, name, _JOURNAL).unlink(missing_ok=True)
+        """Delete the journal that this run kept of a file, now that its output is written."""
+        if name in self._done:
+            self._done.pop(name).delete()
 
     def _run(self, file: LongFile, journal: Journal | None) -> Iterator[Transcript]:
         steps = [] if journal is None else list(journal.steps)

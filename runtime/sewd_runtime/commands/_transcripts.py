@@ -4,7 +4,7 @@ import argparse
 from operator import attrgetter
 from pathlib import Path
 
-from sewd_runtime.commands._command import add_json
+from sewd_runtime.commands._command import add_json, refuse_inputs
 from sewd_runtime.commands._files import ERRORS, Writer, printer
 from sewd_runtime.system.writing import whole_file
 from sewd_runtime.text.formats import FORMATS, as_dict
@@ -46,6 +46,7 @@ def check_output(options: argparse.Namespace) -> None:
         if path in sources:
             options.error(f"{sources[path]} and {name} would both be written to {path}; give one at a time")
         sources[path] = name
+    refuse_inputs(options, sources)
 
 
 def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:

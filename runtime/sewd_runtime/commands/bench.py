@@ -6,8 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sewd_runtime.commands._command import DONE, add_bundle, add_json, parse_count, parse_number
+from sewd_runtime.commands._command import (
+    DONE,
+    add_bundle,
+    add_json,
+    parse_count,
+    parse_number,
+    refuse_inputs,
+)
 from sewd_runtime.commands._model import add_variant, parse_threads
+from sewd_runtime.system.writing import whole_file
 
 HELP = "Measure a bundle's speed and memory on this machine."
 EXAMPLES = """\
@@ -51,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from sewd_runtime.bench.report import as_table
     from sewd_runtime.bench.run import Target, run_benchmark
 
+    refuse_inputs(options, options.output)
     if any(path.suffix == ".png" for path in options.output):
         find_matplotlib()  # fails before minutes of measuring
     target = Target(path=options.model, precision=options.precision, provider=options.provider)
@@ -64,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
         if path.suffix == ".png":
             save_plot(document, path)
         else:
-            path.write_text(content, encoding="utf-8")
+            with whole_file(path) as file:
+                file.write(content)
     return DONE
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from sewd_runtime.bundle.folder import find_bundle, open_bundle
-from sewd_runtime.commands._command import DONE, WHICH_MODEL, add_command, parse_count
+from sewd_runtime.commands._command import DONE, WHICH_MODEL, add_command, parse_count, refuse_inputs
 from sewd_runtime.decode.lm.arpa import write_arpa
 from sewd_runtime.decode.lm.kneser_ney import UNKNOWN, estimate
 from sewd_runtime.decode.lm.normalisation import sentences
@@ -46,6 +46,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build the model and return the exit code."""
+    refuse_inputs(options, [options.output])
     vocabulary = _load_vocabulary(options.model)
     lines = chain.from_iterable(read_text_file(path).splitlines() for path in options.texts)
     text = list(sentences(lines, vocabulary, characters=options.level == "character"))

@@ -1,7 +1,11 @@
-"""Writing files that are never seen half-written."""
+"""Writing files: none is seen half-written, and none of the user's is replaced or followed by accident."""
 
-import threading
-from collections.abc import Iterator
+import errno
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -9,14 +13,91 @@ from typing import TextIO
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 file to write, which takes its name when it is complete; raises OSError.
+    """Open a UTF-8 file to write, which takes its name when it is complete.
 
-    Several processes and threads may write the same file: the last to finish wins.
+    Until then it has a name beside it that nobody can know before. Several processes and threads may write
+    the same file: the last to finish wins. Raises OSError, also if ``path`` is a link, a device or a folder,
+    which is neither followed nor replaced.
     """
-    part = path.with_name(f"{path.name}.{threading.get_native_id()}.part")
+    mode = _mode_of(path)
+    part = path.with_name(f".sewd-{secrets.token_hex(8)}.part")
+    # Exclusive: neither follows a link nor opens what is there.
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            part.chmod(mode)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def find_replaced(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> Path | None:
+    """Return the first output that is also an input or a file in an input folder; None if there is none."""
+    sources = [Path(source) for source in inputs]
+    for output in outputs:
+        reads = any(_is_same(output, source) or _is_same(output.parent, source) for source in sources)
+        if reads and output.exists():
+            return output
+    return None
+
+
+def open_locked(path: Path) -> int:
+    """Open or create a file for reading and writing; return its descriptor, locked until it is closed.
+
+    Raises BlockingIOError if another process has locked it, and OSError if it is a link or no regular file.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        _lock(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _mode_of(path: Path) -> int | None:
+    """Return the permissions of the file that is to be replaced, None if there is none."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, "is a link or not a regular file, and is not replaced", str(path))
+    return stat.S_IMODE(mode)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file; raises BlockingIOError. Some file systems have no locks."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, 1 << 40, os.SEEK_SET)  # past the end: a lock there hides nothing from readers
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(errno.EAGAIN, "locked") from error
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return

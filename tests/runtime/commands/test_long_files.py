@@ -165,3 +165,21 @@ def test_a_terminal_shows_the_position(
     assert "100% 0:02:" in drawn
     assert "x real time" in drawn
     assert drawn.endswith("\r\033[K")
+
+
+def test_only_the_journal_of_this_run_is_deleted(
+    tiny_bundle: Path, long_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    interrupt_after(monkeypatch, 2)
+    assert transcribe(tiny_bundle, long_file, "--output", out) == 130
+    monkeypatch.undo()
+    journal = (out / "talk.partial.jsonl").read_bytes()
+    short = tmp_path / long_file.name
+    soundfile.write(short, np.zeros(RATE_HZ), RATE_HZ)
+    assert transcribe(tiny_bundle, short, "--output", out) == 0
+    assert (out / "talk.txt").exists()
+    assert (out / "talk.partial.jsonl").read_bytes() == journal
+    (out / "talk.partial.jsonl").write_bytes(b"my notes")
+    assert transcribe(tiny_bundle, long_file, "--output", out, "--resume") == 1
+    assert (out / "talk.partial.jsonl").read_bytes() == b"my notes"

@@ -62,6 +62,33 @@ def test_streams_that_are_not_needed_may_be_closed(closed: str, tmp_path: Path) 
     assert len(written.read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lm", "build", "words.txt", "-o", "words.txt"],
+        ["lm", "build", "words.txt", "-o", "link.arpa"],
+        ["transcribe", "words.wav", "--lexicon", "words.txt", "-o", "."],
+        ["transcribe", "words.txt", "-o", "."],
+        ["align", "words.wav", "--text-file", "words.txt", "--format", "text", "-o", "."],
+        ["bench", "bundle", "-o", "bundle/bundle.json"],
+        ["transcribe", "bundle.wav", "--model", "bundle", "--json", "-o", "bundle"],
+    ],
+)
+def test_no_output_replaces_what_is_read(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("six two\n")
+    (tmp_path / "link.arpa").symlink_to("words.txt")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/bundle.json").write_text("{}")
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "the output would replace a file that is read" in capsys.readouterr().err
+    assert (tmp_path / "words.txt").read_text() == "six two\n"
+    assert (tmp_path / "bundle/bundle.json").read_text() == "{}"
+
+
 def test_sigterm_ends_like_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     from sewd_runtime.commands import doctor
 

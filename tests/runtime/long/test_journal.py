@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +30,10 @@ TASK = Task(
     options="Greedy() Segmentation()",
 )
 times = st.floats(0, 1e6)
-words = st.builds(Word, text=st.text(), start_s=times, end_s=times, confidence=st.floats(0, 1))
+texts = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]))  # as in a vocabulary
+words = st.builds(Word, text=texts, start_s=times, end_s=times, confidence=st.floats(0, 1))
 segments = st.builds(
-    Segment, text=st.text(), start_s=times, end_s=times, words=st.lists(words, max_size=3).map(tuple)
+    Segment, text=texts, start_s=times, end_s=times, words=st.lists(words, max_size=3).map(tuple)
 )
 histories = st.lists(st.lists(segments, max_size=3).map(tuple), max_size=5).map(
     lambda found: [
@@ -40,9 +47,11 @@ in_a_folder = settings(deadline=None, suppress_health_check=[HealthCheck.functio
 def write(path: Path, steps: list[Step]) -> None:
     path.unlink(missing_ok=True)
     journal = Journal.start(path, TASK)
-    for step in steps:
-        journal.add(step)
-    journal.close()
+    try:
+        for step in steps:
+            journal.add(step)
+    finally:
+        journal.close()
 
 
 @in_a_folder
@@ -95,16 +104,126 @@ def test_another_task_is_refused_by_name(tmp_path: Path, key: str) -> None:
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a", [])
-    with pytest.raises(JournalError, match="format_version was 1 and is 2"):
-        Journal.resume(tmp_path / "a", replace(TASK, format_version=2))
+    with pytest.raises(JournalError, match="format_version was 2 and is 3"):
+        Journal.resume(tmp_path / "a", replace(TASK, format_version=3))
+
+
+def seal(text: bytes, before: bytes) -> bytes:
+    """Return a line with its seal; before: the line before it."""
+    digest = hashlib.sha256(json.loads(before)["seal"].encode() + text).hexdigest().encode()
+    return b'{"seal": "' + digest + b'", ' + text[1:]
+
+
+@in_a_folder
+@given(steps=histories.filter(len), data=st.data())
+def test_a_changed_or_missing_line_is_noticed(tmp_path: Path, steps: list[Step], data: st.DataObject) -> None:
+    path = tmp_path / "a"
+    write(path, steps)
+    lines = path.read_bytes().splitlines(keepends=True)
+    if data.draw(st.booleans()):
+        number = data.draw(st.integers(0, len(lines) - 1))
+        place = data.draw(st.integers(0, len(lines[number]) - 2))
+        letter = bytes([lines[number][place] ^ data.draw(st.integers(1, 255))])
+        lines[number] = lines[number][:place] + letter + lines[number][place + 1 :]
+    else:
+        del lines[data.draw(st.integers(0, len(lines) - 2))]
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(JournalError):
+        Journal.resume(path, TASK)
+    assert path.read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize("content", [b"my notes", b"my notes\n", b"{}\n", b"\n", b"\0" * 100])
+def test_what_is_no_journal_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    for open_journal, complaint in ((Journal.start, "was left by"), (Journal.resume, "is no journal")):
+        with pytest.raises(JournalError, match=complaint):
+            open_journal(path, TASK)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and FIFOs")
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("other"), os.mkfifo, Path.mkdir])
+def test_a_link_or_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "a")
+    for open_journal in (Journal.start, Journal.resume):
+        with pytest.raises(JournalError, match="cannot be used as a journal"):
+            open_journal(tmp_path / "a", TASK)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_another_writer_is_refused(tmp_path: Path) -> None:
+    journal = Journal.start(tmp_path / "a", TASK)
+    for open_journal in (Journal.start, Journal.resume):
+        with pytest.raises(JournalError, match="another run is writing it"):
+            open_journal(tmp_path / "a", TASK)
+    journal.close()
+    Journal.resume(tmp_path / "a", TASK).close()
+
+
+def test_only_its_own_file_is_deleted(tmp_path: Path) -> None:
+    journal = Journal.start(tmp_path / "a", TASK)
+    journal.close()
+    (tmp_path / "b").write_text("another's")
+    (tmp_path / "b").replace(tmp_path / "a")
+    journal.delete()
+    assert (tmp_path / "a").read_text() == "another's"
+
+
+STEPS = [Step(segments=(), done=Place(region=5, frame=frame), num_samples=9) for frame in range(3)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
+@pytest.mark.parametrize("room", [0, 10, 400, 600, 800])
+def test_a_full_disk_leaves_whole_lines_that_can_be_resumed(tmp_path: Path, room: int) -> None:
+    import resource
+
+    path = tmp_path / "a"
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(path, STEPS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    if room < 400:
+        assert not path.exists()
+    else:
+        assert path.read_bytes().endswith(b"}\n")
+        journal = Journal.resume(path, TASK)
+        assert journal.steps == STEPS[: len(journal.steps)]
+        journal.close()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_first_line_that_had_no_room_blocks_nothing(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a"
+    write(path, STEPS[:1])
+    content = path.read_bytes()
+    first = content[: content.index(b"\n") + 1]
+    path.write_bytes(first[: int(share * len(first))])
+    journal = Journal.start(path, TASK)
+    journal.add(STEPS[0])
+    journal.close()
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(
-    "line", [b"{}", b"nonsense", b"\xff", b'{"segments": [], "done": 3, "num_samples": 1}']
+    "line",
+    [
+        b"{}",
+        b'{"segments": [], "done": 3, "num_samples": 1}',
+        b'{"segments": [], "done": {"region": 0, "frame": 1}, "num_samples": 1' + b"0" * 400 + b"}",
+        b'{"segments": "\xff"}',
+    ],
 )
 def test_a_damaged_line_is_told_by_its_number(tmp_path: Path, line: bytes) -> None:
     write(tmp_path / "a", [])
-    with (tmp_path / "a").open("ab") as file:
-        file.write(line + b"\n")
+    with (tmp_path / "a").open("r+b") as file:
+        before = file.read()
+        file.write(seal(line, before) + b"\n")
     with pytest.raises(JournalError, match=r"a, line 2: cannot be read: .*; delete the file"):
         Journal.resume(tmp_path / "a", TASK)
