@@ -18,6 +18,7 @@ from sewd_runtime.long.windows import START, Place, Stretch
 from sewd_runtime.model import Model, read_json
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.scripts import join_texts
 from sewd_runtime.text.spelling import Speller
 from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
@@ -189,9 +190,9 @@ class Recognizer(Model):
         ]
 
     def _transcript(self, segments: Sequence[Segment], num_samples: int) -> Transcript:
-        space = " " if self.vocabulary.word_delimiter_id is not None else ""
+        texts = [segment.text for segment in segments]
         return Transcript(
-            text=space.join(segment.text for segment in segments),
+            text="".join(texts) if self.vocabulary.word_delimiter_id is None else join_texts(texts),
             segments=tuple(segments),
             duration_s=num_samples / self.manifest.sample_rate_hz,
         )

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from sewd_runtime.streaming.stream import Partial
 from sewd_runtime.system.terminal import CLEAR_LINE, dimmed, json_line, printable
 from sewd_runtime.text.formats import word_as_dict
+from sewd_runtime.text.scripts import join_texts
 from sewd_runtime.text.transcript import Word
 
 Show: TypeAlias = Callable[[Partial], None]
@@ -15,7 +16,7 @@ Show: TypeAlias = Callable[[Partial], None]
 
 def text_of(words: Iterable[Word]) -> str:
     """Return the words as text."""
-    return " ".join(word.text for word in words)
+    return join_texts(word.text for word in words)
 
 
 def show_lines(partial: Partial) -> None:

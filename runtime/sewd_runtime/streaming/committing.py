@@ -1,13 +1,14 @@
 """Which words of a stream are final, and which are pending."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime.decode import Decoder, Hypothesis
 from sewd_runtime.text.frames import FrameClock
-from sewd_runtime.text.transcript import Transcript, Word
+from sewd_runtime.text.transcript import Transcript, Word, has_spaces, word_spans
 from sewd_runtime.text.vocabulary import Vocabulary
 
 _LONG_S = 30.0
@@ -40,8 +41,9 @@ class Committer:
         best = self._state.best()
         words: list[Word] = []
         settled = best.token_ids[: self._state.settled()]
-        if (whole := self._vocabulary.count_whole_words(settled)) > self._committed:
-            words += self._words(best.part(self._committed, whole - 1))  # without the delimiter
+        is_spaced = has_spaces(best.token_ids, self._vocabulary)
+        if (whole := self._count_whole_words(settled, is_spaced)) > self._committed:
+            words += self._words(best.part(self._committed, whole), is_spaced)
             self._committed = whole
         is_complete = self._committed == len(best.token_ids)
         if self._frames >= 2 * self._long or (is_complete and self._frames >= self._long):
@@ -59,15 +61,22 @@ class Committer:
         """Return the words that are not yet committed, at the end of a segment."""
         return self._rest_of(self._state.best())
 
-    def _rest_of(self, best: Hypothesis) -> list[Word]:
-        return self._words(best.part(self._committed, len(best.token_ids)))
+    def _count_whole_words(self, settled: Sequence[int], is_spaced: bool) -> int:
+        """Return the number of tokens of words that no later token can extend."""
+        spans = word_spans(settled, self._vocabulary, is_spaced=is_spaced)
+        return max(self._vocabulary.count_whole_words(settled), spans[-1][0] if spans else 0)
 
-    def _words(self, hypothesis: Hypothesis) -> list[Word]:
+    def _rest_of(self, best: Hypothesis) -> list[Word]:
+        is_spaced = has_spaces(best.token_ids, self._vocabulary)
+        return self._words(best.part(self._committed, len(best.token_ids)), is_spaced)
+
+    def _words(self, hypothesis: Hypothesis, is_spaced: bool) -> list[Word]:
         """Return the words of some tokens; times count from the start of the stream."""
         transcript = Transcript.from_hypothesis(
             hypothesis.shifted(self._begin),
             vocabulary=self._vocabulary,
             clock=self._clock,
+            is_spaced=is_spaced,
             duration_s=math.inf,  # not yet known, and no token lies past the end of a window
         )
         return list(transcript.words)

@@ -76,7 +76,8 @@ def as_vtt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
 def as_tsv(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
     """Return tab-separated start, end and text like whisper: when it is spoken, in whole milliseconds."""
     return "start\tend\ttext\n" + "".join(
-        f"{cue.start_ms}\t{cue.spoken_ms}\t{' '.join(cue.lines)}\n" for cue in find_cues(transcript, limits)
+        f"{cue.start_ms}\t{cue.spoken_ms}\t{cue.gap.join(cue.lines)}\n"
+        for cue in find_cues(transcript, limits)
     )
 
 

@@ -1,6 +1,7 @@
 """Scripts that are written without spaces between words."""
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 _UNSPACED = (
@@ -14,3 +15,18 @@ _UNSPACED = (
 def is_unspaced(text: str) -> bool:
     """Return whether any character of a text is of such a script."""
     return any(unicodedata.name(character, "").startswith(_UNSPACED) for character in text)
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """Return texts in a row: with a space between two unless both are written without any."""
+    joined, before = "", ""
+    for text in texts:
+        is_joined = is_unspaced(before) and is_unspaced(text) and " " not in before + text
+        joined += text if is_joined or not joined else f" {text}"
+        before = text
+    return joined
+
+
+def columns(text: str) -> int:
+    """Return the width of a text in letters; a wide character (East Asian) is two."""
+    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)

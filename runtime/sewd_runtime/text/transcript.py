@@ -1,12 +1,17 @@
 """Transcripts: text, segments, words and characters with times; classifications."""
 
 import math
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from sewd_runtime.decode import Hypothesis
 from sewd_runtime.text.frames import FrameClock
+from sewd_runtime.text.scripts import is_unspaced
 from sewd_runtime.text.vocabulary import Vocabulary
+
+_LONGEST_WORD = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +108,16 @@ class Transcript:
         clock: FrameClock,
         duration_s: float,
         characters: bool = False,
+        is_spaced: bool | None = None,
     ) -> "Transcript":
         """Make the transcript of one utterance of ``duration_s`` seconds from its best path.
+
+        is_spaced: as in ``word_spans``.
 
         A word lasts from the first frame of its first token to the last frame of its last token.
         """
         text = vocabulary.text(hypothesis.token_ids)
-        words = tuple(_words(hypothesis, vocabulary, clock, duration_s, characters))
+        words = tuple(_words(hypothesis, vocabulary, clock, duration_s, characters, is_spaced))
         if not words:
             return cls(text=text, segments=(), duration_s=duration_s)
         segment = Segment(
@@ -126,13 +134,17 @@ class Transcript:
 
 
 def _words(
-    hypothesis: Hypothesis, vocabulary: Vocabulary, clock: FrameClock, duration_s: float, characters: bool
+    hypothesis: Hypothesis,
+    vocabulary: Vocabulary,
+    clock: FrameClock,
+    duration_s: float,
+    characters: bool,
+    is_spaced: bool | None,
 ) -> Iterator[Word]:
-    """Split the tokens at word delimiters; tokens without text make no word."""
+    """Yield the words of some tokens; tokens without text make no word."""
     every_character = tuple(_characters(hypothesis, vocabulary, clock, duration_s)) if characters else ()
     ids = hypothesis.token_ids
-    breaks = [index for index, token_id in enumerate(ids) if token_id == vocabulary.word_delimiter_id]
-    for first, last in zip([0, *(index + 1 for index in breaks)], [*breaks, len(ids)], strict=True):
+    for first, last in word_spans(ids, vocabulary, is_spaced=is_spaced):
         if text := vocabulary.text(ids[first:last]):
             log_probs = hypothesis.log_probs[first:last]
             yield Word(
@@ -142,6 +154,45 @@ def _words(
                 confidence=math.exp(sum(log_probs) / len(log_probs)),
                 characters=tuple(one for one in every_character[first:last] if one.text),
             )
+
+
+def has_spaces(token_ids: Sequence[int], vocabulary: Vocabulary) -> bool:
+    """Return whether a word delimiter stands between any of the tokens."""
+    delimiter = vocabulary.word_delimiter_id
+    words = [index for index, token_id in enumerate(token_ids) if token_id != delimiter]
+    return bool(words) and words[-1] - words[0] >= len(words)
+
+
+def word_spans(
+    token_ids: Sequence[int], vocabulary: Vocabulary, *, is_spaced: bool | None = None
+) -> list[tuple[int, int]]:
+    """Return where each word begins and ends among tokens.
+
+    Words lie between delimiters. Where a vocabulary has none, each token is a word, with the accents and
+    punctuation that follow it. The same holds for characters of scripts without spaces (``is_unspaced``) if
+    no delimiter stands between the tokens, and where more than 16 tokens, longer than any word, have none.
+    is_spaced: whether a delimiter stands between words here, None: seen from these tokens.
+    """
+    breaks = [index for index, token_id in enumerate(token_ids) if token_id == vocabulary.word_delimiter_id]
+    spans = list(zip([0, *(index + 1 for index in breaks)], [*breaks, len(token_ids)], strict=True))
+    spans = [(first, last) for first, last in spans if first < last]
+    if is_spaced is None:
+        is_spaced = has_spaces(token_ids, vocabulary)
+    words: list[tuple[int, int]] = []
+    for first, last in spans:
+        begins = [first]
+        if not is_spaced or last - first > _LONGEST_WORD:
+            pieces = [vocabulary.piece(token_id) for token_id in token_ids[first:last]]
+            is_apart = vocabulary.word_delimiter_id is None
+            begins += [
+                first + index
+                for index, (before, piece) in enumerate(pairwise(pieces), 1)
+                if piece
+                and unicodedata.category(piece[0])[0] not in "MP"
+                and (is_apart or is_unspaced(before) or is_unspaced(piece))
+            ]
+        words += pairwise([*begins, last])
+    return words
 
 
 def _characters(

@@ -69,8 +69,8 @@ def test_tokens_without_text_make_no_word(ids: list[int]) -> None:
     assert (result.text, result.words, result.segments, result.duration_s) == ("", (), (), 60.0)
 
 
-def test_without_a_delimiter_there_is_one_word() -> None:
-    assert [word.text for word in transcript([2, 3, 2], word_delimiter=None).words] == ["ABA"]
+def test_without_a_delimiter_each_token_is_a_word() -> None:
+    assert [word.text for word in transcript([2, 3, 2], word_delimiter=None).words] == [*"ABA"]
 
 
 @given(st.lists(st.integers(1, 3), max_size=30))
