@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from sewd_export import ExportError, cli
 from sewd_export.layouts import LAYOUTS
 from sewd_export.layouts.writing import write_layout
-from sewd_runtime.bundle.folder import Bundle, open_bundle
+from sewd_runtime.bundle.folder import Bundle, open_bundle, sha256_of
 from sewd_runtime.decode import log_softmax
-from sewd_runtime.errors import BundleError
+from sewd_runtime.errors import BundleError, ModelError
 from sewd_runtime.inference.session import pad
 
 DATA = Path(__file__).parents[2] / "data"
@@ -118,6 +119,25 @@ def test_what_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         write_layout(broken, "optimum")
     assert not (tmp_path / "broken-optimum").exists()
+
+
+def test_a_model_with_external_data_is_in_no_layout(bundle: Bundle, tmp_path: Path) -> None:
+    from sewd_export.layouts.ort_format import write_ort
+
+    source = Path(shutil.copytree(bundle.path, tmp_path / "external"))
+    file = source / "model.fp32.onnx"
+    model = onnx.load(file)
+    onnx.external_data_helper.convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
+    onnx.save(model, file)
+    content = json.loads((source / "bundle.json").read_text())
+    content["files"][file.name] = {"size_bytes": file.stat().st_size, "sha256": sha256_of(file)}
+    (source / "bundle.json").write_text(json.dumps(content))
+    for layout in LAYOUTS:
+        with pytest.raises(ModelError, match="no hash covers"):
+            write_layout(source, layout)
+    with pytest.raises(BundleError, match="no hash covers"):
+        write_ort(source)
+    assert [path.name for path in tmp_path.iterdir()] == ["external"]
 
 
 def test_a_token_with_a_space_is_refused(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
