@@ -25,7 +25,7 @@ examples:
   sewd-export --bundle tiny --layout onnx-asr   write what another tool opens
 
 exit codes: 0 done; 1 the bundle differs from the original, or the checkpoint cannot be exported: nothing
-was written; 2 wrong usage; 130 interrupted: nothing was written."""
+was written; 2 wrong usage; 130 interrupted (Ctrl-C or SIGTERM): nothing was written."""
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

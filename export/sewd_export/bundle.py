@@ -1,19 +1,16 @@
-"""Write a bundle beside its target, verify it with the reader, then rename it."""
+"""Write the files of a bundle, and verify it with the reader."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_export.errors import ExportError
 from sewd_runtime.bundle.folder import open_bundle, sha256_of
 from sewd_runtime.bundle.manifest import (
     GOLDEN_NAME,
@@ -29,77 +26,6 @@ if TYPE_CHECKING:
     from sewd_export.checkpoint.loading import Checkpoint
 
 _COPIED = ("config.json", "preprocessor_config.json", "processor_config.json")
-
-
-@contextlib.contextmanager
-def staged(target: Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that replaces it if the block succeeds, else is removed.
-
-    A kill at any moment leaves the old bundle or none. If `target` is a link, the link stays.
-    check: raises ExportError if `target` must not be replaced; by default, if it exists and is not a bundle.
-    Raises that, and ExportError if nothing can be written beside it.
-    """
-    (check or check_target)(target)
-    target = target.resolve()
-    new_parents = [parent for parent in target.parents if not parent.exists()]
-    stage = target.parent / f".{target.name}.{secrets.token_hex(4)}"
-    try:
-        try:
-            stage.mkdir(parents=True)
-        except OSError as error:
-            raise ExportError(f"{target}: cannot be written: {error.strerror}; choose another -o") from error
-        yield stage
-        _replace(target, stage)
-    except BaseException:  # Ctrl-C too
-        shutil.rmtree(stage, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            for parent in new_parents:  # innermost first
-                parent.rmdir()
-        raise
-
-
-def _replace(target: Path, stage: Path) -> None:
-    """Rename the folder `stage` to `target`, and remove what was there."""
-    if not target.exists():
-        stage.rename(target)
-        return
-    old = stage.with_name(f"{stage.name}.old")  # unique, so no killed run can have left it
-    target.rename(old)
-    try:
-        stage.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def check_target(target: Path) -> None:
-    """Raise ExportError unless a bundle may be written here: no file or folder, an empty folder, or a bundle.
-
-    Replacing removes the whole folder, so a bundle there must not hold foreign files.
-    """
-    if target.is_dir():
-        present = {path.name for path in target.iterdir()}
-        foreign = sorted(present - _own_names(target))
-        if not foreign:
-            return
-        if MANIFEST_NAME in present and MANIFEST_NAME not in foreign:
-            raise ExportError(
-                f"{target}: holds {', '.join(foreign)}, which is not part of the bundle there and would be "
-                f"removed; move it, or choose another -o"
-            )
-    elif not target.exists():
-        return
-    raise ExportError(f"{target}: exists and is not a bundle; choose another -o, or remove it")
-
-
-def _own_names(folder: Path) -> set[str]:
-    """Return the names of a bundle's files, whatever its format version; none if there is no manifest."""
-    try:
-        content = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-        return {MANIFEST_NAME, *content["files"]} if "format_version" in content else set()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return set()
 
 
 def write_vocabulary(checkpoint: Checkpoint, folder: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sewd_export.arguments import parse_arguments
+from sewd_export.errors import ExportWarning
 from sewd_export.precisions import REFERENCE
 from sewd_export.progress import StageLog
 from sewd_runtime.system.signals import sigterm_as_interrupt
@@ -31,15 +34,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     progress = StageLog(quiet=arguments.quiet or arguments.json)
     try:
-        if arguments.verify:
-            return _verify(arguments, progress)
-        return _convert(arguments, arguments.bundle) if arguments.bundle else _export(arguments, progress)
+        with _shown_warnings():
+            if arguments.verify:
+                return _verify(arguments, progress)
+            return _convert(arguments, arguments.bundle) if arguments.bundle else _export(arguments, progress)
     except (SewdError, OSError) as error:
         _warn(" ".join(str(error).split()))  # torch's messages have many lines
         return 1
     except KeyboardInterrupt:
         print("sewd-export: interrupted", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def _shown_warnings() -> Iterator[None]:
+    """Print our own warnings on a line, as errors are."""
+    show = warnings.showwarning
+
+    def print_line(message: Warning | str, category: type[Warning], *arguments: Any) -> None:
+        if issubclass(category, ExportWarning):
+            _warn(str(message))
+        else:
+            show(message, category, *arguments)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = print_line
+        yield
 
 
 def _export(arguments: argparse.Namespace, progress: StageLog) -> int:

@@ -16,6 +16,8 @@ SewdError                                              the runtime's root
     └── ParityError                 ArithmeticError    a precision misses its tolerance
 
 A message says what is wrong, where, and what to do.
+
+One UserWarning: ExportWarning says what a run that was killed has left, if it cannot be removed.
 """
 
 from __future__ import annotations
@@ -84,6 +86,10 @@ def _shortened(names: Sequence[str]) -> str:
 
 class UnsupportedConfigError(ExportError, NotImplementedError):
     """A configuration field has a value that is not supported; the message names the field."""
+
+
+class ExportWarning(UserWarning):
+    """A run that was killed has left files that cannot be removed."""
 
 
 class TraceError(ExportError, RuntimeError):

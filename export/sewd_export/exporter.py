@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sewd_export.bundle import (
     copy_configs,
     hash_files,
-    staged,
     write_golden,
     write_manifest,
     write_sensitivities,
@@ -35,6 +34,7 @@ from sewd_export.progress import Progress, no_progress
 from sewd_export.search.calibration import measure_ranges, read_calibration
 from sewd_export.search.evaluation import Evaluation
 from sewd_export.search.mixed import keep_sensitive
+from sewd_export.staging import staged
 from sewd_export.tensorrt import BuiltEngine, EngineOptions, build_engines, check_engines
 from sewd_export.tracing import trace
 from sewd_runtime.bundle.folder import open_bundle

@@ -75,10 +75,11 @@ def refuse_adapter(folder: Path, weights: Collection[str] = ()) -> None:
     """Raise CheckpointError for an adapter (PEFT), by its files or by the names of the weights."""
     files = [name for name in _ADAPTERS if (folder / name).is_file()]
     if files or any(".lora_" in name or ".base_layer." in name for name in weights):
+        what = files[0] if files else "LoRA weights"
         raise CheckpointError(
-            f"{folder} holds an adapter ({files[0] if files else 'LoRA weights'}); merge it into its model "
-            "first, PeftModel.from_pretrained(model, ADAPTER).merge_and_unload().save_pretrained(FOLDER), and "
-            "export FOLDER"
+            f"{folder} holds an adapter ({what}); merge it into its model first, "
+            "PeftModel.from_pretrained(model, ADAPTER).merge_and_unload().save_pretrained(FOLDER), "
+            "and export FOLDER"
         )
 
 

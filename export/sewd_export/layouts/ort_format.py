@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sewd_runtime.inference.backends.onnxruntime  # noqa: F401 - switches off its telemetry
-from sewd_export.bundle import staged
 from sewd_export.errors import ExportError
-from sewd_export.layouts.writing import check_folder
+from sewd_export.layouts.writing import write_record
+from sewd_export.staging import LAYOUT_NAME, staged
 from sewd_runtime.bundle.folder import open_bundle
 
 OPERATORS_NAME = "required_operators.config"
@@ -23,7 +23,8 @@ def write_ort(bundle: str | Path, out: str | Path | None = None) -> Path:
 
     The graphs are optimised for any CPU: without the blocked convolutions of x86-64 (NCHWc). The
     configuration is for `--include_ops_by_config` of onnxruntime's build.
-    out: None is `<bundle>-ort`; a folder of this layout is replaced. Raises ExportError, BundleError.
+    out: None is `<bundle>-ort`; what this wrote there earlier is replaced, if it is unchanged.
+    Raises ExportError, BundleError.
     """
     from onnxruntime.tools.convert_onnx_models_to_ort import OptimizationStyle, convert_onnx_models_to_ort
 
@@ -32,7 +33,7 @@ def write_ort(bundle: str | Path, out: str | Path | None = None) -> Path:
     files = [entry.file for entry in opened.manifest.precisions.values()]
     own = {OPERATORS_NAME, *(str(Path(file).with_suffix(".ort")) for file in files)}
     target = Path(out) if out is not None else opened.path.with_name(f"{opened.path.name}-ort")
-    with staged(target, check=lambda folder: check_folder(folder, own)) as folder:
+    with staged(target, record=LAYOUT_NAME) as folder:
         try:
             with _quiet():
                 convert_onnx_models_to_ort(
@@ -44,6 +45,7 @@ def write_ort(bundle: str | Path, out: str | Path | None = None) -> Path:
         written = {path.name for path in folder.iterdir()}
         if written != own:
             raise ExportError(f"{opened.path}: onnxruntime wrote {', '.join(sorted(written))}")
+        write_record(folder, "ort")
     return target
 
 

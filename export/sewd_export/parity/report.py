@@ -9,6 +9,7 @@ import numpy as np
 
 from sewd_export.errors import ParityError
 from sewd_runtime.bundle.manifest import Parity, Tolerance
+from sewd_runtime.system.terminal import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class ParityReport:
         rows = [("utterance", "max abs", "moves", "relative", "labels", "text")]
         rows += [
             (
-                case.name,
+                printable(case.name),
                 f"{case.max_abs:.1e}",
                 f"{case.movement:.1e}",
                 f"{case.relative:.1e}",

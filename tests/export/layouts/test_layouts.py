@@ -102,11 +102,26 @@ def test_a_folder_replaces_only_itself(bundle: Bundle, folder: Path) -> None:
     write_layout(bundle.path, layout)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(ExportError, match=r"notes.txt, which is not of this layout"):
+    with pytest.raises(ExportError, match=r"holds notes.txt, which is not as it was written"):
         write_layout(bundle.path, layout)
     (folder / "notes.txt").unlink()
-    with pytest.raises(ExportError, match="not of this layout"):
+    with pytest.raises(ExportError, match="exists and is not a bundle or layout of ours"):
         write_layout(bundle.path, layout, bundle.path)
+    (folder / "config.json").write_text("mine")
+    with pytest.raises(ExportError, match=r"holds config.json, which is not as it was written"):
+        write_layout(bundle.path, layout)
+    (folder / "config.json").write_bytes(before["config.json"])
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_a_users_folder_with_the_names_of_a_layout_is_refused(
+    bundle: Bundle, tmp_path: Path, layout: str
+) -> None:
+    for name in ("config.json", "model.onnx"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(ExportError, match=r"no sewd-layout\.json that names its files"):
+        write_layout(bundle.path, layout, tmp_path)
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
 
 
 def test_what_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
