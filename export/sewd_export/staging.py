@@ -147,7 +147,10 @@ def _exchange(one: Path, other: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool | None]:
-    """Yield True with a lock on a folder, False if another process has it, None where there are none."""
+    """Yield True with a lock on a folder, False if another process has it, None where there are no locks.
+
+    The lock ends with the process.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
@@ -161,7 +164,27 @@ def _locked(folder: Path) -> Iterator[bool | None]:
         except BlockingIOError:
             is_held = False
         except OSError:  # some file systems
-            is_busy = False
+            is_held = None
+        yield is_held
+    finally:
+        os.close(handle)
+
+
+def _work_prefix(target: Path) -> str:
+    return f".{target.name[:50]}."  # file systems limit names to 255 bytes
+
+
+def _clean(target: Path) -> None:
+    """Remove what killed runs for this target have left, after putting back an old folder that they moved."""
+    pattern = re.compile(rf"{re.escape(_work_prefix(target))}[0-9a-f]{{8}}\.sewd-export")
+    try:
+        litter = [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]
+    except OSError:
+        return
+    for work in litter:
+        if not _is_ours(work, target):
+            continue
+        is_busy = False
         with contextlib.suppress(OSError), _locked(work) as is_held:
             is_busy = is_held is False
             if is_held:

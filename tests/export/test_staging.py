@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import pytest
 from sewd_export import ExportError, staging
 from sewd_export.errors import ExportWarning
 from sewd_export.staging import check_target, staged
-from sewd_runtime.bundle.folder import open_bundle
 
 DATA = Path(__file__).parents[1] / "data"
 KILLS = int(os.environ.get("SEWD_TEST_KILLS", "30"))
@@ -287,8 +285,8 @@ while status != 0:
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, way: str) -> None:
     """Killed before its first, second, third, ... call of the file system, until it survives.
 
-    Where folders can be exchanged there is always a bundle; elsewhere the next run puts the old one back, also
-    if it fails. In both, the next run leaves nothing but the bundle.
+    Where folders can be exchanged there is always a bundle; elsewhere the next run puts the old one back,
+    also if it fails. In both, the next run leaves nothing but the bundle.
     """
     old, new = DATA / "tiny", DATA / "tiny-classifier"
     folder = tmp_path / "runs"
