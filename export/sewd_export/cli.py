@@ -51,11 +51,11 @@ def _shown_warnings() -> Iterator[None]:
     """Print our own warnings on a line, as errors are."""
     show = warnings.showwarning
 
-    def print_line(message: Warning | str, category: type[Warning], *arguments: Any) -> None:
+    def print_line(message: Warning | str, category: type[Warning], *where: Any, **output: Any) -> None:
         if issubclass(category, ExportWarning):
             _warn(str(message))
         else:
-            show(message, category, *arguments)
+            show(message, category, *where, **output)
 
     with warnings.catch_warnings():
         warnings.showwarning = print_line

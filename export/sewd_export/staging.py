@@ -207,4 +207,4 @@ def _is_ours(work: Path, target: Path) -> bool:
         mark = json.loads((work / _MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return mark == {"target": target.name}
+    return bool(mark == {"target": target.name})

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import soundfile
 
 from sewd_export import Exported, cli, exporter
 from sewd_export.cli import main
-from sewd_export.errors import TraceError
+from sewd_export.errors import ExportWarning, TraceError
 from sewd_export.parity import reference
 from sewd_export.precisions import PRECISIONS
 from sewd_runtime.bundle.folder import open_bundle
@@ -264,3 +265,14 @@ def test_the_command_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert "config.json" in lines[-1]
     assert all(line.startswith("[") for line in lines[:-1])
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_what_a_killed_run_left_is_named_on_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def export(*_: Any, **__: Any) -> None:
+        warnings.warn("x\n: left by a run that was killed", ExportWarning, stacklevel=1)
+        raise TraceError("enough")
+
+    monkeypatch.setattr(exporter, "export", export)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", ExportWarning)
+        assert run("-q")[2] == "sewd-export: x\\n: left by a run that was killed\nsewd-export: enough\n"
