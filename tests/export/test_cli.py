@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_export import Exported, cli, exporter
+from sewd_export import Exported, exporter
 from sewd_export.cli import main
 from sewd_export.errors import ExportWarning, TraceError
 from sewd_export.parity import reference
 from sewd_export.precisions import PRECISIONS
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.manifest import Tolerance
+from sewd_runtime.system.terminal import json_line
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -247,7 +248,11 @@ def test_what_cannot_be_verified_is_one_line(run: Run, bundle: Path, tiny: Path,
 
 def test_finite_keeps_what_json_has() -> None:
     content = {"a": [1], "b": {"c": float("inf"), "d": -0.0, "e": None, "f": True}, "g": float("nan")}
-    assert cli._finite(content) == {"a": [1], "b": {"c": None, "d": 0.0, "e": None, "f": True}, "g": None}
+    assert json.loads(json_line(content)) == {
+        "a": [1],
+        "b": {"c": None, "d": 0.0, "e": None, "f": True},
+        "g": None,
+    }
 
 
 def test_the_command_in_a_process_of_its_own(tmp_path: Path) -> None:
