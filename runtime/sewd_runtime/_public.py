@@ -2,6 +2,7 @@
 
 from sewd_runtime._types import AudioSource as AudioSource
 from sewd_runtime.audio.reading import read_audio as read_audio
+from sewd_runtime.audio.reading import stream_audio as stream_audio
 from sewd_runtime.bundle.manifest import Manifest as Manifest
 from sewd_runtime.classifier import Classifier as Classifier
 from sewd_runtime.decode import Alternative as Alternative
@@ -16,8 +17,10 @@ from sewd_runtime.encoder import Encoder as Encoder
 from sewd_runtime.errors import AlignmentError as AlignmentError
 from sewd_runtime.errors import AudioDecodeError as AudioDecodeError
 from sewd_runtime.errors import AudioError as AudioError
+from sewd_runtime.errors import AudioTooLongError as AudioTooLongError
 from sewd_runtime.errors import AudioTooShortError as AudioTooShortError
 from sewd_runtime.errors import AudioValueError as AudioValueError
+from sewd_runtime.errors import AudioWarning as AudioWarning
 from sewd_runtime.errors import BundleError as BundleError
 from sewd_runtime.errors import BundleNotFoundError as BundleNotFoundError
 from sewd_runtime.errors import CueLimitsError as CueLimitsError

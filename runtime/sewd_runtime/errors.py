@@ -3,7 +3,8 @@
 SewdError
 ├── AlignmentError             ValueError         a text is too long for the audio
 ├── AudioError                 ValueError         the audio cannot be used
-│   ├── AudioDecodeError                          not audio, truncated, unknown encoding
+│   ├── AudioDecodeError                          not audio, unknown encoding; strict: truncated
+│   ├── AudioTooLongError                         longer than the limit that was given
 │   ├── AudioValueError                           empty, NaN or infinite, wrong shape or type, missing rate
 │   └── AudioTooShortError                        shorter than a classifier needs
 ├── BundleError                ValueError         the bundle cannot be trusted
@@ -35,9 +36,9 @@ SewdError
 
 A message says what is wrong, where, and what to do.
 
-Three UserWarnings: PrecisionWarning says that another precision would suit the provider better,
-FallbackWarning that the CPU runs what another provider could not, because the caller allowed that,
-TextWarning what of a text, a hotword or a lexicon is left out.
+Four UserWarnings: AudioWarning says what is missing of a recording, PrecisionWarning that another precision
+would suit the provider better, FallbackWarning that the CPU runs what another provider could not, because the
+caller allowed that, TextWarning what of a text, a hotword or a lexicon is left out.
 """
 
 
@@ -58,11 +59,15 @@ class AudioError(SewdError, ValueError):
 
 
 class AudioDecodeError(AudioError):
-    """The bytes are not audio, are truncated, or have an unknown encoding."""
+    """The bytes are not audio, have an unknown encoding, or are truncated where that is refused."""
 
 
 class AudioValueError(AudioError):
     """The samples are empty, not finite, or of the wrong shape or type."""
+
+
+class AudioTooLongError(AudioError):
+    """The audio is longer than the limit that was given."""
 
 
 class AudioTooShortError(AudioError):
@@ -171,6 +176,10 @@ class TaskError(SewdError, TypeError):
 
 class TextError(SewdError, ValueError):
     """A text has a character that the model cannot write, or a text file is not in UTF-8 or UTF-16."""
+
+
+class AudioWarning(UserWarning):
+    """Something is missing of a recording, or its channels cancel one another; what is there is used."""
 
 
 class PrecisionWarning(UserWarning):

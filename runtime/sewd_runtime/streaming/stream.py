@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
-from sewd_runtime.audio.reading import Resampler, check_block
+from sewd_runtime.audio.reading import check_block
+from sewd_runtime.audio.resampling import Resampler
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
 from sewd_runtime.inference.network import Network

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewd_runtime import read_audio
-from sewd_runtime.errors import AudioDecodeError, AudioError, AudioValueError
+from sewd_runtime.errors import AudioDecodeError, AudioError, AudioValueError, AudioWarning
 
 RATES_HZ = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)
 TONE_HZ = 440
@@ -184,6 +184,7 @@ def test_not_audio(content: bytes) -> None:
         read_audio(content)
 
 
+@pytest.mark.filterwarnings("ignore::sewd_runtime.AudioWarning")
 @given(
     st.sampled_from([b"", b"RIFF", b"FORM", b"OggS", b"fLaC", b"RIFX", b"ID3\3\0\0"]), st.binary(max_size=200)
 )
@@ -291,4 +292,7 @@ def test_real_opus_and_flac(speech: Path) -> None:
             assert len(samples) > 8_000
             assert 0.001 < np.abs(samples).max() < 2
             with pytest.raises(AudioDecodeError):
-                read_audio(path.read_bytes()[:-100])
+                read_audio(path.read_bytes()[:-100], strict=True)
+            with pytest.warns(AudioWarning, match="truncated"):
+                cut = read_audio(path.read_bytes()[:-100])
+            np.testing.assert_array_equal(cut, samples[: len(cut)])

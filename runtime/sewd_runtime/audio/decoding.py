@@ -1,0 +1,162 @@
+"""An audio file's recordings as samples, by libsndfile; what is missing is reported, never silent."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sewd_runtime._types import Samples
+from sewd_runtime.audio.channels import Downmix
+from sewd_runtime.audio.containers import find_parts
+from sewd_runtime.audio.parts import Part
+from sewd_runtime.audio.resampling import Resampler
+from sewd_runtime.errors import AudioDecodeError, AudioTooLongError, AudioWarning
+
+_BLOCK = 1 << 18
+"""Sample frames read at a time, so that many channels are averaged block by block."""
+
+_UNKNOWN_FRAMES = 1 << 60
+"""libsndfile returns more than this where a file does not state its length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What to do with a file that lacks something or is long.
+
+    name: of the file, for messages. strict: refuse what is truncated, instead of warning.
+    max_duration_s: refuse what is longer.
+    """
+
+    name: str
+    strict: bool
+    max_duration_s: float | None
+
+    def report(self, missing: str) -> None:
+        """Warn of something that is missing; raises AudioDecodeError if the rules are strict."""
+        if self.strict:
+            raise self.truncated(missing)
+        text = f"{self.name}: truncated: {missing}; the samples that are there are used"
+        warnings.warn(text, AudioWarning, stacklevel=2)
+
+    def truncated(self, missing: str) -> AudioDecodeError:
+        """Return the error for a file of which something is missing."""
+        return AudioDecodeError(f"{self.name}: truncated: {missing}; copy or record it again")
+
+    def check_duration(self, duration_s: float) -> None:
+        """Raise AudioTooLongError for what is longer than allowed."""
+        if self.max_duration_s is not None and duration_s > self.max_duration_s:
+            raise AudioTooLongError(
+                f"{self.name}: longer than the limit of {self.max_duration_s:g} s; "
+                f"split it, or raise the limit"
+            )
+
+
+def decode(file: BinaryIO, rules: Rules) -> tuple[Iterator[Samples], int]:
+    """Return the blocks of a seekable file, each the mean of its channels, and the rate in Hz.
+
+    The recordings of a joined file follow one another, at the rate of the first.
+    """
+    parts = find_parts(file)
+    first = next(parts)
+    sound = _open(first, rules)
+    return _decode_parts(sound, first, parts, rules), sound.samplerate
+
+
+def stated_frames(file: BinaryIO) -> tuple[int, int] | None:
+    """Return the sample frames of the first recording of a file and its rate in Hz; None if not stated."""
+    part = next(find_parts(file))
+    with _open(part, Rules(name="", strict=False, max_duration_s=None)) as sound:
+        return (sound.frames, sound.samplerate) if _states_length(sound, part) else None
+
+
+def _decode_parts(sound: Any, first: Part, parts: Iterator[Part], rules: Rules) -> Iterator[Samples]:
+    rate_hz = sound.samplerate
+    yield from _blocks(sound, first, rules)
+    for number, part in enumerate(parts, start=2):
+        try:
+            sound = _open(part, rules)
+        except AudioDecodeError:
+            rules.report(f"its part {number} cannot be read as audio")
+            continue
+        resampler = Resampler(sound.samplerate, rate_hz, name=rules.name)
+        yield from map(resampler.feed, _blocks(sound, part, rules))
+        yield resampler.finish()
+
+
+def _open(part: Part, rules: Rules) -> Any:
+    import soundfile
+
+    lacks = part.missing or part.doubt
+    if rules.strict and lacks is not None:
+        raise rules.truncated(lacks)
+    try:
+        with _named_errors(rules.name):
+            return soundfile.SoundFile(part.content)
+    except AudioDecodeError as error:
+        raise error if part.missing is None else rules.truncated(part.missing) from error
+
+
+def _states_length(sound: Any, part: Part) -> bool:
+    return sound.frames < _UNKNOWN_FRAMES and (sound.format != "MP3" or part.states_length)
+
+
+def _blocks(sound: Any, part: Part, rules: Rules) -> Iterator[Samples]:
+    """Yield the samples of one recording, then report what is missing of it."""
+    downmix = Downmix(rules.name)
+    read, missing = 0, part.missing
+    with sound:
+        declared, is_stated = sound.frames, _states_length(sound, part)
+        if is_stated:
+            rules.check_duration(declared / sound.samplerate)
+        while read < declared:
+            block = np.empty((min(_BLOCK, declared - read), sound.channels), dtype=np.float32)
+            count, error = _fill(block, sound, read)
+            if count:
+                yield downmix(block[:count])
+            read += count
+            if error is not None:
+                missing = missing or f"damaged after {read} of {declared} samples ({error})"
+            if error is not None or not count:
+                break
+    if missing is None and is_stated and read < declared:
+        missing = f"{declared - read} of {declared} samples are missing"
+    if missing is not None:
+        if not read:
+            raise rules.truncated(missing)
+        rules.report(missing)
+
+
+def _fill(block: Any, sound: Any, read: int) -> tuple[int, str | None]:
+    """Read into a block; return the number of sample frames, and the decoder's error if it had one."""
+    import soundfile
+
+    try:
+        # Not file.read(): it cannot read to the end where libsndfile cannot seek, e.g. in GSM 6.10.
+        return sound.buffer_read_into(block, dtype="float32"), None
+    except soundfile.SoundFileError as error:
+        reason = _reason(error)
+    try:
+        count = sound.tell() - read
+    except soundfile.SoundFileError:
+        count = 0
+    return max(min(count, len(block)), 0), reason
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "error_string", error)).strip(" .") or "libsndfile gives no reason"
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    import soundfile
+
+    try:
+        yield
+    except soundfile.SoundFileError as error:
+        raise AudioDecodeError(
+            f"{name}: cannot be read as audio: {_reason(error)} (WAV, FLAC, OGG and MP3 can; "
+            f"give raw samples a header, e.g. ffmpeg -f s16le -ar 16000 -i FILE FILE.wav)"
+        ) from error
