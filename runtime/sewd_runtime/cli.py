@@ -23,7 +23,7 @@ from sewd_runtime.commands._command import (
     add_command,
     complain,
 )
-from sewd_runtime.errors import SewdError, TextWarning
+from sewd_runtime.errors import AudioWarning, SewdError, TextWarning
 from sewd_runtime.system.interrupted_runs import stop_runs_on_interrupt
 from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.standard_streams import ClosedOutput, replace_closed_streams
@@ -72,18 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _shown_warnings() -> Iterator[None]:
-    """Write each warning about texts to standard error as a line; other warnings appear as usual."""
+    """Write each warning about texts and audio to standard error as a line; others appear as usual."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, TextWarning):
-                complain(TextWarning(message))
+            if issubclass(category, (TextWarning, AudioWarning)):
+                complain(str(message))
             else:
                 usual(message, category, *place, **more)
 
         warnings.showwarning = show
-        warnings.simplefilter("always", TextWarning)
+        for category in (TextWarning, AudioWarning):
+            warnings.simplefilter("always", category)
         yield
 
 

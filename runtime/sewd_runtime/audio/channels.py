@@ -16,25 +16,36 @@ It is 1 for channels that have nothing in common, and for a single channel that 
 """
 
 
+_MIN_FRAMES = 4_000
+"""Fewer sample frames do not show whether channels cancel: in a few, they do by chance."""
+
+
 class Downmix:
     """Averages the channels of a recording's blocks; where they cancel, uses the strongest and warns."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._has_warned = False
+        self._channel: int | None = None
+        self._power: Any = 0.0
+        self._mean_power, self._num_frames = 0.0, 0
 
     def __call__(self, block: NDArray[Any]) -> Samples:
         """Return a block ``(samples, channels)`` float32 as ``(samples,)``."""
-        num_channels = block.shape[1]
-        if num_channels == 1:
+        if block.shape[1] == 1:
             return block[:, 0]
         mean = np.asarray(block.mean(axis=1, dtype=np.float64), dtype=np.float32)
-        power = np.einsum("ij,ij->j", block, block, dtype=np.float64)
-        mean_power = np.einsum("i,i->", mean, mean, dtype=np.float64)
-        if not mean_power * num_channels < _CANCELLED * power.mean():
+        self._power = self._power + np.einsum("ij,ij->j", block, block, dtype=np.float64)
+        self._mean_power += float(np.einsum("i,i->", mean, mean, dtype=np.float64))
+        self._num_frames += len(block)
+        if self._num_frames >= _MIN_FRAMES:
+            is_cancelled = self._mean_power * block.shape[1] < _CANCELLED * self._power.mean()
+            self._channel = int(self._power.argmax()) if is_cancelled else None
+            self._power, self._mean_power, self._num_frames = 0.0, 0.0, 0
+        if self._channel is None or self._channel >= block.shape[1]:
             return mean
         if not self._has_warned:
             text = f"{self._name}: its channels cancel one another (opposite phase); one of them is used"
             warnings.warn(text, AudioWarning, stacklevel=2)
             self._has_warned = True
-        return np.ascontiguousarray(block[:, power.argmax()])
+        return np.ascontiguousarray(block[:, self._channel])

@@ -16,6 +16,9 @@ _UNKNOWN_BYTES = 0x7FFF0000
 _GSM_BLOCK_BYTES = 65
 """libsndfile takes the byte that pads an odd number of these blocks for one more."""
 
+_G721_FORMATS, _G721_BLOCK_BYTES = (0x40, 0x64), 60
+"""libsndfile decodes this many bytes together, whatever the header states."""
+
 
 class _Layout(NamedTuple):
     """How a kind of file is divided into chunks.
@@ -119,7 +122,8 @@ def _find_samples(file: BinaryIO, start: int, size: int, layout: _Layout) -> _Sa
         if stated < 0:
             return None
         if head.startswith(b"fmt ") and layout.order == "little":
-            block_bytes = _read_int(file, start + body + 12, 2) or 1
+            is_g721 = _read_int(file, start + body, 2) in _G721_FORMATS
+            block_bytes = _G721_BLOCK_BYTES if is_g721 else _read_int(file, start + body + 12, 2) or 1
         elif head.startswith(b"ds64"):
             large_size_at = body + 8
         place = body + stated
@@ -141,6 +145,8 @@ def _part(file: BinaryIO, start: int, end: int, layout: _Layout, samples: _Sampl
         missing = "its header was never finished, so its end may be missing"
     else:
         return Part(Region(file, start, end))
+    if read_at(file, start, 32)[28:] == b"alac":  # the table of its packets stood at the end
+        return Part(Region(file, start, start), missing=missing)
     largest = 256**samples.size_bytes - 1 - samples.counted
     whole = min(available // samples.block_bytes * samples.block_bytes, largest)
     if samples.block_bytes == _GSM_BLOCK_BYTES and whole % 2:

@@ -1,9 +1,7 @@
 """An audio file's recordings as samples, by libsndfile; what is missing is reported, never silent."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,45 +11,14 @@ from sewd_runtime.audio.channels import Downmix
 from sewd_runtime.audio.containers import find_parts
 from sewd_runtime.audio.parts import Part
 from sewd_runtime.audio.resampling import Resampler
-from sewd_runtime.errors import AudioDecodeError, AudioTooLongError, AudioWarning
+from sewd_runtime.audio.rules import Rules
+from sewd_runtime.errors import AudioDecodeError
 
 _BLOCK = 1 << 18
 """Sample frames read at a time, so that many channels are averaged block by block."""
 
 _UNKNOWN_FRAMES = 1 << 60
 """libsndfile returns more than this where a file does not state its length."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What to do with a file that lacks something or is long.
-
-    name: of the file, for messages. strict: refuse what is truncated, instead of warning.
-    max_duration_s: refuse what is longer.
-    """
-
-    name: str
-    strict: bool
-    max_duration_s: float | None
-
-    def report(self, missing: str) -> None:
-        """Warn of something that is missing; raises AudioDecodeError if the rules are strict."""
-        if self.strict:
-            raise self.truncated(missing)
-        text = f"{self.name}: truncated: {missing}; the samples that are there are used"
-        warnings.warn(text, AudioWarning, stacklevel=2)
-
-    def truncated(self, missing: str) -> AudioDecodeError:
-        """Return the error for a file of which something is missing."""
-        return AudioDecodeError(f"{self.name}: truncated: {missing}; copy or record it again")
-
-    def check_duration(self, duration_s: float) -> None:
-        """Raise AudioTooLongError for what is longer than allowed."""
-        if self.max_duration_s is not None and duration_s > self.max_duration_s:
-            raise AudioTooLongError(
-                f"{self.name}: longer than the limit of {self.max_duration_s:g} s; "
-                f"split it, or raise the limit"
-            )
 
 
 def decode(file: BinaryIO, rules: Rules) -> tuple[Iterator[Samples], int]:

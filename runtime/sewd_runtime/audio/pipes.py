@@ -1,15 +1,17 @@
-"""Audio from a pipe: WAV block by block while it is written, other formats as a whole."""
+"""Audio from a pipe: WAV block by block while it is written, other formats through a temporary file."""
 
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_runtime.errors import AudioDecodeError
+from sewd_runtime.audio.rules import Rules
+from sewd_runtime.errors import AudioTooLongError, AudioValueError
 
 _BLOCK_BYTES = 1 << 16
 _SUPPORTED = {(1, 8): "u1", (1, 16): "<i2", (1, 24): "u1", (1, 32): "<i4", (3, 32): "<f4", (3, 64): "<f8"}
@@ -21,11 +23,9 @@ _UNKNOWN_BYTES = 0x7FFF0000
 """Programs that write to a pipe put about this size, or more, in the header, or 0: they do not know it."""
 
 
-class Readable(Protocol):
-    """A binary file that returns what has arrived: ``io.BufferedReader``, ``io.BytesIO``."""
-
-    def read1(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, none only at the end."""
+_MEMORY_BYTES = 1 << 24
+"""What is not WAV is kept in memory up to this size, then in a temporary file."""
+_MAX_BYTES = 1 << 32
 
 
 class _Format(NamedTuple):
@@ -39,30 +39,35 @@ class _Format(NamedTuple):
         return self.channels * self.bits // 8
 
 
-def read_pipe(pipe: Readable, name: str) -> tuple[bytes | Iterator[NDArray[Any]], int | None]:
+def read_pipe(pipe: Any, rules: Rules) -> tuple[BinaryIO | Iterator[NDArray[Any]], int | None]:
     """Return the audio of a pipe, and its rate in Hz if that is not in the audio itself.
 
-    Of WAV, integers of 8 to 32 bits or floats, these are blocks ``(samples, channels)`` as they arrive, which
-    raise AudioDecodeError if it is truncated. Anything else is read whole and returned as bytes.
+    pipe: a binary file with ``read1``, which returns what has arrived, or at least ``read``.
+    Of WAV, integers of 8 to 32 bits or floats, these are blocks ``(samples, channels)`` as they arrive.
+    Anything else is read whole, into a temporary file. Raises AudioTooLongError beyond 4 GiB of it.
     """
-    reader = _Reader(pipe)
+    reader = _Reader(pipe, rules)
     found = _read_header(reader)
     if found is None:
-        return reader.all_bytes(), None
+        return reader.as_file(), None
     form, data_bytes = found
-    return _blocks(reader, form, data_bytes, name), form.rate_hz
+    return _blocks(reader, form, data_bytes, rules), form.rate_hz
 
 
 class _Reader:
     """Reads exact sizes, and keeps them so that all can be read again."""
 
-    def __init__(self, pipe: Readable) -> None:
-        self._pipe = pipe
+    def __init__(self, pipe: Any, rules: Rules) -> None:
+        self._read = getattr(pipe, "read1", pipe.read)
+        self._rules = rules
         self._head: list[bytes] = []
 
     def some(self, size: int) -> bytes:
         """Return up to ``size`` bytes as soon as there are any."""
-        return self._pipe.read1(min(size, _BLOCK_BYTES))
+        content = self._read(min(size, _BLOCK_BYTES))
+        if not isinstance(content, bytes):
+            raise AudioValueError(f"{self._rules.name}: opened as text; open it with mode 'rb'")
+        return content
 
     def exactly(self, size: int) -> bytes:
         """Return ``size`` bytes, fewer only at the end."""
@@ -72,12 +77,21 @@ class _Reader:
         self._head.append(content)
         return content
 
-    def all_bytes(self) -> bytes:
-        """Return everything, also what was read before."""
-        content = self._head
-        while more := self.some(_BLOCK_BYTES):
-            content.append(more)
-        return b"".join(content)
+    def as_file(self) -> BinaryIO:
+        """Return everything as a file, also what was read before."""
+        file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+        content = b"".join(self._head)
+        while content:
+            file.write(content)
+            if file.tell() > _MAX_BYTES:
+                file.close()
+                name = self._rules.name
+                raise AudioTooLongError(
+                    f"{name}: more than {_MAX_BYTES >> 30} GiB from a pipe; save it as a file"
+                )
+            content = self.some(_BLOCK_BYTES)
+        file.seek(0)
+        return cast(BinaryIO, file)
 
 
 def _read_header(reader: _Reader) -> tuple[_Format, int] | None:
@@ -110,7 +124,7 @@ def _parse_format(content: bytes) -> _Format | None:
     return form if channels and form.frame_bytes == frame_bytes else None
 
 
-def _blocks(reader: _Reader, form: _Format, data_bytes: int, name: str) -> Iterator[NDArray[Any]]:
+def _blocks(reader: _Reader, form: _Format, data_bytes: int, rules: Rules) -> Iterator[NDArray[Any]]:
     is_unknown = data_bytes == 0 or data_bytes >= _UNKNOWN_BYTES
     remaining = None if is_unknown else data_bytes
     # A block never has more channels than samples, which would look as if they were swapped.
@@ -125,7 +139,7 @@ def _blocks(reader: _Reader, form: _Format, data_bytes: int, name: str) -> Itera
             content = content[ready:]
     yield _samples(content[: len(content) // form.frame_bytes * form.frame_bytes], form)
     if remaining:
-        raise AudioDecodeError(f"{name}: truncated: {remaining} of {data_bytes} bytes of samples are missing")
+        rules.report(f"{remaining} of {data_bytes} bytes of samples are missing")
 
 
 def _samples(content: bytes, form: _Format) -> NDArray[Any]:

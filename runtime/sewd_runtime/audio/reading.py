@@ -2,7 +2,6 @@
 
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,15 +12,11 @@ from numpy.typing import NDArray
 
 from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.audio.channels import Downmix
-from sewd_runtime.audio.decoding import Rules, decode, stated_frames
+from sewd_runtime.audio.decoding import decode, stated_frames
+from sewd_runtime.audio.pipes import read_pipe
 from sewd_runtime.audio.resampling import Resampler
-from sewd_runtime.errors import AudioDecodeError, AudioTooLongError, AudioValueError
-
-_PIPE_BLOCK_BYTES = 1 << 20
-_MEMORY_BYTES = 1 << 24
-"""What comes from a pipe is kept in memory up to this size, then in a temporary file."""
-
-_MAX_PIPE_BYTES = 1 << 32
+from sewd_runtime.audio.rules import Rules
+from sewd_runtime.errors import AudioDecodeError, AudioValueError
 
 
 def read_audio(
@@ -72,14 +67,14 @@ def stream_audio(
     name = _name_of(source)
     rules = Rules(name=name, strict=strict, max_duration_s=max_duration_s)
     with ExitStack() as stack:
-        file = _open(source, name, stack)
-        if file is not None:
-            blocks, rate_hz = decode(file, rules)
+        content, rate_hz = _open(source, rules, stack)
+        if rate_hz is None and hasattr(content, "read"):
+            blocks, rate_hz = decode(content, rules)
         else:
             downmix = Downmix(name)
-            arrays = source if isinstance(source, Iterator) else [source]
+            arrays = content if isinstance(content, Iterator) else [content]
             blocks = (_from_array(array, downmix) for array in arrays)
-            rate_hz = target_rate_hz if sample_rate_hz is None else sample_rate_hz
+            rate_hz = rate_hz or (target_rate_hz if sample_rate_hz is None else sample_rate_hz)
         if sample_rate_hz is not None and sample_rate_hz != rate_hz:
             raise AudioValueError(
                 f"{name}: its rate is {rate_hz} Hz, not {sample_rate_hz}; sample_rate_hz is for arrays"
@@ -101,16 +96,17 @@ def stated_duration_s(path: Path) -> float | None:
 
 def _name_of(source: AudioSource) -> str:
     if isinstance(source, (str, os.PathLike)):
-        return str(Path(source))
+        return os.fspath(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return "the bytes given"
     if hasattr(source, "read"):
-        return str(getattr(source, "name", "the file object"))
+        name = str(getattr(source, "name", "the file object"))
+        return "standard input" if name == "<stdin>" else name
     return "the blocks" if isinstance(source, Iterator) else "the array"
 
 
-def _open(source: AudioSource, name: str, stack: ExitStack) -> BinaryIO | None:
-    """Return a source as a seekable binary file, or None if it is arrays."""
+def _open(source: AudioSource, rules: Rules, stack: ExitStack) -> tuple[Any, int | None]:
+    """Return a source as a seekable binary file or as arrays, and the rate of arrays in Hz if it is known."""
     if isinstance(source, (str, os.PathLike)):
         file: Any = stack.enter_context(Path(source).open("rb"))  # noqa: SIM115
     elif isinstance(source, (bytes, bytearray, memoryview)):
@@ -118,30 +114,19 @@ def _open(source: AudioSource, name: str, stack: ExitStack) -> BinaryIO | None:
     elif hasattr(source, "read"):
         file = source
     else:
-        return None
-    if not isinstance(file.read(0), bytes):
-        raise AudioValueError(f"{name}: opened as text; open it with mode 'rb'")
+        return source, None
     if not (hasattr(file, "seekable") and file.seekable()):
-        file = stack.enter_context(_spooled(file, name))
+        content, rate_hz = read_pipe(file, rules)
+        if rate_hz is not None:
+            return content, rate_hz
+        file = stack.enter_context(cast(BinaryIO, content))
+    if not isinstance(file.read(0), bytes):
+        raise AudioValueError(f"{rules.name}: opened as text; open it with mode 'rb'")
     begin = file.tell()
     if file.seek(0, os.SEEK_END) <= begin:
-        raise AudioValueError(f"{name}: is empty")
+        raise AudioValueError(f"{rules.name}: is empty")
     file.seek(begin)
-    return cast(BinaryIO, file)
-
-
-def _spooled(pipe: Any, name: str) -> BinaryIO:
-    """Return what comes from a pipe as a file. Raises AudioTooLongError beyond a limit."""
-    file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
-    while block := pipe.read(_PIPE_BLOCK_BYTES):
-        if file.tell() + len(block) > _MAX_PIPE_BYTES:
-            file.close()
-            raise AudioTooLongError(
-                f"{name}: more than {_MAX_PIPE_BYTES >> 30} GiB through a pipe; save it as a file first"
-            )
-        file.write(block)
-    file.seek(0)
-    return cast(BinaryIO, file)
+    return file, None
 
 
 def _checked(blocks: Iterable[Samples], rate_hz: int, rules: Rules) -> Iterator[Samples]:

@@ -60,13 +60,20 @@ class Region(io.RawIOBase):
         count = len(head)
         if count < wanted:
             self._file.seek(self._start + self._position + count)
-            count += self._file.readinto(view[count:wanted])  # type: ignore[attr-defined]
+            count += self._fill(view[count:wanted])
         for offset, new in self._replaced.items():
             first, last = max(offset, self._position), min(offset + len(new), self._position + count)
             if first < last:
                 view[first - self._position : last - self._position] = new[first - offset : last - offset]
         self._position += count
         return count
+
+    def _fill(self, view: memoryview) -> int:
+        if hasattr(self._file, "readinto"):  # not every file object of a caller has it
+            return int(self._file.readinto(view))
+        content = self._file.read(len(view))
+        view[: len(content)] = content
+        return len(content)
 
 
 def read_at(file: BinaryIO, position: int, size: int) -> bytes:

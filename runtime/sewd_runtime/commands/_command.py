@@ -89,6 +89,13 @@ def parse_number(text: str) -> float:
     return number
 
 
+def parse_seconds(text: str) -> float:
+    """Read a number above 0."""
+    if (number := parse_number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return number
+
+
 def complain(error: Exception | str, name: str = "") -> None:
     """Write one line to standard error: the input it is about, and the error."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -6,9 +6,9 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from sewd_runtime._types import AudioSource
-from sewd_runtime.audio.pipes import read_pipe
-from sewd_runtime.commands._command import DONE, SOME_FAILED, complain
+from sewd_runtime._types import Samples
+from sewd_runtime.audio.reading import stream_audio
+from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_seconds
 from sewd_runtime.errors import SewdError
 from sewd_runtime.system.progress import show_progress
 from sewd_runtime.system.standard_streams import standard_input
@@ -33,8 +33,19 @@ _GROUP_FILES = 64
 
 
 def add_files(command: argparse.ArgumentParser) -> None:
-    """Add the recordings."""
-    command.add_argument_group("input").add_argument("files", nargs="+", metavar="FILE", help=KINDS)
+    """Add the recordings and how they are read."""
+    group = command.add_argument_group("input")
+    group.add_argument("files", nargs="+", metavar="FILE", help=KINDS)
+    add_reading(group)
+
+
+def add_reading(group: argparse._ActionsContainer) -> None:
+    """Add ``--strict`` and ``--max-duration``."""
+    text = "refuse a truncated recording; without it, a warning says what is missing"
+    group.add_argument("--strict", action="store_true", help=text)
+    group.add_argument(
+        "--max-duration", type=parse_seconds, metavar="SECONDS", help="refuse a recording that is longer"
+    )
 
 
 def run_files(
@@ -110,15 +121,31 @@ def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str,
         yield group
 
 
-def read_file(name: str, *, read: Callable[[AudioSource, int | None], Recording]) -> Recording | Exception:
-    """Read a file, or stdin if its name is "-"; an error is returned, to be reported in its turn.
+def read_blocks(name: str, options: argparse.Namespace, rate_hz: int) -> Iterator[Samples]:
+    """Return the blocks of a file, or of stdin if its name is "-", at a rate, read as the options say."""
+    return stream_audio(
+        standard_input() if name == "-" else name,
+        target_rate_hz=rate_hz,
+        strict=options.strict,
+        max_duration_s=options.max_duration,
+    )
 
-    read: takes the source, and the rate in Hz of one that does not state it.
+
+def reader(
+    options: argparse.Namespace, rate_hz: int, read: Callable[[str, Iterator[Samples]], Recording]
+) -> Reader:
+    """Return a function that reads a file; an error is returned, to be reported in its turn.
+
+    read: takes the name of the file and its blocks at a rate in Hz.
     """
-    try:
-        return read(*read_pipe(standard_input(), name)) if name == "-" else read(name, None)
-    except (SewdError, OSError) as error:
-        return error
+
+    def read_file(name: str) -> Recording | Exception:
+        try:
+            return read(name, read_blocks(name, options, rate_hz))
+        except (SewdError, OSError) as error:
+            return error
+
+    return read_file
 
 
 def _run_group(recordings: Sequence[Recording], run: Runner[Result]) -> Iterator[Result | Exception]:

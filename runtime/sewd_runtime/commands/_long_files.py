@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sewd_runtime._types import AudioSource, Samples
+from sewd_runtime._types import Samples
 from sewd_runtime.audio.reading import stated_duration_s
 from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
@@ -87,12 +87,12 @@ class LongFiles:
     resume: bool
     _done: dict[str, Journal] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def open(self, source: AudioSource, rate_hz: int | None) -> Samples | LongFile:
+    def open(self, name: str, blocks: Iterator[Samples]) -> Samples | LongFile:
         """Read a recording that runs whole, and the beginning of a longer one."""
-        recording = open_recording(self.recognizer.network, source, rate_hz, self.segmentation)
+        recording = open_recording(self.recognizer.network, blocks, None, self.segmentation)
         if isinstance(recording, np.ndarray):
             return recording
-        return LongFile(name=source if isinstance(source, str) else "-", blocks=recording)
+        return LongFile(name=name, blocks=recording)
 
     def run(self, file: LongFile) -> Iterator[Transcript]:
         """Yield the transcript of one recording.

@@ -1,14 +1,12 @@
 """``sewd align``."""
 
 import argparse
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
-from sewd_runtime._types import AudioSource
+from sewd_runtime._types import Samples
 from sewd_runtime.commands._command import SOME_FAILED, complain
-from sewd_runtime.commands._files import KINDS, read_file, run_files
+from sewd_runtime.commands._files import KINDS, add_reading, reader, run_files
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
 from sewd_runtime.errors import TextError
@@ -23,14 +21,11 @@ EXAMPLES = """\
 """
 
 
-Recording: TypeAlias = "tuple[AudioSource, int | None]"
-"""An audio source, and the rate in Hz of one that does not state it."""
-
-
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     group = command.add_argument_group("input")
     group.add_argument("files", nargs=1, metavar="FILE", help=KINDS)
+    add_reading(group)
     text = group.add_mutually_exclusive_group(required=True)
     text.add_argument("--text", metavar="TEXT", help="all that is said")
     text.add_argument("--text-file", type=Path, metavar="PATH", help="a text file of all that is said")
@@ -48,14 +43,9 @@ def run(options: argparse.Namespace) -> int:
         return SOME_FAILED
     model = load_model(options, Recognizer)
 
-    def align(recordings: Sequence[Recording]) -> list[Transcript]:
-        return [
-            model.align(audio, text, sample_rate_hz=rate_hz, characters=options.characters)
-            for audio, rate_hz in recordings
-        ]
+    read = reader(options, model.manifest.sample_rate_hz, lambda _, blocks: blocks)
 
-    return run_files(options, partial(read_file, read=_keep), align, choose_writer(options))
+    def align(recordings: Sequence[Iterator[Samples]]) -> list[Transcript]:
+        return [model.align(blocks, text, characters=options.characters) for blocks in recordings]
 
-
-def _keep(audio: AudioSource, rate_hz: int | None) -> Recording:
-    return audio, rate_hz
+    return run_files(options, read, align, choose_writer(options))

@@ -2,11 +2,10 @@
 
 import argparse
 from dataclasses import asdict
-from functools import partial
 
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._command import add_json
-from sewd_runtime.commands._files import ERRORS, add_files, printer, read_file, run_files
+from sewd_runtime.commands._files import ERRORS, add_files, printer, reader, run_files
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.text.transcript import Classification
 
@@ -30,7 +29,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Classify the files and return the exit code."""
     model = load_model(options, Classifier)
-    read = partial(read_file, read=model.network.read)
+    read = reader(options, model.manifest.sample_rate_hz, lambda _, blocks: model.network.read(blocks, None))
     return run_files(options, read, model.classify_batch, printer(options, _as_text, asdict))
 
 

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime.audio.microphone import BLOCK_S, open_microphone
-from sewd_runtime.audio.pipes import read_pipe
-from sewd_runtime.audio.reading import stream_audio
 from sewd_runtime.commands._command import (
     DONE,
     INTERRUPTED,
@@ -23,7 +21,7 @@ from sewd_runtime.commands._command import (
     parse_number,
 )
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of
-from sewd_runtime.commands._files import KINDS
+from sewd_runtime.commands._files import KINDS, add_reading, read_blocks
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._partials import InPlace, JsonLines, Show, show_lines
 from sewd_runtime.errors import AudioError, AudioValueError
@@ -56,6 +54,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     text = "sample rate of raw samples on stdin: 16 bits, little-endian, one channel"
     group.add_argument("--rate", type=parse_count, metavar="HZ", help=text)
     group.add_argument("--realtime", action="store_true", help="play a file no faster than it was spoken")
+    add_reading(group)
     text = "one JSON object per change: committed words with times, and pending text"
     add_json(command.add_argument_group("output", _OUTPUT), text)
     add_model(command)
@@ -120,7 +119,7 @@ def _open(options: argparse.Namespace, model_rate_hz: int) -> tuple[int, Blocks]
         return open_microphone()
     if options.rate is not None:
         return options.rate, _raw_blocks(round(BLOCK_S * options.rate))
-    blocks = _file_blocks(options.file, model_rate_hz)
+    blocks = _file_blocks(options, model_rate_hz)
     return model_rate_hz, _paced(blocks, model_rate_hz) if options.realtime else blocks
 
 
@@ -135,10 +134,9 @@ def _raw_blocks(size: int) -> Blocks:
         yield np.frombuffer(content[:whole], "<i2")
 
 
-def _file_blocks(name: str, rate_hz: int) -> Blocks:
-    source, stated_hz = read_pipe(standard_input(), name) if name == "-" else (name, None)
+def _file_blocks(options: argparse.Namespace, rate_hz: int) -> Blocks:
     size = round(BLOCK_S * rate_hz)
-    for block in stream_audio(source, sample_rate_hz=stated_hz, target_rate_hz=rate_hz):
+    for block in read_blocks(options.file, options, rate_hz):
         for first in range(0, len(block), size):
             yield block[first : first + size]
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from sewd_runtime._types import Samples
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of, describe_decoding
-from sewd_runtime.commands._files import add_files, read_file, run_files
+from sewd_runtime.commands._files import add_files, reader, run_files
 from sewd_runtime.commands._long_files import (
     LongFile,
     LongFiles,
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         journals=options.output,
         resume=options.resume,
     )
-    read = partial(read_file, read=long_files.open)
+    read = reader(options, model.manifest.sample_rate_hz, long_files.open)
     save = choose_writer(options)
 
     def write(name: str, transcript: Transcript) -> None:
