@@ -13,11 +13,14 @@ from sewd_runtime.audio.regions import Region, read_at
 _UNKNOWN_BYTES = 0x7FFF0000
 """Programs that write to a pipe put about this size, or more, in the header: they do not know it."""
 
-_GSM_BLOCK_BYTES = 65
-"""libsndfile takes the byte that pads an odd number of these blocks for one more."""
+_GSM_BLOCK_BYTES = (65, 33)
+"""In WAV and AIFF. libsndfile takes the byte that pads an odd number of these blocks for one more."""
 
 _G721_FORMATS, _G721_BLOCK_BYTES = (0x40, 0x64), 60
 """libsndfile decodes this many bytes together, whatever the header states."""
+
+_AIFF_BLOCK_BYTES = {b"ima4": 34, b"GSM ": 33}
+"""Of each channel."""
 
 
 class _Layout(NamedTuple):
@@ -124,6 +127,10 @@ def _find_samples(file: BinaryIO, start: int, size: int, layout: _Layout) -> _Sa
         if head.startswith(b"fmt ") and layout.order == "little":
             is_g721 = _read_int(file, start + body, 2) in _G721_FORMATS
             block_bytes = _G721_BLOCK_BYTES if is_g721 else _read_int(file, start + body + 12, 2) or 1
+        elif (
+            head.startswith(b"COMM") and (common := read_at(file, start + body, 22))[18:] in _AIFF_BLOCK_BYTES
+        ):
+            block_bytes = _AIFF_BLOCK_BYTES[common[18:]] * max(int.from_bytes(common[:2], "big"), 1)
         elif head.startswith(b"ds64"):
             large_size_at = body + 8
         place = body + stated
@@ -148,9 +155,11 @@ def _part(file: BinaryIO, start: int, end: int, layout: _Layout, samples: _Sampl
     if read_at(file, start, 32)[28:] == b"alac":  # the table of its packets stood at the end
         return Part(Region(file, start, start), missing=missing)
     largest = 256**samples.size_bytes - 1 - samples.counted
-    whole = min(available // samples.block_bytes * samples.block_bytes, largest)
-    if samples.block_bytes == _GSM_BLOCK_BYTES and whole % 2:
-        whole -= _GSM_BLOCK_BYTES
+    lead = 8 if layout.magic == b"FORM" else 0  # two numbers before the samples
+    blocks = (available - lead) // samples.block_bytes * samples.block_bytes
+    whole = min(max(blocks + lead, 0), largest)
+    if samples.block_bytes in _GSM_BLOCK_BYTES and whole % 2:
+        whole -= samples.block_bytes
     field = (whole + samples.counted).to_bytes(samples.size_bytes, layout.order)
     whole_end = start + samples.body + whole
     return Part(Region(file, start, whole_end, {samples.size_at: field}), missing=missing)

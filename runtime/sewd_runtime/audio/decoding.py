@@ -113,7 +113,10 @@ def _fill(block: Any, sound: Any, read: int) -> tuple[int, str | None]:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "error_string", error)).strip(" .") or "libsndfile gives no reason"
+    return (
+        str(getattr(error, "error_string", error)).removeprefix("Error : ").strip(" .")
+        or "libsndfile gives no reason"
+    )
 
 
 @contextmanager
