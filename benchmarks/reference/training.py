@@ -231,22 +231,27 @@ def used_positions(model: SEWDForCTC, num_tokens: int) -> Iterator[None]:
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
     """Return the CTC loss per frame in float32: logits (batch, frames, vocab), ``targets`` concatenated.
 
-    ``frame_lengths`` of the batch, if present, are the frames of each row.
+    ``frame_lengths`` of the batch, where it has them, are the frames of each row; rows that ``transcribed``
+    calls false have no part.
     """
     log_probs = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)
     lengths = batch.get("frame_lengths")
     if lengths is None:
         lengths = torch.full((logits.shape[0],), logits.shape[1], dtype=torch.long)
-    loss = F.ctc_loss(
-        log_probs, batch["targets"], lengths, batch["target_lengths"], reduction="sum", zero_infinity=True
+    losses = F.ctc_loss(
+        log_probs, batch["targets"], lengths, batch["target_lengths"], reduction="none", zero_infinity=True
     )
-    return loss / lengths.sum()
+    if "transcribed" in batch:
+        losses, lengths = losses * batch["transcribed"], lengths * batch["transcribed"]
+    return losses.sum() / lengths.sum().clamp(min=1)
 
 
 def frame_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy per labelled frame: logits (batch, frames or one more, classes), labels
-    (batch, frames)."""
-    return F.cross_entropy(logits[:, : labels.shape[1]].flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+    """Cross-entropy per labelled frame: logits (batch, frames or one more, classes), labels (batch,
+    frames); zero where no frame is labelled."""
+    logits = logits[:, : labels.shape[1]].flatten(0, 1)
+    loss = F.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return loss / (labels != IGNORED).sum().clamp(min=1)
 
 
 def join_targets(rows: list[list[int]]) -> dict[str, Tensor]:
