@@ -95,12 +95,18 @@ build/english/kokoro-js-1.2.1.tgz:
 # Two hours and a half of books read aloud; 12 minutes on two cores. Needs Debian's flite and espeak-ng.
 build/english/spoken/transcripts.tsv: .venv-teacher/.installed build/english/kokoro-js-1.2.1.tgz
 	tar --extract --file build/english/kokoro-js-1.2.1.tgz --directory build/english package/voices
-	.venv-teacher/bin/python -m benchmarks.reference.speak_english --text ../shared/speech/text \
+	.venv-teacher/bin/python -m benchmarks.reference.speak_english --speech ../shared/speech \
 		--kokoro-voices build/english/package/voices -o build/english/spoken
 
-build/english/lessons.npz: build/english/spoken/transcripts.tsv
-	.venv-teacher/bin/python -m benchmarks.reference.teach_english --speech ../shared/speech --spoken build/english/spoken \
-		-o $@ --threads 2
+# Fifty hours of other voices; half an hour on one core.
+build/english/hibari/transcripts.tsv: .venv-teacher/.installed
+	.venv-teacher/bin/python -m benchmarks.reference.speak_english --speech ../shared/speech \
+		--kokoro 0 --joe 0 --flite 0 --hibari 50 -o build/english/hibari
+
+# An hour on one core for the 14 hours of real speech, a stopped run continues.
+build/english/lessons.npz: .venv-teacher/.installed
+	.venv-teacher/bin/python -m benchmarks.reference.teach_english --speech ../shared/speech \
+		--untranscribed ../shared/speech/librispeech_untranscribed -o $@ --threads 2
 
 clean:
 	rm -rf .venv .venv-* .node build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

