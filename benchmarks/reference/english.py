@@ -151,6 +151,8 @@ def read_utterances(
 
 def _read_int16(path: Path) -> NDArray[np.int16]:
     samples, rate_hz = soundfile.read(path, dtype="int16")
+    if rate_hz == SAMPLE_RATE_HZ:  # soxr would add dither
+        return np.asarray(samples)
     return np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), np.int16)
 
 

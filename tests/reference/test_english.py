@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +109,17 @@ def test_lessons_keep_pace_with_speed() -> None:
             assert np.array_equal(taught["units"][row, :length].numpy(), heard % 128)
             assert (taught["units"][row, length:] == IGNORED).all()
             assert np.array_equal(taught["features"][row, :length, 0].numpy(), heard % 128)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 32_000])
+def test_recordings_are_read_at_16_khz(tmp_path: Path, rate_hz: int) -> None:
+    """Untouched where they are so already; names are the files', whatever the format."""
+    samples = (np.random.default_rng(0).normal(size=rate_hz) * 3000).astype(np.int16)
+    soundfile.write(tmp_path / "19-1-0.wav", samples, rate_hz)
+    (tmp_path / "transcripts.tsv").write_text("19-1-0\tA CAT\t19\n32-1-0\tUNREAD\t32\n", encoding="utf-8")
+    [read] = english.read_utterances(tmp_path, only=lambda name: not english.is_held_out(name))
+    assert (read.name, read.text, len(read.samples)) == ("19-1-0", "A CAT", 16_000)
+    assert rate_hz != 16_000 or np.array_equal(read.samples, samples)
 
 
 def test_lessons_are_read_back(tmp_path: Path) -> None:
