@@ -21,6 +21,9 @@ from pathlib import Path
 
 import jiwer
 import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.reference.augmentation import Surroundings
 from benchmarks.reference.checkpoint import ENGLISH, Config, save_checkpoint

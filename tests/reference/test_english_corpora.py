@@ -11,11 +11,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
-from benchmarks.reference import (
-    corpora,  # noqa: E402
-    english,  # noqa: E402
-    layout,  # noqa: E402
-)
+from benchmarks.reference import corpora, english, layout  # noqa: E402
 from benchmarks.reference.training import IGNORED, ctc_loss, frame_loss  # noqa: E402
 
 SPEECH = ROOT / "../shared/speech"

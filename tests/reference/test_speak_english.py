@@ -11,13 +11,7 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("scipy", reason="the recipe needs scipy")
 
-from benchmarks.reference import (
-    corpora,  # noqa: E402
-    english,  # noqa: E402
-    layout,  # noqa: E402
-    speak_english,  # noqa: E402
-    voices,  # noqa: E402
-)
+from benchmarks.reference import corpora, english, layout, speak_english, voices  # noqa: E402
 
 TEXT = ROOT / "../shared/speech/text"
 BOOK = """An eBook.
