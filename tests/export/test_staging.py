@@ -18,7 +18,7 @@ from sewd_export.errors import ExportWarning
 from sewd_export.staging import check_target, staged
 
 DATA = Path(__file__).parents[1] / "data"
-KILLS = int(os.environ.get("SEWD_TEST_KILLS", "30"))
+KILLS = int(os.environ.get("SEWD_TEST_KILLS", "4"))
 
 
 @pytest.fixture
