@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# No test may fail because the machine is busy.
+settings.register_profile("sewd", deadline=None)
+settings.load_profile("sewd")
 
 Candidate = Callable[[Any], list[Any]]
 

@@ -88,8 +88,8 @@ def test_a_recording_is_read_once(
 ) -> None:
     samples = np.random.default_rng(1).normal(0, 0.1, 40_001).astype(np.float32)
     soundfile.write(tmp_path / "noise.wav", samples, 16_000, subtype="FLOAT")
-    opened, decode = [], reading._decode
-    monkeypatch.setattr(reading, "_decode", lambda *given: opened.append(given) or decode(*given))
+    opened, decode = [], reading.decode
+    monkeypatch.setattr(reading, "decode", lambda *given: opened.append(given) or decode(*given))
     segmentation = Segmentation(whole_s=whole_s)
     with (tmp_path / "noise.wav").open("rb") as file:
         for source in (tmp_path / "noise.wav", file):

@@ -14,7 +14,7 @@ from sewd_runtime.audio.resampling import Resampler
 from sewd_runtime.audio.rules import Rules
 from sewd_runtime.errors import AudioDecodeError
 
-_BLOCK = 1 << 18
+BLOCK_FRAMES = 1 << 18
 """Sample frames read at a time, so that many channels are averaged block by block."""
 
 _UNKNOWN_FRAMES = 1 << 60
@@ -79,7 +79,7 @@ def _blocks(sound: Any, part: Part, rules: Rules) -> Iterator[Samples]:
         if is_stated:
             rules.check_duration(declared / sound.samplerate)
         while read < declared:
-            block = np.empty((min(_BLOCK, declared - read), sound.channels), dtype=np.float32)
+            block = np.empty((min(BLOCK_FRAMES, declared - read), sound.channels), dtype=np.float32)
             count, error = _fill(block, sound, read)
             if count:
                 yield downmix(block[:count])

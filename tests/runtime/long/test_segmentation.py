@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sewd_runtime import Recognizer
-from sewd_runtime.audio import reading
+from sewd_runtime.audio import decoding
 from sewd_runtime.audio.reading import read_audio, stream_audio
 from sewd_runtime.errors import AudioValueError
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation, find_regions
@@ -162,7 +162,7 @@ def test_audio_in_blocks_is_the_audio(rate_hz: int, monkeypatch: pytest.MonkeyPa
     path = tmp_path / "speech.wav"
     soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, (20_011, 2)), rate_hz)
     whole = read_audio(path)
-    monkeypatch.setattr(reading, "_BLOCK", 997)
+    monkeypatch.setattr(decoding, "BLOCK_FRAMES", 997)
     blocks = list(stream_audio(path))
     assert len(blocks) > 10
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
