@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from transformers import Wav2Vec2CTCTokenizer
 
-from sewd_export.checkpoint.config import one_line, read_json
-from sewd_export.errors import TokenizerError, UnsupportedConfigError
+from sewd_export.checkpoint.config import one_line, read_json, refuse_pointer
+from sewd_export.errors import CheckpointReadError, TokenizerError, UnsupportedConfigError
 from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -77,9 +77,14 @@ def _load(folder: Path) -> Any:
 
 
 def _check_size(folder: Path, added: Any) -> None:
-    """Raise TokenizerError for more tokens than transformers reads in a minute."""
-    files = [folder / name for name in ("vocab.json", "added_tokens.json")]
-    tokens = [token for path in files if path.is_file() for token in read_json(path)]
+    """Raise TokenizerError for files that hold no tokens, or more than transformers reads in a minute."""
+    files = [path for name in ("vocab.json", "added_tokens.json") if (path := folder / name).is_file()]
+    for path in files:
+        refuse_pointer(path)
+    try:
+        tokens = [token for path in files for token in read_json(path)]
+    except CheckpointReadError as error:
+        raise TokenizerError(str(error)) from error
     count = len(added) if isinstance(added, dict) else 0
     longer = count + sum(len(token) > 1 for token in tokens)
     if count + len(tokens) > _MAX_TOKENS or longer > _MAX_LONG_TOKENS:
