@@ -13,7 +13,7 @@ site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 		> "$$($(1)/bin/python -c "$$site")/sewd.pth"
 endef
 
-.PHONY: demo test test-tensorrt check bench accuracy clean
+.PHONY: demo test test-tensorrt check fuzz bench accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -29,6 +29,10 @@ test-tensorrt: .venv-tensorrt/.installed
 
 check: $(VENV)/.installed
 	scripts/check
+
+# A minute of mutated input: `make fuzz FUZZ="--kinds lists --seconds 600"` for more, `FUZZ=--help` for all.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m fuzz $(FUZZ)
 
 # Hours: `make bench BENCH="tiny --rounds 3 --clips 10"` for less, `BENCH=--help` for all there is to choose.
 bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -78,6 +79,8 @@ class Region(io.RawIOBase):
 
 def read_at(file: BinaryIO, position: int, size: int) -> bytes:
     """Return up to ``size`` bytes at a position."""
+    if position > sys.maxsize:  # a chunk of a 64-bit size may end anywhere
+        return b""
     file.seek(position)
     return file.read(size)
 

@@ -1,0 +1,29 @@
+"""A kind of input whose files say what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from random import Random
+
+from fuzz.mutants import Mutant
+from sewd_runtime.errors import BundleError
+
+
+def make(random: Random) -> Mutant:
+    return Mutant(files={"fault": b"%d" % random.randrange(1_000)}, note="planted")
+
+
+def attempt(folder: Path) -> None:
+    fault = (folder / "fault").read_text()
+    if fault == "named":
+        raise BundleError("refused")
+    if fault == "wrong":
+        raise KeyError("no name of ours")
+    if fault == "crash":
+        os.abort()
+    if fault == "hang":
+        time.sleep(600)
+    if fault == "memory":
+        bytearray(8 << 30)

@@ -1,0 +1,77 @@
+"""Laws: the harness sees every kind of fault, and what was found once stays mended."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fuzz.__main__ import KINDS
+from fuzz.mutants import CASE, ROOT, Mutant
+from fuzz.worker import (
+    ACCEPTED,
+    CRASHED,
+    HUNG,
+    MEMORY,
+    REFUSED,
+    WRONG,
+    KindMissingError,
+    Limits,
+    Worker,
+)
+
+CORPUS = ROOT / "fuzz" / "corpus"
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parent), *sys.path])  # a worker has the same path
+    worker = Worker("planted", tmp_path / "mutant", Limits(seconds=3))
+    yield worker
+    worker.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("none", ACCEPTED),
+        ("named", REFUSED),
+        ("wrong", WRONG),
+        ("crash", CRASHED),
+        ("hang", HUNG),
+        ("memory", MEMORY),
+    ],
+)
+def test_every_fault_is_seen_and_the_next_mutant_runs(
+    planted: Worker, tmp_path: Path, fault: str, outcome: str
+) -> None:
+    mutant = Mutant(files={"fault": fault.encode()}, note=fault)
+    mutant.save(tmp_path / "case", outcome)
+    result = planted.run(tmp_path / "case")
+    assert result.outcome == outcome
+    assert result.mutant == mutant
+    assert planted.run("1").outcome == ACCEPTED
+
+
+def test_a_mutant_depends_on_its_seed_alone(planted: Worker) -> None:
+    first, second = planted.run("0 planted 1").mutant, planted.run("0 planted 2").mutant
+    assert first != second
+    assert planted.run("0 planted 1").mutant == first
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_corpus_has_its_recorded_outcomes(kind: str, tmp_path: Path) -> None:
+    cases = sorted((CORPUS / kind).glob("*/"))
+    worker = Worker(f"fuzz.{kind}", tmp_path / "mutant", Limits())
+    try:
+        found = {case.name: worker.run(case) for case in cases}
+    except KindMissingError as missing:
+        pytest.skip(str(missing))
+    finally:
+        worker.close()
+    assert {
+        name: f"{result.outcome} {result.detail.partition(':')[0]}".strip() for name, result in found.items()
+    } == {case.name: json.loads((case / CASE).read_text())["outcome"] for case in cases}
