@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal, NamedTuple
 from sewd_runtime.audio.parts import Part
 from sewd_runtime.audio.regions import Region, read_at
 
-_UNKNOWN_BYTES = 0x7FFF0000
+UNKNOWN_BYTES = 0x7FFF0000
 """Programs that write to a pipe put about this size, or more, in the header: they do not know it."""
 
 _GSM_BLOCK_BYTES = (65, 33)
@@ -117,9 +117,9 @@ def _find_samples(file: BinaryIO, start: int, size: int, layout: _Layout) -> _Sa
         body = place + head_bytes
         if head.startswith(layout.samples):
             field = (place + layout.id_bytes, layout.size_bytes, layout.counted)
-            if large_size_at and stated >= _UNKNOWN_BYTES:
+            if large_size_at and stated >= UNKNOWN_BYTES:
                 stated, field = _read_int(file, start + large_size_at, 8), (large_size_at, 8, 0)
-            is_unknown = stated >= (_UNKNOWN_BYTES if field[1] == 4 else 1 << 62)
+            is_unknown = stated >= (UNKNOWN_BYTES if field[1] == 4 else 1 << 62)
             fits = stated <= size - start - body
             return _Samples(body, None if is_unknown and not fits else stated, *field, block_bytes)
         if stated < 0:

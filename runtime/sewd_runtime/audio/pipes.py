@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sewd_runtime.audio.chunked import UNKNOWN_BYTES
 from sewd_runtime.audio.rules import Rules
 from sewd_runtime.errors import AudioTooLongError, AudioValueError
 
@@ -19,9 +20,6 @@ _SUPPORTED = {(1, 8): "u1", (1, 16): "<i2", (1, 24): "u1", (1, 32): "<i4", (3, 3
 
 _EXTENSIBLE = 0xFFFE
 _MAX_FORMAT_BYTES = 1024
-_UNKNOWN_BYTES = 0x7FFF0000
-"""Programs that write to a pipe put about this size, or more, in the header, or 0: they do not know it."""
-
 
 _MEMORY_BYTES = 1 << 24
 """What is not WAV is kept in memory up to this size, then in a temporary file."""
@@ -125,7 +123,7 @@ def _parse_format(content: bytes) -> _Format | None:
 
 
 def _blocks(reader: _Reader, form: _Format, data_bytes: int, rules: Rules) -> Iterator[NDArray[Any]]:
-    is_unknown = data_bytes == 0 or data_bytes >= _UNKNOWN_BYTES
+    is_unknown = data_bytes == 0 or data_bytes >= UNKNOWN_BYTES
     remaining = None if is_unknown else data_bytes
     # A block never has more channels than samples, which would look as if they were swapped.
     smallest = form.frame_bytes * form.channels
