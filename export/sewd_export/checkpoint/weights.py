@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sewd_export.checkpoint.config import read_json, refuse_pointer
+from sewd_export.checkpoint.config import one_line, read_json, refuse_pointer
 from sewd_export.errors import (
     CheckpointNotFoundError,
     CheckpointReadError,
@@ -117,7 +117,9 @@ def _read_safetensors(path: Path) -> Mapping[Any, Any]:
     try:
         loaded: dict[Any, Any] = load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointReadError(f"{path} cannot be read as safetensors: {error}; copy it again") from error
+        raise CheckpointReadError(
+            f"{path} cannot be read as safetensors: {one_line(error)}; copy it again"
+        ) from error
     return loaded
 
 
@@ -131,7 +133,7 @@ def _read_pickle(path: Path) -> Mapping[Any, Any]:
             "save it as safetensors"
         ) from error
     except Exception as error:  # zip, pickle and storage errors of many kinds
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0][:500]
         raise CheckpointReadError(f"{path} cannot be read by torch: {reason}; copy it again") from error
     if not isinstance(loaded, dict):
         raise CheckpointReadError(f"{path} holds a {type(loaded).__name__}, not a state dict")

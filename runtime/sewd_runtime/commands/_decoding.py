@@ -57,7 +57,7 @@ def parse_hotword(text: str) -> tuple[str, float]:
     except ValueError:
         pair = "", 0.0
     if not pair[0]:
-        raise argparse.ArgumentTypeError(f"{text!r} is not TEXT=BONUS, such as Aachen=8")
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not TEXT=BONUS, such as Aachen=8")
     return pair
 
 

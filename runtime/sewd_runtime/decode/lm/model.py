@@ -85,8 +85,9 @@ class KenlmModel:
         try:
             self._model = kenlm.Model(str(self.path), config)
         except (OSError, RuntimeError, MemoryError, UnicodeDecodeError) as error:  # the last: of its message
+            reason = str(error)[:500]  # KenLM repeats the line that it cannot read
             raise LanguageModelError(
-                f"{self.path}: not an ARPA file, nor a KenLM binary that this kenlm reads: {error}"
+                f"{self.path}: not an ARPA file, nor a KenLM binary that this kenlm reads: {reason}"
             ) from error
 
     def __repr__(self) -> str:
