@@ -24,6 +24,8 @@ ACCEPTED, REFUSED, WRONG, CRASHED, HUNG, MEMORY = OUTCOMES = (
 FAULTS = (WRONG, CRASHED, HUNG, MEMORY)
 START_S = 120
 """For the imports of torch on a busy machine."""
+END_S = 10
+"""From the end of a process's pipe to that of the process."""
 
 _MAX_MESSAGE = 4_000
 
@@ -64,14 +66,15 @@ class Worker:
         """Try a mutant: made from random numbers of a seed, or read from a folder of the corpus."""
         if self._process is None:
             self._start()
-        self._pipe.send(source)
-        mutant = self._receive(START_S)
+        mutant = Mutant(files={}, note="it was not made yet")
         try:
+            self._pipe.send(source)
+            mutant = self._receive(self._limits.seconds)
             outcome, detail = self._receive(self._limits.seconds)
         except TimeoutError:
             outcome, detail = HUNG, f"more than {self._limits.seconds:g} s"
-        except EOFError:
-            self._process.join()
+        except (EOFError, OSError):  # the second: the process had ended before
+            self._process.join(END_S)
             outcome, detail = CRASHED, f"exit status {self._process.exitcode}: {self._last_words()}"
         if outcome in FAULTS:
             self.close()
@@ -82,19 +85,23 @@ class Worker:
         if self._process is not None:
             self._process.kill()
             self._process.join()
-            self._pipe.close()
             self._process = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
         arguments = (other, self._module, self._folder, self._limits, self._folder.with_suffix(".log"))
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
+        process = context.Process(target=_serve, args=arguments, daemon=True)
+        process.start()
+        self._process = process
         other.close()
         try:
             missing = self._receive(START_S)
-        except EOFError as error:
+        except (EOFError, TimeoutError) as error:
+            self.close()
             raise RuntimeError(
                 f"the worker for {self._module} does not start: {self._last_words()}"
             ) from error

@@ -10,13 +10,20 @@ from random import Random
 from fuzz.mutants import Mutant
 from sewd_runtime.errors import BundleError
 
+MAKE = "PLANTED_IN_MAKE"
+"""A variable of the environment: a fault of ``make``."""
+
 
 def make(random: Random) -> Mutant:
+    _do(os.environ.get(MAKE, "none"))
     return Mutant(files={"fault": b"%d" % random.randrange(1_000)}, note="planted")
 
 
 def attempt(folder: Path) -> None:
-    fault = (folder / "fault").read_text()
+    _do((folder / "fault").read_text())
+
+
+def _do(fault: str) -> None:
     if fault == "named":
         raise BundleError("refused")
     if fault == "wrong":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fuzz.__main__ import KINDS
-from fuzz.mutants import CASE, ROOT, Mutant
+from fuzz.mutants import CASE, FIFO, FOLDER, ROOT, Mutant
 from fuzz.worker import (
     ACCEPTED,
     CRASHED,
@@ -54,6 +54,40 @@ def test_every_fault_is_seen_and_the_next_mutant_runs(
     assert result.outcome == outcome
     assert result.mutant == mutant
     assert planted.run("1").outcome == ACCEPTED
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [("wrong", CRASHED), ("crash", CRASHED), ("hang", HUNG)])
+def test_a_mutant_that_cannot_be_made_is_a_fault(
+    planted: Worker, monkeypatch: pytest.MonkeyPatch, fault: str, outcome: str
+) -> None:
+    monkeypatch.setenv("PLANTED_IN_MAKE", fault)
+    assert planted.run("1").outcome == outcome
+    monkeypatch.delenv("PLANTED_IN_MAKE")
+    assert planted.run("1").outcome == ACCEPTED
+
+
+def test_a_worker_that_cannot_start_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(process: object) -> None:
+        raise OSError("no more processes")
+
+    worker = Worker("planted", tmp_path / "mutant", Limits())
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    with pytest.raises(OSError, match="no more processes"):
+        worker.run("1")
+    worker.close()
+
+
+def test_special_files_are_written_and_saved(tmp_path: Path) -> None:
+    specials = {"link": "../outside", "pipe": FIFO, "folder": FOLDER}
+    mutant = Mutant(files={"file": b"1", "link": b"2"}, note="special", specials=specials)
+    mutant.save(tmp_path / "case", REFUSED)
+    loaded = Mutant.load(tmp_path / "case")
+    assert loaded == Mutant(files={"file": b"1", "link": b"2"}, note="special", specials=specials)
+    for _ in range(2):  # the second time over the first
+        loaded.write(tmp_path / "written")
+    assert (tmp_path / "written" / "link").readlink() == Path("../outside")
+    assert (tmp_path / "written" / "pipe").is_fifo()
+    assert (tmp_path / "written" / "folder").is_dir()
 
 
 def test_a_mutant_depends_on_its_seed_alone(planted: Worker) -> None:
