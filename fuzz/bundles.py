@@ -18,7 +18,7 @@ import onnx
 import onnx.numpy_helper
 
 import sewd_runtime
-from fuzz.mutants import Mutant, mutate_bytes, seed_files
+from fuzz.mutants import Mutant, mutate_bytes, seed_files, special_file
 from fuzz.mutate_json import mutate_json
 from sewd_runtime.cli import main
 
@@ -56,6 +56,8 @@ def make(random: Random) -> Mutant:
     """Mutate a file of a bundle for recognition or classification."""
     seed, texts = random.choice((*[("tiny", "vocab.json")] * 3, ("tiny-classifier", "labels.json")))
     files = seed_files(seed)
+    if random.random() < 0.07:
+        return special_file(random, ("bundle.json", texts, "golden.npz", "model.fp32.onnx"), seed)
     name = random.choice((*["bundle.json"] * 4, *[texts] * 3, *["golden.npz"] * 3, *["model.fp32.onnx"] * 4))
     if name == "golden.npz":
         content, note = _mutate_golden(random, files[name])
@@ -79,7 +81,9 @@ def attempt(folder: Path) -> None:
     else:
         model.transcribe(_NOISE)
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        main(["inspect", os.fspath(folder), "--threads", "1"])
+        code = main(["inspect", os.fspath(folder), "--threads", "1"])
+    targets = [path.resolve().parent for path in folder.iterdir() if path.is_symlink()]
+    assert code or not set(targets) - {folder.resolve()}, "a link out of the bundle was followed"
     assert shown.getvalue().replace("\n", "").isprintable(), "inspect printed a control character"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from fuzz.mutants import Mutant, mutate_bytes, seed_files
+from fuzz.mutants import Mutant, mutate_bytes, seed_files, special_file
 from fuzz.mutate_json import mutate_json
 from sewd_export.checkpoint.loading import load_checkpoint
 
@@ -36,6 +36,8 @@ def make(random: Random) -> Mutant:
     """Mutate a file of a checkpoint, or add one."""
     seed = random.choice(("checkpoint-tiny", "checkpoint-tiny", "checkpoint-tiny-classifier"))
     files = seed_files(seed)
+    if random.random() < 0.05:
+        return special_file(random, (_WEIGHTS, "config.json", "vocab.json", "preprocessor_config.json"), seed)
     names = ("config.json", "config.json", "config.json", "vocab.json", "preprocessor_config.json")
     name = random.choice(
         (*names, "tokenizer_config.json", "model.safetensors.index.json", _WEIGHTS, _WEIGHTS, "pickle")
@@ -54,7 +56,7 @@ def make(random: Random) -> Mutant:
 def attempt(folder: Path) -> None:
     """Load the checkpoint; an empty file of weights stands for none."""
     weights = folder / _WEIGHTS
-    if weights.stat().st_size == 0 and (folder / "pytorch_model.bin").exists():
+    if weights.is_file() and weights.stat().st_size == 0 and (folder / "pytorch_model.bin").exists():
         weights.unlink()
     load_checkpoint(folder)
 

@@ -14,9 +14,12 @@ import numpy as np
 import sewd_runtime
 from fuzz.mutants import NUMBERS, SEEDS, Mutant, mutate_bytes
 from sewd_export.parity.transcripts import read_transcripts
+from sewd_runtime.commands import lm
 from sewd_runtime.commands._decoding import add_decoding, decoder_of
 from sewd_runtime.decode.lm.arpa import write_arpa
 from sewd_runtime.decode.lm.kneser_ney import estimate
+from sewd_runtime.decode.lm.model import KenlmModel
+from sewd_runtime.errors import LanguageModelError
 from sewd_runtime.text.files import read_text_file
 
 _NOISE = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
@@ -25,6 +28,7 @@ _TEXTS = {
     "hotwords": "# names\nAACHEN=8\nNEW YORK=3.5\nÉCOLE=1\nDON'T=-2\n",
     "lexicon": "ONE\nTWO\nTHREE\nDON'T\nÉCOLE\n",
     "align": "One, two. THREE\n",
+    "sentences": "\n".join(_SENTENCES) + "\n",
     "transcripts.tsv": "a\tONE TWO\nb.wav\tDON\u2019T STOP\tignored\n",
 }
 _PIECES = (
@@ -72,11 +76,27 @@ def attempt(folder: Path) -> None:
         _recognizer().align(_NOISE, read_text_file(path))
     elif path.name == "transcripts.tsv":
         read_transcripts([folder / "a.wav", folder / "b.wav"])
+    elif path.name == "sentences":
+        _build(path)
     else:
         parser = argparse.ArgumentParser()
         add_decoding(parser)
         option = {"arpa": "--lm"}.get(path.name, f"--{path.name}")
         _recognizer().transcribe(_NOISE, decoder=decoder_of(parser.parse_args([option, os.fspath(path)])))
+
+
+def _build(path: Path) -> None:
+    """Build language models of words and of characters, which KenLM can open."""
+    parser = argparse.ArgumentParser()
+    lm.add_arguments(parser)
+    for level in ("word", "character"):
+        arpa = path.with_name(f"{level}.arpa")
+        arguments = ["build", path, "--model", SEEDS / "tiny", "--level", level, "-o", arpa]
+        lm.run(parser.parse_args(list(map(os.fspath, arguments))))
+        try:
+            KenlmModel(arpa)
+        except LanguageModelError as error:
+            raise AssertionError(f"KenLM does not open what was built: {error}") from error
 
 
 def _change_words(random: Random, text: str) -> str:

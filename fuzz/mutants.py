@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -14,6 +15,12 @@ ROOT = Path(__file__).parents[1]
 SEEDS = ROOT / "tests" / "data"
 CASE = "case.json"
 """In a folder of the corpus, beside the files of the mutant: its seed, its note and its outcome."""
+
+FIFO, FOLDER = "<FIFO>", "<folder>"
+_TARGETS = (
+    *(FIFO, FIFO, FOLDER, "/dev/zero", "/dev/null", "/dev/stdin", "/etc/passwd", "/proc/self/environ"),
+    *("..", ".", "/", "missing", "../outside", "bundle.json", "config.json", "vocab.json"),
+)
 
 NUMBERS = (
     0,
@@ -41,25 +48,35 @@ class Mutant:
     """Files over those of a seed.
 
     files: name → content. note: what was done. seed: a folder of tests/data, or "" for none.
+    specials: name → the target of a symbolic link, FIFO or FOLDER.
     """
 
     files: dict[str, bytes]
     note: str
     seed: str = ""
+    specials: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write the seed's files and the mutant's into a new folder, over any of that name."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name, content in {**seed_files(self.seed), **self.files}.items():
-            (folder / name).write_bytes(content)
+            if name not in self.specials:
+                (folder / name).write_bytes(content)
+        for name, special in self.specials.items():
+            if special == FIFO:
+                os.mkfifo(folder / name)
+            elif special == FOLDER:
+                (folder / name).mkdir()
+            else:
+                (folder / name).symlink_to(special)
 
     def save(self, case: Path, outcome: str) -> None:
         """Write the mutant's own files and its outcome as a folder of the corpus."""
         case.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             (case / name).write_bytes(content)
-        facts = {"seed": self.seed, "note": self.note, "outcome": outcome}
+        facts = {"seed": self.seed, "note": self.note, "outcome": outcome, "specials": self.specials}
         (case / CASE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -67,7 +84,13 @@ class Mutant:
         """Read a folder of the corpus."""
         facts = json.loads((case / CASE).read_text(encoding="utf-8"))
         files = {path.name: path.read_bytes() for path in case.iterdir() if path.name != CASE}
-        return cls(files=files, note=facts["note"], seed=facts["seed"])
+        return cls(files=files, note=facts["note"], seed=facts["seed"], specials=facts.get("specials", {}))
+
+
+def special_file(random: Random, names: Sequence[str], seed: str) -> Mutant:
+    """Put a link, a FIFO or a folder in the place of a file."""
+    name, special = random.choice(names), random.choice(_TARGETS)
+    return Mutant(files={}, specials={name: special}, note=f"{name}: {special}", seed=seed)
 
 
 @cache

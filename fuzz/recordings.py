@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import threading
+import warnings
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import soundfile
 
-import sewd_runtime
 from fuzz.mutants import ROOT, Mutant, mutate_bytes
+from sewd_runtime.audio.reading import stream_audio
+from sewd_runtime.errors import SewdError
 
 _COMMON = (
     *(
@@ -79,18 +85,49 @@ def make(random: Random) -> Mutant:
 
 
 def attempt(folder: Path) -> None:
-    """Read the recording from its path and from its bytes; what was read is finite and not empty."""
+    """Read the recording from its path, its bytes and a pipe; raise the longest refusal.
+
+    What was read is finite and not empty. Strictly, exactly what gives no warning otherwise is read.
+    """
     (path,) = folder.iterdir()
-    try:
-        _read(path)
-    finally:
-        _read(path.read_bytes())
+    content = path.read_bytes()
+    samples, warned, refused = _read(path)
+    strict = _read(path, strict=True)[0]
+    is_whole = samples is not None and not warned
+    assert is_whole == (strict is not None), "strict refuses what is whole, or reads what is not"
+    assert strict is None or np.array_equal(samples, strict), "read strictly, the samples are others"
+    refusals = [error for error in (refused, _read(content)[2], _read_pipe(content)) if error]
+    if refusals:
+        raise max(refusals, key=lambda error: len(str(error)))
 
 
-def _read(source: Path | bytes) -> None:
-    samples = sewd_runtime.read_audio(source)
+def _read(source: Any, *, strict: bool = False) -> tuple[np.ndarray | None, bool, Exception | None]:
+    """Return the samples, whether there was a warning, and the refusal; any other exception is raised."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            samples = np.concatenate(list(stream_audio(source, strict=strict)))
+        except (SewdError, OSError) as error:
+            return None, bool(warned), error
     assert samples.dtype == np.float32 and samples.ndim == 1 and samples.size, "not an array of samples"
     assert np.isfinite(samples).all(), "samples that are not finite"
+    return samples, bool(warned), None
+
+
+def _read_pipe(content: bytes) -> Exception | None:
+    reader, writer = os.pipe()
+    feeder = threading.Thread(target=_feed, args=(writer, content))
+    feeder.start()
+    try:
+        with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
+            return _read(pipe)[2]
+    finally:
+        feeder.join()
+
+
+def _feed(writer: int, content: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), open(writer, "wb") as pipe:
+        pipe.write(content)
 
 
 @cache
