@@ -20,11 +20,14 @@ from sewd_runtime.bundle.schema import build, parse_json, to_plain
 from sewd_runtime.errors import BundleError, JournalError
 from sewd_runtime.long.steps import Step
 from sewd_runtime.system.writing import open_locked
+from sewd_runtime.text.transcript import Character, Segment, Word
 
 FORMAT_VERSION = 2
 
 _SEAL = b'{"seal": "'
 _SEAL_LETTERS = 64
+_MAX_S = 10**9
+"""Thirty years."""
 
 Line = TypeVar("Line")
 
@@ -135,7 +138,10 @@ class Journal:
         if not first.startswith(_SEAL):
             raise JournalError(f"{self.path}: is no journal of this version; move or delete it")
         _require_same(self._unsealed(Task, first, 1), task, self.path)
-        self.steps = [self._unsealed(Step, line, number) for number, line in enumerate(lines, start=2)]
+        for number, line in enumerate(lines, start=2):
+            step = self._unsealed(Step, line, number)
+            _require_times(step, f"{self.path}, line {number}")
+            self.steps.append(step)
         self._size = len(whole)
         self._cut()
 
@@ -172,6 +178,15 @@ class Journal:
             raise
         self._size += len(line)
         self._seal = line[len(_SEAL) : len(_SEAL) + _SEAL_LETTERS]
+
+
+def _require_times(step: Step, where: str) -> None:
+    """Raise JournalError for times that no recording has; only another program seals such a line."""
+    words = [word for segment in step.segments for word in segment.words]
+    spans: list[Segment | Word | Character] = [*step.segments, *words]
+    spans += [character for word in words for character in word.characters]
+    if any(abs(time_s) > _MAX_S for span in spans for time_s in (span.start_s, span.end_s)):
+        raise JournalError(f"{where}: has a time beyond {_MAX_S} s; delete the file to start again")
 
 
 def _sealed(content: Task | Step, before: bytes) -> bytes:
