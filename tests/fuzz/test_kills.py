@@ -1,0 +1,56 @@
+"""Law: a kill at any moment loses nothing, and the harness that says so sees what is lost."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fuzz import kills
+
+
+def test_killed_transcriptions_are_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert kills.main(["--commands", "transcribe", "--kills", "3", "--minutes", "3"]) == 0
+    assert capsys.readouterr().out.startswith("transcribe: 3 kills, ")
+
+
+@pytest.mark.slow
+def test_killed_exports_leave_a_whole_bundle(capsys: pytest.CaptureFixture[str]) -> None:
+    assert kills.main(["--commands", "export", "--kills", "3"]) == 0
+    assert capsys.readouterr().out.startswith("export: 3 kills, ")
+
+
+@pytest.mark.parametrize(
+    ("file", "loss"), [("speech.json", "differs from that of"), ("speech.partial.jsonl", "is left")]
+)
+def test_a_loss_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, loss: str) -> None:
+    output = tmp_path / "output"
+    options = argparse.Namespace(
+        kills=1, seed=0, speech=kills.ROOT / "export/sewd_export/speech", minutes=0.1
+    )
+
+    def run_whole(command: Sequence[str]) -> float:
+        output.mkdir()
+        (output / "speech.json").write_text("a word")
+        return 1.0
+
+    def run_killed(command: Sequence[str], delay_s: float) -> bool:
+        run_whole(command)
+        (output / file).write_text("a word twice")
+        return False
+
+    monkeypatch.setattr(kills, "run_whole", run_whole)
+    monkeypatch.setattr(kills, "run_killed", run_killed)
+    with pytest.raises(kills.LostError, match=loss):
+        kills.kill_transcriptions(tmp_path, options)
+
+
+def test_a_run_that_fails_is_seen() -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no room')"]
+    with pytest.raises(kills.LostError, match="fails: no room"):
+        kills.run_whole(command)
+    with pytest.raises(kills.LostError, match="fails: no room"):
+        kills.run_killed(command, 60)
