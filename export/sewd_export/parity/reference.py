@@ -25,6 +25,7 @@ from sewd_export.parity.signals import Signal, golden_signal, ragged_batches, si
 from sewd_export.parity.transcripts import read_logits, word_errors
 from sewd_export.precisions import PRECISIONS, REFERENCE
 from sewd_runtime.bundle.manifest import Tolerance
+from sewd_runtime.decode.lm.normalisation import normaliser
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -219,11 +220,12 @@ class Reference:
         truth = answer.transcript
         if truth is None:
             return {"transcript_agreement": text == original}
+        words_of = normaliser(self.vocabulary)
         return {
             "transcript_agreement": text == original,
-            "words": len(truth.split()),
-            "wrong_words": word_errors(truth, text),
-            "original_wrong_words": word_errors(truth, original),
+            "words": len(words_of(truth)),
+            "wrong_words": word_errors(words_of(truth), words_of(text)),
+            "original_wrong_words": word_errors(words_of(truth), words_of(original)),
         }
 
 

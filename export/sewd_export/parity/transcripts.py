@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,9 +63,13 @@ def read_logits(logits: NDArray[np.float32], vocabulary: Vocabulary) -> str:
     return vocabulary.text(hypothesis.token_ids)
 
 
-def word_errors(truth: str, text: str) -> int:
-    """Count the substituted, deleted and inserted words; case does not matter."""
+def word_errors(truth: Sequence[str], text: Sequence[str]) -> int:
+    """Count substituted, deleted and inserted words; both are a `normaliser`'s, and case is ignored."""
     import jiwer  # needed only for recordings with transcripts
 
-    words = jiwer.process_words(truth.casefold(), text.casefold())
-    return int(words.substitutions + words.deletions + words.insertions)
+    counts = jiwer.process_words(_caseless(truth), _caseless(text))
+    return int(counts.substitutions + counts.deletions + counts.insertions)
+
+
+def _caseless(words: Sequence[str]) -> str:
+    return unicodedata.normalize("NFD", " ".join(words).casefold())

@@ -14,6 +14,7 @@ from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.errors import ExportError
 from sewd_export.parity.signals import Signal, read_recordings
 from sewd_export.parity.transcripts import read_logits, word_errors
+from sewd_runtime.decode.lm.normalisation import normaliser
 from sewd_runtime.inference.session import Session, pad
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -54,12 +55,15 @@ class Evaluation:
             if len(signal.samples) >= min_samples
         ]
         _check_transcripts(recordings, folder, min_samples)
-        return cls(
+        evaluation = cls(
             recordings=tuple(recordings),
             max_increase=max_increase,
             sample_rate_hz=checkpoint.sample_rate_hz,
             vocabulary=checkpoint.vocabulary.for_outputs(checkpoint.config.vocab_size),
         )
+        if recordings[0].transcript is not None and not evaluation.words:
+            raise ExportError(f"{folder}: transcripts.tsv has no words, so there is no word error rate")
+        return evaluation
 
     @property
     def measure(self) -> str:
@@ -69,7 +73,8 @@ class Evaluation:
     @property
     def words(self) -> int:
         """The number of words in the transcripts; 0 without transcripts."""
-        return sum(len(signal.transcript.split()) for signal in self.recordings if signal.transcript)
+        words_of = normaliser(self.vocabulary)
+        return sum(len(words_of(signal.transcript)) for signal in self.recordings if signal.transcript)
 
     def run(self, model: Path, recordings: Sequence[Signal] | None = None) -> Logits:
         """Run a model file on recordings, by default all, one at a time; returns logits `(frames, vocab)`."""
@@ -79,15 +84,15 @@ class Evaluation:
 
     def increase(self, candidate: Logits, reference: Logits) -> float:
         """Return the increase of the errors from `reference` to `candidate`, in percentage points."""
-        errors, total = 0, self.words or len(self.recordings)
+        errors, total, words_of = 0, self.words, normaliser(self.vocabulary)
         for signal, *logits in zip(self.recordings, candidate, reference, strict=True):
             text, expected = (read_logits(item, self.vocabulary) for item in logits)
-            if self.words:
-                truth = str(signal.transcript)
-                errors += word_errors(truth, text) - word_errors(truth, expected)
+            if total:
+                truth = words_of(str(signal.transcript))
+                errors += word_errors(truth, words_of(text)) - word_errors(truth, words_of(expected))
             else:
                 errors += text != expected
-        return 100 * errors / total
+        return 100 * errors / (total or len(self.recordings))
 
     def ranking(self) -> list[int]:
         """Draw the indices of the recordings that rank the groups: about two minutes, or all of them."""
@@ -102,7 +107,7 @@ class Evaluation:
 
 
 def _check_transcripts(recordings: Sequence[Signal], folder: Path, min_samples: int) -> None:
-    """Raise ExportError unless there are recordings, all with a transcript or none, and some words."""
+    """Raise ExportError unless there are recordings, all with a transcript or none."""
     if not recordings:
         raise ExportError(f"{folder}: every recording is shorter than {min_samples} samples; add longer ones")
     without_transcript = [signal.name for signal in recordings if signal.transcript is None]
@@ -112,5 +117,3 @@ def _check_transcripts(recordings: Sequence[Signal], folder: Path, min_samples: 
             f"{without_transcript[0]}; add them, or remove transcripts.tsv to bound the differences from "
             f"float32's output"
         )
-    if not without_transcript and not any(str(signal.transcript).split() for signal in recordings):
-        raise ExportError(f"{folder}: transcripts.tsv has no words, so there is no word error rate")

@@ -229,6 +229,7 @@ def test_options_that_make_no_bound(
     [
         ("0\tA\n", r"1 of 2 recordings have no transcript, e\.g\. 1\.wav; add them, or remove"),
         ("0\t\n1\t\n", "has no words"),
+        ("0\t-\n1\t?!\n", "has no words"),
         ("0\tA\n1\tB\n", None),
         (None, None),
     ],

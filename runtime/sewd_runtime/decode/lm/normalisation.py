@@ -1,7 +1,7 @@
-"""Training text in the form that a recognizer writes: its letters, its case, no punctuation."""
+"""Training text and references as a recognizer writes: its letters, its case, no punctuation."""
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sewd_runtime.decode.lm.kneser_ney import UNKNOWN
 from sewd_runtime.decode.lm.model import DELIMITER_SYMBOL
@@ -12,7 +12,12 @@ from sewd_runtime.text.vocabulary import Vocabulary
 def sentences(
     lines: Iterable[str], vocabulary: Vocabulary, *, characters: bool = False
 ) -> Iterator[list[str]]:
-    """Yield the words of each line that is not empty; characters: yield tokens, with ``|`` for spaces.
+    """Yield the words of each line that has any, as ``normaliser`` gives them."""
+    yield from filter(None, map(normaliser(vocabulary, characters=characters), lines))
+
+
+def normaliser(vocabulary: Vocabulary, *, characters: bool = False) -> Callable[[str], list[str]]:
+    """Return a function that splits a text into words; characters: into tokens, with ``|`` for spaces.
 
     Words are spelled as ``Speller`` says; one that the model cannot write, such as a number in digits,
     becomes ``<unk>``, and one of punctuation alone is left out. Without a word delimiter, each token is a
@@ -20,9 +25,10 @@ def sentences(
     """
     speller = Speller(vocabulary)
     is_spaced = vocabulary.word_delimiter_id is not None
-    for line in lines:
+
+    def normalise(text: str) -> list[str]:
         units: list[str] = []
-        for word in speller.spell(line).words:
+        for word in speller.spell(text).words:
             tokens = [UNKNOWN] if word is None else [vocabulary.text((token_id,)) for token_id in word]
             written = UNKNOWN if word is None else vocabulary.text(word)
             if all(unicodedata.category(character)[0] in "PS" for character in written):
@@ -30,5 +36,6 @@ def sentences(
             if characters and is_spaced and units:
                 units.append(DELIMITER_SYMBOL)
             units += tokens if characters or not is_spaced else [written]
-        if units:
-            yield units
+        return units
+
+    return normalise
