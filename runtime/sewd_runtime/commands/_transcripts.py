@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sewd_runtime.commands._command import add_json, refuse_inputs
 from sewd_runtime.commands._files import ERRORS, Writer, printer
-from sewd_runtime.system.writing import whole_file
+from sewd_runtime.system.outputs import OutputFolder
 from sewd_runtime.text.formats import FORMATS, as_dict
 from sewd_runtime.text.transcript import Transcript
 
@@ -14,7 +14,8 @@ _FORMATS = f"""\
 text           one file: its text alone; several: one line each, "FILE: text"
 json           one object per line
 srt, vtt, tsv  subtitles (SubRip, WebVTT) or a table of them, one document per recording
-With --output DIR, FILE NAME.wav is written to DIR/NAME.txt (.json, .srt ...) and nothing to stdout.
+With --output DIR, FILE NAME.wav is written to DIR/NAME.txt (.json, .srt ...) and nothing to stdout. There
+a file is replaced only if sewd wrote it (DIR/.sewd-outputs says so) and nobody has changed it since.
 {ERRORS}"""
 
 
@@ -47,23 +48,26 @@ def check_output(options: argparse.Namespace) -> None:
             options.error(f"{sources[path]} and {name} would both be written to {path}; give one at a time")
         sources[path] = name
     refuse_inputs(options, sources)
+    folder = OutputFolder(options.output)
+    try:
+        for path in sources:
+            folder.check(path)
+    except OSError as error:
+        options.error(f"{error.filename}: {error.strerror}")
 
 
 def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
     """Return a function that writes a transcript where the options say."""
     chosen = FORMATS[options.format]
 
-    def save(name: str, transcript: Transcript) -> None:
-        path = beside(options.output, name, chosen.ending)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(chosen.write(transcript))
-
     def show(name: str, transcript: Transcript) -> None:
         print(chosen.write(transcript), end="", flush=True)
 
     if options.output is not None:
-        return save
+        folder = OutputFolder(options.output)
+        return lambda name, transcript: folder.write(
+            beside(options.output, name, chosen.ending), chosen.write(transcript)
+        )
     return show if chosen.is_document else printer(options, attrgetter("text"), as_dict)
 
 

@@ -50,15 +50,31 @@ def open_locked(path: Path) -> int:
 
     Raises BlockingIOError if another process has locked it, and OSError if it is a link or no regular file.
     """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = _open_regular(path, 0)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         _lock(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to a file, or create it; raises OSError, also if it is a link or no regular file."""
+    descriptor = _open_regular(path, os.O_APPEND)
+    try:
+        os.write(descriptor, line + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def _open_regular(path: Path, flags: int) -> int:
+    """Open or create a file for reading and writing: never a pipe, which would wait, nor through a link."""
+    flags |= os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return descriptor
 
 

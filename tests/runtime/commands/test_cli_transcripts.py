@@ -14,6 +14,7 @@ import soundfile
 
 from sewd_runtime import Recognizer
 from sewd_runtime.cli import main
+from sewd_runtime.system.outputs import OutputFolder
 from sewd_runtime.text.formats import FORMATS
 
 Capture = pytest.CaptureFixture[str]
@@ -70,7 +71,7 @@ def test_a_folder_gets_a_file_for_each(
     assert sewd("transcribe", tiny_bundle, "--format", name, "--output", out, *noises) == 0
     assert capsys.readouterr() == ("", "")
     written = FORMATS[name]
-    assert {path.name for path in out.iterdir()} == {f"noise {index}{written.ending}" for index in range(3)}
+    assert written_to(out) == [f"noise {index}{written.ending}" for index in range(3)]
     for path in noises:
         content = (out / f"{Path(path).stem}{written.ending}").read_bytes()
         assert content.decode() == written.write(recognizer.transcribe(path))
@@ -83,8 +84,43 @@ def test_a_bad_file_gets_no_transcript_and_stops_no_other(
     out = tmp_path / "out"
     arguments = ("--format", "srt", "--output", out, tmp_path / "notes.txt", noises[0])
     assert sewd("transcribe", tiny_bundle, *arguments) == 1
-    assert [path.name for path in out.iterdir()] == ["noise 0.srt"]
+    assert written_to(out) == ["noise 0.srt"]
     assert "notes.txt: " in capsys.readouterr().err
+
+
+def test_only_unchanged_files_of_ours_are_replaced(
+    tiny_bundle: Path, noises: list[str], tmp_path: Path, capsys: Capture, misuse: Misuse
+) -> None:
+    out, written = tmp_path / "out", tmp_path / "out" / "noise 0.srt"
+    arguments = ("--format", "srt", "--output", out, *noises[:2])
+    for flags in ([], [], ["--vad"]):  # repeated as it was, and otherwise
+        assert sewd("transcribe", tiny_bundle, *arguments, *flags) == 0
+    for mine in (b"1\n", written.read_bytes() + b"\n", b""):
+        written.write_bytes(mine)
+        assert f"{written}: was not written by sewd, or" in misuse("transcribe", *arguments)
+        assert written.read_bytes() == mine
+    (out / ".sewd-outputs").unlink()
+    written.unlink()
+    assert "noise 1.srt: was not written by sewd" in misuse("transcribe", *arguments)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    tiny_bundle: Path, noises: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    out = tmp_path / "out"
+    write = OutputFolder.write
+
+    def write_late(folder: OutputFolder, path: Path, text: str) -> None:
+        if path.name == "noise 0.txt":
+            path.write_text("mine")
+        write(folder, path, text)
+
+    monkeypatch.setattr(OutputFolder, "write", write_late)
+    assert sewd("transcribe", tiny_bundle, "--output", out, *noises[:2]) == 1
+    assert "noise 0.txt: was not written by sewd" in capsys.readouterr().err
+    assert (out / "noise 0.txt").read_text() == "mine"
+    assert written_to(out) == ["noise 0.txt", "noise 1.txt"]
 
 
 def test_two_files_of_one_name_are_refused_before_any_is_run(
@@ -105,7 +141,7 @@ def test_what_is_in_the_way_is_named(
     (tmp_path / "out" / "noise 0.txt").mkdir(parents=True)
     assert sewd("transcribe", tiny_bundle, "--output", tmp_path / "out", *noises[:2]) == 1
     assert f"sewd: {tmp_path / 'out' / 'noise 0.txt'}" in capsys.readouterr().err
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"noise 0.txt", "noise 1.txt"}
+    assert written_to(tmp_path / "out") == ["noise 0.txt", "noise 1.txt"]
 
 
 def test_characters_are_in_the_json(
@@ -131,7 +167,7 @@ def test_align_writes_the_times_of_a_text(
         found = json.loads(capsys.readouterr().out)
         assert [word["start_s"] for word in found["words"]] == [word.start_s for word in expected.words]
     assert sewd("align", tiny_bundle, "--text", "e t", "--output", tmp_path / "out", noises[0]) == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["noise 0.json"]
+    assert written_to(tmp_path / "out") == ["noise 0.json"]
 
 
 def test_align_reads_standard_input(
@@ -177,3 +213,8 @@ def test_align_names_a_text_file_it_cannot_read(
 )
 def test_align_needs_one_text_and_one_file(arguments: list[str], misuse: Misuse) -> None:
     assert misuse("align", *arguments).startswith("sewd align: error: ")
+
+
+def written_to(folder: Path) -> list[str]:
+    """Return the names in a folder, without that of the record of what was written."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".sewd-outputs")

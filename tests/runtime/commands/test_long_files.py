@@ -67,21 +67,21 @@ def test_wherever_it_is_interrupted_the_result_is_the_same(
     assert transcribe(tiny_bundle, *arguments) == 0
     expected, runs = (tmp_path / "talk.json").read_text(), count[0]
     assert runs >= 5
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.json"]
+    assert names(tmp_path) == [".sewd-outputs", "talk.json"]
     for broken in range(runs):
         monkeypatch.undo()
         monkeypatch.setattr(steps, "_GROUP_SAMPLES", 150_000)
         (tmp_path / "talk.json").unlink(missing_ok=True)
         interrupt_after(monkeypatch, broken)
         assert transcribe(tiny_bundle, *arguments) == 130
-        assert [path.name for path in tmp_path.iterdir()] == ["talk.partial.jsonl"]
+        assert names(tmp_path) == [".sewd-outputs", "talk.partial.jsonl"]
         monkeypatch.undo()
         monkeypatch.setattr(steps, "_GROUP_SAMPLES", 150_000)
         count = interrupt_after(monkeypatch, -1)
         assert transcribe(tiny_bundle, *arguments, "--resume") == 0
         assert count[0] <= runs - broken + 3  # a region that was not finished is taken up a little before
         assert (tmp_path / "talk.json").read_text() == expected
-        assert [path.name for path in tmp_path.iterdir()] == ["talk.json"]
+        assert names(tmp_path) == [".sewd-outputs", "talk.json"]
 
 
 def test_a_killed_process_keeps_what_it_finished(tiny_bundle: Path, long_file: Path, tmp_path: Path) -> None:
@@ -101,6 +101,10 @@ def test_a_killed_process_keeps_what_it_finished(tiny_bundle: Path, long_file: P
         process.wait()
     assert main(command) == 0
     assert (broken / "talk.json").read_text() == (expected / "talk.json").read_text()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def lines_of(path: Path) -> int:

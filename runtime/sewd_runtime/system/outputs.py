@@ -1,0 +1,49 @@
+"""Files that are written into a folder under names the user did not choose one by one."""
+
+import errno
+import hashlib
+from pathlib import Path
+
+from sewd_runtime.system.cached_files import read_cached
+from sewd_runtime.system.writing import append_line, whole_file
+
+_RECORD = ".sewd-outputs"
+_MAX_RECORD_BYTES = 256 << 20  # of 65 bytes for each file
+
+
+class OutputFolder:
+    """A folder in which only files that were written here, and that nobody has changed since, are replaced.
+
+    It keeps the SHA-256 of each file it writes, one per line, in ``.sewd-outputs`` in the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._record = folder / _RECORD
+        try:
+            self._written = set(read_cached(self._record, max_bytes=_MAX_RECORD_BYTES).split())
+        except OSError:  # none yet; where it cannot be read, nothing is replaced
+            self._written = set()
+
+    def check(self, path: Path) -> None:
+        """Raise FileExistsError if a file must not be replaced."""
+        if not path.is_file():
+            return  # ``whole_file`` refuses everything else
+        with path.open("rb") as file:
+            is_ours = hashlib.file_digest(file, "sha256").hexdigest().encode() in self._written
+        if not is_ours:
+            fault = "was not written by sewd, or has been changed since; move it, or choose another --output"
+            raise FileExistsError(errno.EEXIST, fault, str(path))
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a UTF-8 file, whole or not at all; raises OSError, also where ``check`` does."""
+        self.check(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._remember(hashlib.sha256(text.encode()).hexdigest().encode())
+        with whole_file(path) as file:
+            file.write(text)
+
+    def _remember(self, digest: bytes) -> None:
+        """Record a file before it is there: a killed run must not leave one that the next cannot replace."""
+        if digest not in self._written:
+            append_line(self._record, digest)
+            self._written.add(digest)
