@@ -205,7 +205,7 @@ def _seal_of(rest: bytes, before: bytes) -> bytes:
 
 def _require_same(written: Task, task: Task, path: Path) -> None:
     was, now = to_plain(written), to_plain(task)
-    changed = [f"{key} was {was[key]} and is {now[key]}" for key in was if was[key] != now[key]]
+    changed = [f"{key} was {was[key]!s:.500} and is {now[key]}" for key in was if was[key] != now[key]]
     if changed:
         raise JournalError(
             f"{path}: belongs to another run: {'; '.join(changed)}; repeat that run, or delete the file"
