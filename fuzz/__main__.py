@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_kind(worker: Worker, kind: str, options: argparse.Namespace) -> Counter[str]:
     """Try mutants of a kind until their number or their time is reached, and save what was found."""
     counts: Counter[str] = Counter()
+    worker.start()  # imports take none of the time
     share_s = float("inf") if options.seconds is None else options.seconds / len(options.kinds)
     ends_s = time.monotonic() + share_s
     numbers: Iterable[int] = itertools.count(options.first)

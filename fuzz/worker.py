@@ -64,8 +64,7 @@ class Worker:
 
     def run(self, source: str | Path) -> Result:
         """Try a mutant: made from random numbers of a seed, or read from a folder of the corpus."""
-        if self._process is None:
-            self._start()
+        self.start()
         mutant = Mutant(files={}, note="it was not made yet")
         try:
             self._pipe.send(source)
@@ -90,7 +89,10 @@ class Worker:
             self._pipe.close()
             self._pipe = None
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the process, unless it runs already; raises KindMissingError."""
+        if self._process is not None:
+            return
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
         arguments = (other, self._module, self._folder, self._limits, self._folder.with_suffix(".log"))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fuzz.__main__ import KINDS
+from fuzz.__main__ import KINDS, main
 from fuzz.mutants import CASE, FIFO, FOLDER, ROOT, Mutant
 from fuzz.worker import (
     ACCEPTED,
     CRASHED,
+    FAULTS,
     HUNG,
     MEMORY,
     REFUSED,
@@ -94,6 +96,15 @@ def test_a_mutant_depends_on_its_seed_alone(planted: Worker) -> None:
     first, second = planted.run("0 planted 1").mutant, planted.run("0 planted 2").mutant
     assert first != second
     assert planted.run("0 planted 1").mutant == first
+
+
+@pytest.mark.parametrize("outcome", [ACCEPTED, REFUSED, *FAULTS])
+def test_a_fault_fails_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: str
+) -> None:
+    monkeypatch.setattr("fuzz.__main__.run_kind", lambda *arguments: Counter({outcome: 1}))
+    assert main(["--kinds", "lists"]) == (outcome in FAULTS)
+    assert "| lists | 1 |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", KINDS)
