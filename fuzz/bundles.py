@@ -9,9 +9,10 @@ import json
 import os
 import struct
 import zipfile
+from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ from fuzz.mutate_json import mutate_json
 from sewd_runtime.cli import main
 
 _NOISE = np.random.default_rng(0).normal(0, 0.1, 8_000).astype(np.float32)
+_INT8 = "model.int8.onnx"
 _INTEGERS = (0, 1, -1, 2, 3, 7, 1_000, 2**31, -(2**31), 2**40, 2**62, -(2**63))
 _OPERATORS = (
     "Add",
@@ -59,9 +61,11 @@ def make(random: Random) -> Mutant:
     if random.random() < 0.07:
         return special_file(random, ("bundle.json", texts, "golden.npz", "model.fp32.onnx"), seed)
     name = random.choice((*["bundle.json"] * 4, *[texts] * 3, *["golden.npz"] * 3, *["model.fp32.onnx"] * 4))
+    if name == "model.fp32.onnx" and _INT8 in files and random.random() < 0.25:
+        name = _INT8
     if name == "golden.npz":
         content, note = _mutate_golden(random, files[name])
-    elif name == "model.fp32.onnx":
+    elif name.endswith(".onnx"):
         content, note = _mutate_model(random, files[name])
     else:
         content, note = mutate_json(random, json.loads(files[name]))
@@ -74,14 +78,17 @@ def make(random: Random) -> Mutant:
 
 
 def attempt(folder: Path) -> None:
-    """Load the bundle, run it and inspect it."""
-    model: Any = sewd_runtime.load(folder, threads=1)
+    """Load the bundle, run it and inspect it, in fp32, or in int8 if that model was mutated."""
+    int8 = folder / _INT8
+    is_int8 = int8.is_file() and int8.read_bytes() != seed_files("tiny")[_INT8]
+    precision: Literal["int8", "fp32"] = "int8" if is_int8 else "fp32"
+    model: Any = sewd_runtime.load(folder, precision=precision, threads=1)
     if isinstance(model, sewd_runtime.Classifier):
         model.classify(_NOISE)
     else:
         model.transcribe(_NOISE)
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        code = main(["inspect", os.fspath(folder), "--threads", "1"])
+        code = main(["inspect", os.fspath(folder), "--precision", precision, "--threads", "1"])
     targets = [path.resolve().parent for path in folder.iterdir() if path.is_symlink()]
     assert code or not set(targets) - {folder.resolve()}, "a link out of the bundle was followed"
     assert shown.getvalue().replace("\n", "").isprintable(), "inspect printed a control character"
@@ -101,9 +108,7 @@ def _mutate_golden(random: Random, content: bytes) -> tuple[bytes, str]:
         packed = _pack({f"{name}.npy": _npy(array) for name, array in arrays.items()}, method)
         return _damage_directory(random, packed)
     if change == "bomb":
-        return _pack(
-            {"samples.npy": _header("'<f4'", "(75000000,)") + bytes(300_000_000)}, zipfile.ZIP_DEFLATED
-        ), change
+        return _bomb(), change
     if change == "type":
         arrays[name] = np.zeros(arrays[name].shape, random.choice(_TYPES))
     elif change == "shape":
@@ -117,6 +122,12 @@ def _mutate_golden(random: Random, content: bytes) -> tuple[bytes, str]:
     archived = io.BytesIO()
     np.savez(archived, **arrays)
     return archived.getvalue(), f"{change} of {name}"
+
+
+@cache
+def _bomb() -> bytes:
+    samples = _header("'<f4'", "(75000000,)") + bytes(300_000_000)
+    return _pack({"samples.npy": samples}, zipfile.ZIP_DEFLATED)
 
 
 def _with_header(random: Random) -> tuple[bytes, str]:
