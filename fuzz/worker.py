@@ -22,7 +22,7 @@ ACCEPTED, REFUSED, WRONG, CRASHED, HUNG, MEMORY = OUTCOMES = (
     *("accepted", "refused by name", "wrong exception", "crashed", "hung", "out of memory"),
 )
 FAULTS = (WRONG, CRASHED, HUNG, MEMORY)
-START_S = 120
+START_S = 600
 """For the imports of torch on a busy machine."""
 END_S = 10
 """From the end of a process's pipe to that of the process."""
