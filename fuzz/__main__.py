@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seconds", type=float, metavar="S", help="for all kinds (default: 60, without --count)"
     )
-    parser.add_argument("--timeout", type=float, default=30, metavar="S", help="of one mutant (default: 30)")
+    parser.add_argument("--cpu", type=float, default=30, metavar="S", help="of one mutant (default: 30)")
+    text = "of one mutant, on a machine that may be busy (default: 300)"
+    parser.add_argument("--watchdog", type=float, default=300, metavar="S", help=text)
     parser.add_argument("--memory", type=float, default=2, metavar="GIB", help="of one process (default: 2)")
     parser.add_argument(
         "--findings", type=Path, default=ROOT / "build/fuzz", metavar="DIR", help="what was found"
@@ -42,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.count is None and options.seconds is None:
         options.seconds = 60.0
-    limits = Limits(seconds=options.timeout, memory_bytes=int(options.memory * 2**30))
+    memory_bytes = int(options.memory * 2**30)
+    limits = Limits(cpu_s=options.cpu, watchdog_s=options.watchdog, memory_bytes=memory_bytes)
     counts: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch  # nothing of the user's is read or written

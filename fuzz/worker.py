@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import sys
+import time
 import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -45,9 +46,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of one mutant: the watchdog's time; of its process: memory that it can write to."""
+    """Of one mutant: CPU time, and the watchdog's time; of its process: memory that it can write to."""
 
-    seconds: float = 30
+    cpu_s: float = 30
+    watchdog_s: float = 300
     memory_bytes: int = 2 << 30
 
 
@@ -68,10 +70,10 @@ class Worker:
         mutant = Mutant(files={}, note="it was not made yet")
         try:
             self._pipe.send(source)
-            mutant = self._receive(self._limits.seconds)
-            outcome, detail = self._receive(self._limits.seconds)
+            mutant = self._receive(self._limits.watchdog_s)
+            outcome, detail = self._receive(self._limits.watchdog_s)
         except TimeoutError:
-            outcome, detail = HUNG, f"more than {self._limits.seconds:g} s"
+            outcome, detail = HUNG, f"more than {self._limits.watchdog_s:g} s"
         except (EOFError, OSError):  # the second: the process had ended before
             self._process.join(END_S)
             outcome, detail = CRASHED, f"exit status {self._process.exitcode}: {self._last_words()}"
@@ -145,7 +147,10 @@ def _serve(pipe: Connection, module: str, folder: Path, limits: Limits, log: Pat
         mutant = Mutant.load(source) if isinstance(source, Path) else kind.make(Random(source))  # noqa: S311
         mutant.write(folder)
         pipe.send(mutant)
-        pipe.send(_attempt(kind, folder))
+        begin_s = time.process_time()
+        outcome = _attempt(kind, folder)
+        used_s = time.process_time() - begin_s
+        pipe.send(outcome if used_s <= limits.cpu_s else (HUNG, f"{used_s:.1f} s of CPU time"))
 
 
 def _attempt(kind: Any, folder: Path) -> tuple[str, str]:

@@ -32,5 +32,8 @@ def _do(fault: str) -> None:
         os.abort()
     if fault == "hang":
         time.sleep(600)
+    if fault == "slow":
+        while time.process_time() < 3:
+            pass
     if fault == "memory":
         bytearray(8 << 30)

@@ -31,7 +31,7 @@ CORPUS = ROOT / "fuzz" / "corpus"
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parent), *sys.path])  # a worker has the same path
-    worker = Worker("planted", tmp_path / "mutant", Limits(seconds=3))
+    worker = Worker("planted", tmp_path / "mutant", Limits(cpu_s=1, watchdog_s=4))
     yield worker
     worker.close()
 
@@ -44,6 +44,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]
         ("wrong", WRONG),
         ("crash", CRASHED),
         ("hang", HUNG),
+        ("slow", HUNG),
         ("memory", MEMORY),
     ],
 )
