@@ -46,6 +46,7 @@ from sewd_runtime.recognizer import Recognizer as Recognizer
 from sewd_runtime.streaming.stream import Partial as Partial
 from sewd_runtime.streaming.stream import Stream as Stream
 from sewd_runtime.streaming.stream import Streaming as Streaming
+from sewd_runtime.streaming.stream import Turn as Turn
 from sewd_runtime.streaming.stream import feed_streams as feed_streams
 from sewd_runtime.streaming.stream import finish_streams as finish_streams
 from sewd_runtime.text.cues import CueLimits as CueLimits

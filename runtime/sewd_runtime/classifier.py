@@ -46,17 +46,17 @@ class Classifier(Model):
         self, audios: Sequence[AudioSource], *, sample_rate_hz: int | None = None
     ) -> list[Classification]:
         """Classify several recordings, the results in their order and the same as one by one."""
-        results = []
-        for logits in self.logits([self.network.read(audio, sample_rate_hz) for audio in audios]):
-            probabilities = np.exp(log_softmax(logits))
-            order = np.argsort(-probabilities, kind="stable")
-            results.append(
-                Classification(
-                    labels=tuple(self.labels[index] for index in order),
-                    probabilities=tuple(float(probabilities[index]) for index in order),
-                )
-            )
-        return results
+        recordings = [self.network.read(audio, sample_rate_hz) for audio in audios]
+        return list(map(self.classification, self.logits(recordings)))
+
+    def classification(self, logits: Output) -> Classification:
+        """Return the labels of one recording, the most probable first; logits: (classes,) float32."""
+        probabilities = np.exp(log_softmax(logits))
+        order = np.argsort(-probabilities, kind="stable")
+        return Classification(
+            labels=tuple(self.labels[index] for index in order),
+            probabilities=tuple(float(probabilities[index]) for index in order),
+        )
 
     def logits(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return the logits of each recording, ``(classes,)`` float32; raises AudioTooShortError.

@@ -142,7 +142,9 @@ class Recognizer(Model):
                     recording, network=self.network, vocabulary=self.vocabulary, decoding=decoding
                 )
                 transcripts[place] = self.join(steps)
-        transcripts |= zip(short, self._transcribe_whole(list(short.values()), decoding), strict=True)
+        recordings = list(short.values())
+        whole = self.transcripts(self.logits(recordings), recordings, decoder=decoder, characters=characters)
+        transcripts |= zip(short, whole, strict=True)
         return [transcripts[place] for place in range(len(audios))]
 
     def align(
@@ -179,10 +181,23 @@ class Recognizer(Model):
         )
         return fit_transcript(transcript, emission.quiet)
 
-    def _transcribe_whole(self, recordings: Sequence[Samples], decoding: Decoding) -> list[Transcript]:
+    def transcripts(
+        self,
+        logits: Sequence[Output],
+        recordings: Sequence[Samples],
+        *,
+        decoder: Decoder = _GREEDY,
+        characters: bool = False,
+    ) -> list[Transcript]:
+        """Decode recordings that ran whole: a batch may run once and be decoded with different options.
+
+        logits: as the method ``logits`` returned them, of recordings each (samples,) float32 at the model's
+        rate. Raises DecodingError.
+        """
+        decoding = Decoding(decoder=decoder, segmentation=SEGMENTATION, characters=characters)
         stretches = [
-            Stretch(log_probs=log_softmax(logits), samples=samples, first=START)
-            for logits, samples in zip(self.network.run_frames(recordings), recordings, strict=True)
+            Stretch(log_probs=log_softmax(frames), samples=samples, first=START)
+            for frames, samples in zip(logits, recordings, strict=True)
         ]
         segments = decode_stretches(stretches, self.manifest, self.vocabulary, decoding)
         return [

@@ -15,7 +15,7 @@ from sewd_runtime.audio.rules import Rules
 from sewd_runtime.errors import AudioDecodeError
 
 BLOCK_FRAMES = 1 << 18
-"""Sample frames read at a time, so that many channels are averaged block by block."""
+"""Sample frames read at a time; of several channels together, so that memory does not grow with them."""
 
 _UNKNOWN_FRAMES = 1 << 60
 """libsndfile returns more than this where a file does not state its length."""
@@ -35,7 +35,7 @@ def decode(file: BinaryIO, rules: Rules) -> tuple[Iterator[Samples], int]:
 def stated_frames(file: BinaryIO) -> tuple[int, int] | None:
     """Return the sample frames of the first recording of a file and its rate in Hz; None if not stated."""
     part = next(find_parts(file))
-    with _open(part, Rules(name="", strict=False, max_duration_s=None)) as sound:
+    with _open(part, Rules(name="", strict=False)) as sound:
         return (sound.frames, sound.samplerate) if _states_length(sound, part) else None
 
 
@@ -74,12 +74,14 @@ def _blocks(sound: Any, part: Part, rules: Rules) -> Iterator[Samples]:
     """Yield the samples of one recording, then report what is missing of it."""
     downmix = Downmix(rules.name)
     read, missing = 0, part.missing
+    rules.check_channels(sound.channels)
+    size = max(1, BLOCK_FRAMES // sound.channels)
     with sound:
         declared, is_stated = sound.frames, _states_length(sound, part)
         if is_stated:
             rules.check_duration(declared / sound.samplerate)
         while read < declared:
-            block = np.empty((min(BLOCK_FRAMES, declared - read), sound.channels), dtype=np.float32)
+            block = np.empty((min(size, declared - read), sound.channels), dtype=np.float32)
             count, error = _fill(block, sound, read)
             if count:
                 yield downmix(block[:count])

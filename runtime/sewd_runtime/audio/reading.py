@@ -26,6 +26,7 @@ def read_audio(
     target_rate_hz: int = 16_000,
     strict: bool = False,
     max_duration_s: float | None = None,
+    max_channels: int | None = None,
 ) -> Samples:
     """Read a recording as ``(samples,)`` float32 in [-1, 1] at ``target_rate_hz``; channels are averaged.
 
@@ -37,6 +38,7 @@ def read_audio(
     strict: refuse a file of which something is missing. Otherwise what is there is read, with an AudioWarning
     that says what is missing.
     max_duration_s: refuse more seconds of audio than this, from the header where it states the length.
+    max_channels: refuse a file with more channels than this.
 
     Raises AudioDecodeError (not audio; strict: truncated), AudioTooLongError, AudioValueError (empty, NaN or
     infinite, unfit array or rate), and OSError for a path that cannot be opened.
@@ -47,6 +49,7 @@ def read_audio(
         target_rate_hz=target_rate_hz,
         strict=strict,
         max_duration_s=max_duration_s,
+        max_channels=max_channels,
     )
     return np.concatenate(list(blocks))
 
@@ -58,6 +61,7 @@ def stream_audio(
     target_rate_hz: int = 16_000,
     strict: bool = False,
     max_duration_s: float | None = None,
+    max_channels: int | None = None,
 ) -> Iterator[Samples]:
     """Read audio block by block; joined, the blocks are what ``read_audio`` returns, bit by bit.
 
@@ -65,7 +69,7 @@ def stream_audio(
     when the reader gets there, and the warning comes at the end of the recording that lacks something.
     """
     name = _name_of(source)
-    rules = Rules(name=name, strict=strict, max_duration_s=max_duration_s)
+    rules = Rules(name=name, strict=strict, max_duration_s=max_duration_s, max_channels=max_channels)
     with ExitStack() as stack:
         content, rate_hz = _open(source, rules, stack)
         if rate_hz is None and hasattr(content, "read"):

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 
-from sewd_runtime.errors import AudioDecodeError, AudioTooLongError, AudioWarning
+from sewd_runtime.errors import AudioDecodeError, AudioTooLongError, AudioValueError, AudioWarning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,12 +11,13 @@ class Rules:
     """What to do with a file that lacks something or is long.
 
     name: of the file, for messages. strict: refuse what is truncated, instead of warning.
-    max_duration_s: refuse what is longer.
+    max_duration_s, max_channels: refuse what has more.
     """
 
     name: str
     strict: bool
-    max_duration_s: float | None
+    max_duration_s: float | None = None
+    max_channels: int | None = None
 
     def report(self, missing: str) -> None:
         """Warn of something that is missing; raises AudioDecodeError if the rules are strict."""
@@ -35,4 +36,12 @@ class Rules:
             raise AudioTooLongError(
                 f"{self.name}: longer than the limit of {self.max_duration_s:g} s; "
                 f"split it, or raise the limit"
+            )
+
+    def check_channels(self, channels: int) -> None:
+        """Raise AudioValueError for more channels than allowed."""
+        if self.max_channels is not None and channels > self.max_channels:
+            raise AudioValueError(
+                f"{self.name}: has {channels} channels, more than the limit of "
+                f"{self.max_channels}; mix them down"
             )

@@ -55,6 +55,14 @@ class StreamWindow:
     new: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechTurn:
+    """Speech begins or ends; time_s counts from the start of the stream, and allows for the margin."""
+
+    begins: bool
+    time_s: float
+
+
 class Chunker:
     """Turns samples into windows; where blocks of samples end never matters.
 
@@ -63,7 +71,7 @@ class Chunker:
     """
 
     def __init__(self, streaming: Streaming, manifest: Manifest) -> None:
-        frame_s = manifest.stride / manifest.sample_rate_hz
+        self._frame_s = frame_s = manifest.stride / manifest.sample_rate_hz
         self._stride = manifest.stride
         self._chunk = max(1, round(streaming.chunk_s / frame_s))
         field = -(-manifest.receptive_field // manifest.stride)  # strides that a frame sees
@@ -80,6 +88,8 @@ class Chunker:
         self._begin = 0  # of the segment
         self._final = 0  # one past the last final frame
         self._due = self._chunk + self._right  # the frame at which the next window runs
+        self._in_turn = False
+        self._turns: list[SpeechTurn] = []
 
     def push(self, samples: Samples) -> None:
         """Take the next samples, (samples,) float32."""
@@ -109,7 +119,18 @@ class Chunker:
         if not (self._endpointer.in_speech and self._endpointer.heard_speech):
             return None
         self._held.append(self._rest)
+        self._note(begins=False, frame=self._count)
         return self._window(self._count + 1, new=None)
+
+    def take_turns(self) -> list[SpeechTurn]:
+        """Return the turns since the last call; a turn ends with the last window of its speech."""
+        turns, self._turns = self._turns, []
+        return turns
+
+    def _note(self, *, begins: bool, frame: int) -> None:
+        if begins != self._in_turn:
+            self._in_turn = begins
+            self._turns.append(SpeechTurn(begins=begins, time_s=frame * self._frame_s))
 
     def _turn(self, frame_db: float) -> StreamWindow | None:
         """Begin and end segments at the newest frame; return the last window of a segment with speech."""
@@ -119,8 +140,14 @@ class Chunker:
                 self._drop_before(max(turn.frame, self._final + 1))
                 self._begin = self._final = self._first
                 self._due = self._begin + self._chunk + self._right
+                self._note(begins=True, frame=self._begin)
             elif heard_speech:
-                window = self._window(max(turn.frame, self._final), new=None)
+                end = max(turn.frame, self._final)
+                self._note(begins=True, frame=self._begin)
+                self._note(begins=False, frame=end)
+                window = self._window(end, new=None)
+        if self._endpointer.in_speech and self._endpointer.heard_speech:  # the stream began inside speech
+            self._note(begins=True, frame=max(self._begin, self._count - 1 - self._margin))
         return window
 
     def _window(self, end: int, *, new: int | None) -> StreamWindow:

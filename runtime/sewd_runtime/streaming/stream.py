@@ -13,13 +13,26 @@ from sewd_runtime.audio.resampling import Resampler
 from sewd_runtime.decode import Decoder, log_softmax
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
 from sewd_runtime.inference.network import Network
-from sewd_runtime.streaming.chunking import Chunker, Streaming, StreamWindow
+from sewd_runtime.streaming.chunking import Chunker, SpeechTurn, Streaming, StreamWindow
 from sewd_runtime.streaming.committing import Committer
 from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.transcript import Word
 from sewd_runtime.text.vocabulary import Vocabulary
 
-__all__ = ["Partial", "Stream", "Streaming", "feed_streams", "finish_streams"]
+__all__ = ["Partial", "Stream", "Streaming", "Turn", "feed_streams", "finish_streams"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Speech begins or ends in a stream.
+
+    time_s: when, from the start of the stream. after: how many of the committed words of its ``Partial`` come
+    before it: a turn ends after its last word.
+    """
+
+    begins: bool
+    time_s: float
+    after: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +41,12 @@ class Partial:
 
     committed: the words that became final since the last ``Partial``; they never change.
     pending: all words after the committed ones; they may still change.
+    turns: where speech began and ended since the last ``Partial``, in order.
     """
 
     committed: tuple[Word, ...]
     pending: tuple[Word, ...]
+    turns: tuple[Turn, ...] = ()
 
 
 class Stream:
@@ -65,6 +80,7 @@ class Stream:
         self._segment = 0  # the frame at which it begins
         self._committed: list[Word] = []
         self._pending: list[Word] = []
+        self._turns: list[Turn] = []
 
     def feed(self, samples: NDArray[Any]) -> Partial:
         """Take the next block, of any size, and return the new words.
@@ -94,17 +110,30 @@ class Stream:
         if window.begin != self._segment:
             self._segment = window.begin
             self._committer.begin(window.begin)
+        turns = self._chunker.take_turns()
+        # The last end is that of this window's speech, if it ends; what begins after it has no words yet.
+        ends = [place for place, turn in enumerate(turns) if not turn.begins]
+        before = ends[-1] if window.new is None and ends else len(turns)
+        self._add_turns(turns[:before])
         log_probs = log_softmax(logits[window.known :])
         if window.new is None:
             self._committed += self._committer.advance(log_probs) + self._committer.finish()
             self._pending = []
+            self._add_turns(turns[before:])
             return
         self._committed += self._committer.advance(log_probs[: window.new])
         self._pending = self._committer.pending(log_probs[window.new :])
 
+    def _add_turns(self, turns: Sequence[SpeechTurn]) -> None:
+        after = len(self._committed)
+        self._turns += [Turn(begins=turn.begins, time_s=turn.time_s, after=after) for turn in turns]
+
     def _partial(self) -> Partial:
-        partial = Partial(committed=tuple(self._committed), pending=tuple(self._pending))
-        self._committed = []
+        self._add_turns(self._chunker.take_turns())
+        partial = Partial(
+            committed=tuple(self._committed), pending=tuple(self._pending), turns=tuple(self._turns)
+        )
+        self._committed, self._turns = [], []
         return partial
 
 

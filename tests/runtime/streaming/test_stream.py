@@ -21,6 +21,7 @@ from sewd_runtime import (
     Recognizer,
     Stream,
     Streaming,
+    Turn,
     Word,
     feed_streams,
     finish_streams,
@@ -387,3 +388,52 @@ def test_any_decoder_works(digits: Recognizer, clips: list[np.ndarray]) -> None:
     found = partials(digits.stream(streaming=QUICK, decoder=LateGreedy()), samples, [1_600] * 500)
     assert words(found) == words(expected)
     assert sum(bool(partial.committed) for partial in found) < sum(bool(one.committed) for one in expected)
+
+
+def assert_words_lie_in_their_turns(found: Sequence[Partial]) -> list[float]:
+    """Turns begin and end in alternation, and each word is committed within its own."""
+    ordered: list[Turn | Word] = []
+    for partial in found:
+        for place, word in enumerate(partial.committed):
+            ordered += [turn for turn in partial.turns if turn.after == place] + [word]
+        ordered += [turn for turn in partial.turns if turn.after == len(partial.committed)]
+    begin_s, begins = None, []
+    end_s = 0.0
+    for event in ordered:
+        if isinstance(event, Word):
+            assert begin_s is not None
+            assert begin_s <= event.start_s
+            end_s = event.end_s
+        elif event.begins:
+            assert begin_s is None
+            assert event.time_s >= end_s
+            begin_s = event.time_s
+            begins.append(begin_s)
+        else:
+            assert begin_s is not None
+            assert event.time_s >= max(begin_s, end_s)
+            begin_s, end_s = None, event.time_s
+    assert begin_s is None
+    return begins
+
+
+@LAW
+@given(parts=talks, cuts=blocks, streaming=streamings)
+def test_turns_enclose_their_words_wherever_blocks_end(
+    numpy_recognizer: Recognizer, parts: list[tuple[float, float]], cuts: list[int], streaming: Streaming
+) -> None:
+    samples = talk(parts)
+    found = partials(numpy_recognizer.stream(streaming=streaming), samples, cuts)
+    begins = assert_words_lie_in_their_turns(found)
+    once = partials(numpy_recognizer.stream(streaming=streaming), samples)
+    assert begins == assert_words_lie_in_their_turns(once)
+
+
+def test_each_utterance_between_pauses_is_a_turn(digits: Recognizer, clips: list[np.ndarray]) -> None:
+    pauses_s = [1.5] * len(clips)
+    found = partials(
+        digits.stream(), joined([np.zeros(0, np.float32), *clips], [2.0, *pauses_s]), [800] * 5_000
+    )
+    begins = assert_words_lie_in_their_turns(found)
+    assert len(begins) >= len(clips)
+    assert begins[0] >= 1.5

@@ -1,0 +1,110 @@
+"""What every endpoint does: count, log, turn errors into answers, and stop when the client leaves."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar, cast
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from sewd_serve.errors import InternalError, ServeError
+from sewd_serve.service import Service
+
+_LOG = logging.getLogger("sewd.access")
+_ERRORS = logging.getLogger("sewd.serve")
+
+Result = TypeVar("Result")
+Respond: TypeAlias = Callable[[Response], Coroutine[Any, Any, None]]
+Handler: TypeAlias = Callable[[Request, Respond], Awaitable[None]]
+
+_LEFT = 499
+"""The status in logs and metrics of a request whose client left, as nginx counts it."""
+
+
+class Endpoint:
+    """An ASGI application around a handler, which answers once by calling ``respond``."""
+
+    def __init__(self, handle: Handler, name: str) -> None:
+        self._handle, self._name = handle, name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        began, status = time.monotonic(), 0
+        number = request.headers.get("x-request-id", "")[:64] or uuid.uuid4().hex
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", number.encode("latin-1", "replace")),
+                ]
+            await send(message)
+
+        async def respond(response: Response) -> None:
+            await response(scope, receive, counted)
+
+        try:
+            await self._handle(request, respond)
+        except ClientDisconnect:
+            status = _LEFT
+        except Exception as error:
+            if status:  # the answer has begun: all that is left is to break it off
+                raise
+            await respond(_answer(error, number))
+        finally:
+            self._count(service_of(request), status, time.monotonic() - began, number)
+
+    def _count(self, service: Service, status: int, took_s: float, number: str) -> None:
+        service.metrics.requests.labels(self._name, str(status)).inc()
+        service.metrics.request_s.labels(self._name).observe(took_s)
+        _LOG.info(
+            "request",
+            extra={
+                "endpoint": self._name,
+                "status": status,
+                "seconds": round(took_s, 4),
+                "request_id": number,
+            },
+        )
+
+
+def _answer(error: Exception, number: str) -> Response:
+    if not isinstance(error, ServeError):
+        _ERRORS.error("unexpected error, request %s", number, exc_info=error)
+        error = InternalError(f"an unexpected error; the server's log has it as request {number}")
+    return JSONResponse(error.body, error.status, headers=error.headers)
+
+
+def service_of(request: Request) -> Service:
+    """Return the server's state."""
+    return cast(Service, request.app.state.service)
+
+
+async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of some work; end it, and raise ClientDisconnect, when the client leaves.
+
+    Call it when the request's body was read.
+    """
+    task = asyncio.create_task(work)
+    watch = asyncio.create_task(_wait_until_left(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for each in (task, watch):
+            each.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _wait_until_left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,46 @@
+"""The web application: routes, keys, and pages that may call it."""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Route
+
+from sewd_serve.api import recordings, status
+from sewd_serve.api.endpoint import Endpoint, Handler
+from sewd_serve.keys import KeyMiddleware
+from sewd_serve.service import Service
+from sewd_serve.settings import Settings
+
+
+def make_app(service: Service) -> Starlette:
+    """Return the application of a service, which the caller starts and stops."""
+    settings = service.settings
+    middleware = []
+    if settings.origins:
+        origins = Middleware(
+            CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
+        middleware.append(origins)
+    if settings.keys:
+        middleware.append(Middleware(KeyMiddleware, keys=service.keys))
+    app = Starlette(routes=_routes(settings), middleware=middleware)
+    app.state.service = service
+    return app
+
+
+def _routes(settings: Settings) -> list[BaseRoute]:
+    def route(method: str, path: str, handle: Handler) -> Route:
+        return Route(path, Endpoint(handle, path), methods=[method])
+
+    routes: list[BaseRoute] = [
+        route("POST", "/v1/audio/transcriptions", recordings.transcribe),
+        route("POST", "/v1/audio/classifications", recordings.classify),
+        route("GET", "/v1/models", status.models),
+        route("GET", "/v1/models/{name}", status.model),
+        route("GET", "/health/live", status.live),
+        route("GET", "/health/ready", status.ready),
+        route("GET", "/metrics", status.metrics),
+    ]
+    if settings.admin:
+        routes.append(route("POST", "/admin/reload", status.reload))
+    return routes

@@ -1,0 +1,95 @@
+"""API keys, and short-lived tokens that a page can hold in their place."""
+
+import hashlib
+import hmac
+import secrets
+import time
+from pathlib import Path
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from sewd_serve.errors import UnauthorizedError
+
+_OPEN = ("/health/", "/favicon.ico")
+"""Paths that need no key: a probe has none, and what they show is no secret."""
+
+TOKEN_S = 600
+"""How long a token is valid to open a connection."""
+
+_PREFIX = "ek_"
+
+
+class Keys:
+    """The keys of a server; with none, everybody may call."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+        self._secret = secrets.token_bytes(32)
+
+    def accept(self, key: str) -> bool:
+        """Return whether this is a key or a token; the time it takes does not depend on how much is right."""
+        digest = hashlib.sha256(key.encode()).digest()
+        matches = [hmac.compare_digest(digest, each) for each in self._digests]
+        return any(matches) or self._accept_token(key)
+
+    def make_token(self, lifetime_s: int = TOKEN_S) -> tuple[str, int]:
+        """Return a new token, and when it expires in seconds of Unix time."""
+        expires = int(time.time()) + lifetime_s
+        stamp = f"{expires}.{secrets.token_urlsafe(8)}"
+        return f"{_PREFIX}{stamp}.{self._sign(stamp)}", expires
+
+    def _accept_token(self, token: str) -> bool:
+        stamp, _, signature = token.removeprefix(_PREFIX).rpartition(".")
+        if not token.startswith(_PREFIX) or not hmac.compare_digest(
+            self._sign(stamp).encode(), signature.encode()
+        ):
+            return False
+        return int(stamp.split(".")[0]) >= time.time()
+
+    def _sign(self, stamp: str) -> str:
+        return hmac.new(self._secret, stamp.encode(), hashlib.sha256).hexdigest()
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """Read a file with one key on each line; blank lines and those that begin with # do not count."""
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+class KeyMiddleware:
+    """Lets requests and websockets through that carry a key."""
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app, self._keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a connection on, or refuse it with 401 (a websocket: before it opens)."""
+        if scope["type"] not in ("http", "websocket") or self._may_pass(HTTPConnection(scope)):
+            await self._app(scope, receive, send)
+            return
+        error = UnauthorizedError("give a key of this server as Authorization: Bearer KEY")
+        response = JSONResponse(error.body, error.status, headers=error.headers)
+        if scope["type"] == "websocket":
+            await response(scope, receive, send) if "websocket.http.response" in scope.get(
+                "extensions", {}
+            ) else await WebSocketClose(code=1008)(scope, receive, send)
+        else:
+            await response(scope, receive, send)
+
+    def _may_pass(self, connection: HTTPConnection) -> bool:
+        path: str = connection.scope["path"]
+        return path == "/" or path.startswith(_OPEN) or self._keys.accept(_key_of(connection))
+
+
+def _key_of(connection: HTTPConnection) -> str:
+    """Return the key in a request's header or, of a browser's websocket, which sets none, in a protocol."""
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
+    for protocol in connection.headers.get("sec-websocket-protocol", "").split(","):
+        if protocol.strip().startswith("openai-insecure-api-key."):
+            return protocol.strip().removeprefix("openai-insecure-api-key.")
+    return ""

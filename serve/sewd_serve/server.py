@@ -1,0 +1,112 @@
+"""The server's process: the models first, then uvicorn; signals, and the last answers."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import uvicorn
+
+from sewd_runtime.commands._command import DONE, NO_MODEL, complain
+from sewd_serve.app import make_app
+from sewd_serve.errors import ServeError
+from sewd_serve.logs import set_up_logs
+from sewd_serve.process import StartError
+from sewd_serve.protocol import LimitedProtocol
+from sewd_serve.service import Service
+from sewd_serve.settings import Settings
+
+_LOG = logging.getLogger("sewd.serve")
+
+
+def serve(settings: Settings, *, host: str, port: int) -> int:
+    """Serve until SIGTERM or Ctrl-C, and return the exit code. Raises OSError for an address in use."""
+    set_up_logs()
+    with _bind(host, port) as bound:
+        try:
+            _run(_serve(settings, bound))
+        except StartError as error:
+            complain(str(error))
+            return NO_MODEL
+    return DONE
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run the event loop: uvloop's where it is installed (not on Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address, so that a port in use is noticed before models are loaded."""
+    [family, kind, protocol, _, address], *_ = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(address)
+    return bound
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which leaves signals to us: SIGTERM and Ctrl-C drain, a second one ends at once."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Take nothing new from now on."""
+        self._service.is_draining = True
+        super().handle_exit(sig, frame)
+
+
+async def _serve(settings: Settings, bound: socket.socket) -> None:
+    service = Service(settings)
+    config = uvicorn.Config(
+        make_app(service),
+        http=LimitedProtocol,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=16 << 20,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=round(settings.limits.drain_s),
+    )
+    try:
+        await service.start()
+        _reload_on_hangup(service)
+        host, port = bound.getsockname()[:2]
+        names = ", ".join(f"{model.name} ({model.precision})" for model in service.models)
+        _LOG.info("serving %s at http://%s:%d", names, f"[{host}]" if ":" in host else host, port)
+        await _Server(config, service).serve(sockets=[bound])
+    finally:
+        await service.stop()
+
+
+def _reload_on_hangup(service: Service) -> None:
+    """Open all bundles again on SIGHUP."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        try:
+            await service.process.reload()
+            _LOG.info("the models were loaded again")
+        except ServeError as error:
+            _LOG.error("the models are not replaced: %s", error.message)
+
+    def start() -> None:
+        task = asyncio.ensure_future(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, start)

@@ -1,0 +1,116 @@
+"""Live streams: encoded audio in, words out; the windows of several streams run together."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.streaming.stream import Partial, Stream, Streaming, feed_streams, finish_streams
+from sewd_runtime.text.transcript import Word
+from sewd_serve.worker.companding import decode_samples
+from sewd_serve.worker.decoding import decoder_of
+from sewd_serve.worker.messages import Audio, Clear, Commit, Heard, LiveTurn, LiveWord, OpenStream, Reply
+
+
+class LiveStream:
+    """One client's stream: utterance after utterance, each a Stream of its own.
+
+    inbox: what it has been sent and has not done yet. is_running: a worker has it. is_cancelled: it is
+    closed.
+    """
+
+    def __init__(self, request: OpenStream, model: Recognizer, send: Callable[[Reply], None]) -> None:
+        """Open it. Raises DecodingError, AudioValueError."""
+        self.request, self.model = request, model
+        self.inbox: deque[tuple[Audio | Commit | Clear, float]] = deque()
+        self.is_running = self.is_cancelled = False
+        self._send = send
+        self._decoder = decoder_of(request.decode)
+        pause_s = request.pause_s
+        self._streaming = Streaming() if pause_s is None else streaming_with_pause(pause_s)
+        self._heard_s = 0.0  # all audio fed
+        self._offset_s = 0.0  # where this utterance began
+        self._pending: tuple[Word, ...] = ()
+        self._separator = "" if model.vocabulary.word_delimiter_id is None else " "
+        self.stream = self._open()
+
+    def _open(self) -> Stream:
+        return self.model.stream(
+            sample_rate_hz=self.request.rate_hz, decoder=self._decoder, streaming=self._streaming
+        )
+
+    def take_audio(self) -> tuple[NDArray[np.int16], float]:
+        """Return the samples up to the next Commit or Clear, perhaps none, and when the newest came."""
+        contents, newest = [], time.monotonic()
+        while self.inbox and isinstance(self.inbox[0][0], Audio):
+            message, newest = self.inbox.popleft()
+            assert isinstance(message, Audio)
+            contents.append(message.content)
+        samples = decode_samples(b"".join(contents), self.request.encoding)
+        self._heard_s += len(samples) / self.request.rate_hz
+        return samples, newest
+
+    def take_mark(self) -> Commit | Clear | None:
+        """Return the Commit or Clear that comes next, if one does."""
+        if self.inbox and not isinstance(self.inbox[0][0], Audio):
+            message, _ = self.inbox.popleft()
+            assert not isinstance(message, Audio)
+            return message
+        return None
+
+    def begin_utterance(self) -> None:
+        """Forget the utterance under way."""
+        self._offset_s = self._heard_s
+        self.stream = self._open()
+
+    def report(self, partial: Partial, *, came: float, is_final: bool) -> None:
+        """Send what was recognized, unless it is nothing new."""
+        if partial.committed or partial.turns or is_final or partial.pending != self._pending:
+            self._send(
+                Heard(
+                    id=self.request.id,
+                    committed=tuple(map(self._word, partial.committed)),
+                    pending=tuple(map(self._word, partial.pending)),
+                    turns=tuple(
+                        LiveTurn(begins=turn.begins, time_s=turn.time_s + self._offset_s, after=turn.after)
+                        for turn in partial.turns
+                    ),
+                    is_final=is_final,
+                    audio_s=self._heard_s,
+                    lag_s=time.monotonic() - came,
+                    separator=self._separator,
+                )
+            )
+        self._pending = partial.pending
+
+    def _word(self, word: Word) -> LiveWord:
+        return LiveWord(
+            text=word.text,
+            start_s=word.start_s + self._offset_s,
+            end_s=word.end_s + self._offset_s,
+            confidence=word.confidence,
+        )
+
+
+def streaming_with_pause(pause_s: float) -> Streaming:
+    """Return streaming options whose turns end after this pause, with a margin that fits it."""
+    return Streaming(pause_s=pause_s, margin_s=min(Streaming().margin_s, pause_s / 2))
+
+
+def run_streams(streams: Sequence[LiveStream]) -> None:
+    """Do what the inboxes of some streams of one model hold. Raises InferenceError, AudioValueError."""
+    taken = [stream.take_audio() for stream in streams]
+    partials = feed_streams([stream.stream for stream in streams], [samples for samples, _ in taken])
+    for stream, partial, (_, came) in zip(streams, partials, taken, strict=True):
+        stream.report(partial, came=came, is_final=False)
+    marks = [(stream, stream.take_mark()) for stream in streams]
+    ended = [stream for stream, mark in marks if isinstance(mark, Commit)]
+    now = time.monotonic()
+    for stream, partial in zip(ended, finish_streams([each.stream for each in ended]), strict=True):
+        stream.report(partial, came=now, is_final=True)
+    for stream, mark in marks:
+        if mark is not None:
+            stream.begin_utterance()

@@ -1,0 +1,158 @@
+"""Uploaded recordings as pieces of work: read, run in a batch or step by step, answered."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from io import BufferedReader, FileIO
+from itertools import chain
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from sewd_runtime._types import Output, Samples
+from sewd_runtime.audio.reading import stream_audio
+from sewd_runtime.classifier import Classifier
+from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
+from sewd_runtime.long.steps import Step
+from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.text.scripts import join_texts
+from sewd_runtime.text.transcript import Segment, Transcript
+from sewd_serve.worker.decoding import body_of, classification_of, decoder_of
+from sewd_serve.worker.messages import Classify, Delta, Done, Reply, Transcribe, Usage
+
+MAX_CHANNELS = 32
+
+_SKIPPING_SILENCE = Segmentation(whole_s=0)
+
+
+class Recording:
+    """A recording on its way through the scheduler.
+
+    samples: all of one that runs whole, once it was read; a long one runs step by step.
+    queued: when it joined the queue of its kind, in seconds of the monotonic clock.
+    is_cancelled: nobody waits for it any more. notes: warnings about it, for the answer.
+    """
+
+    def __init__(
+        self, request: Transcribe | Classify, model: Recognizer | Classifier, send: Callable[[Reply], None]
+    ) -> None:
+        """Take a request for a model. Raises DecodingError."""
+        self.request, self.model = request, model
+        self.samples: Samples | None = None
+        self.is_cancelled = False
+        self.notes: list[str] = []
+        self.queued = self._arrived = time.monotonic()
+        self._decoder = decoder_of(request.decode) if isinstance(request, Transcribe) else None
+        self._send = send
+        self._steps: Iterator[Step] = iter(())
+        self._done: list[Step] = []
+        self._last_text = ""
+        self._began: float | None = None
+        self._run_s = 0.0
+
+    @property
+    def read_samples(self) -> Samples:
+        """The samples of one that runs whole and was read."""
+        assert self.samples is not None
+        return self.samples
+
+    def read(self) -> None:
+        """Read all of it, or the beginning if it will run step by step. Raises AudioError, OSError."""
+        rate_hz = self.model.manifest.sample_rate_hz
+        blocks = stream_audio(
+            cast(BinaryIO, BufferedReader(_Upload(self.request.path))),
+            target_rate_hz=rate_hz,
+            max_duration_s=self.request.max_duration_s,
+            max_channels=MAX_CHANNELS,
+        )
+        begin: list[Samples] = []
+        num_samples = 0
+        for block in blocks:
+            begin.append(block)
+            num_samples += len(block)
+            if num_samples > self._whole_s * rate_hz:
+                assert isinstance(self.model, Recognizer) and self._decoder is not None
+                self._steps = self.model.steps(
+                    chain(begin, blocks), decoder=self._decoder, segmentation=self._segmentation
+                )
+                return
+        self.samples = np.concatenate(begin)
+
+    @property
+    def _segmentation(self) -> Segmentation:
+        skips_silence = isinstance(self.request, Transcribe) and self.request.vad
+        return _SKIPPING_SILENCE if skips_silence else SEGMENTATION
+
+    @property
+    def _whole_s(self) -> float:
+        """Up to how many seconds it runs whole; a classifier takes any recording whole."""
+        return math.inf if isinstance(self.request, Classify) else self._segmentation.whole_s
+
+    def step(self) -> bool:
+        """Run the next step of a long recording and send its text; return whether it was the last."""
+        assert isinstance(self.model, Recognizer)
+        began = self._begin()
+        step = next(self._steps, None)
+        self._run_s += time.monotonic() - began
+        self.queued = time.monotonic()
+        if step is None:
+            self._answer_with(self.model.join(self._done), batch=1)
+            return True
+        self._done.append(step)
+        self._send_deltas(step.segments)
+        return False
+
+    def finish(self, logits: Output, *, run_s: float, batch: int) -> None:
+        """Answer with what the model returned for one that ran whole; run_s, batch: of its batch."""
+        self._begin()
+        self._run_s = run_s
+        if isinstance(self.model, Recognizer):
+            assert self._decoder is not None
+            [transcript] = self.model.transcripts([logits], [self.read_samples], decoder=self._decoder)
+            self._send_deltas(transcript.segments)
+            self._answer_with(transcript, batch)
+            return
+        assert isinstance(self.request, Classify)
+        classification = self.model.classification(logits)
+        body = classification_of(classification, self.request.top_k)
+        duration_s = len(self.read_samples) / self.model.manifest.sample_rate_hz
+        self._answer(classification.labels[0], body, duration_s, batch)
+
+    def _begin(self) -> float:
+        """Note when it first ran, and return the time."""
+        now = time.monotonic()
+        self._began = self._began or now
+        return now
+
+    def _answer_with(self, transcript: Transcript, batch: int) -> None:
+        assert isinstance(self.request, Transcribe)
+        body = body_of(transcript, self.request.response_format, self.request.granularities)
+        self._answer(transcript.text, body, transcript.duration_s, batch)
+
+    def _answer(self, text: str, body: object, duration_s: float, batch: int) -> None:
+        if self.notes and isinstance(body, dict):
+            body["warnings"] = self.notes
+        usage = Usage(
+            audio_s=duration_s,
+            queue_s=max(0.0, self._begin() - self._arrived - self._run_s),
+            run_s=self._run_s,
+            batch=batch,
+        )
+        self._send(Done(id=self.request.id, text=text, body=body, usage=usage))
+
+    def _send_deltas(self, segments: Sequence[Segment]) -> None:
+        """Send the text of each segment, with the space before it; joined, they are the transcript's text."""
+        assert isinstance(self.model, Recognizer)
+        is_spaced = self.model.vocabulary.word_delimiter_id is not None
+        for segment in segments:
+            text = segment.text
+            if is_spaced:
+                text = join_texts([self._last_text, text])[len(self._last_text) :]
+            self._last_text = segment.text
+            self._send(Delta(id=self.request.id, text=text))
+
+
+class _Upload(FileIO):
+    """An uploaded file; messages about it do not show its path."""
+
+    name = property(lambda _: "the file", lambda _, path: None)
