@@ -11,6 +11,7 @@ from sewd_runtime.audio.loudness import frame_levels
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.errors import AudioValueError
 from sewd_runtime.streaming.endpointing import Endpointer
+from sewd_runtime.text.frames import FrameClock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,8 @@ class Chunker:
     """
 
     def __init__(self, streaming: Streaming, manifest: Manifest) -> None:
-        self._frame_s = frame_s = manifest.stride / manifest.sample_rate_hz
+        frame_s = manifest.stride / manifest.sample_rate_hz
+        self._clock = FrameClock(stride=manifest.stride, sample_rate_hz=manifest.sample_rate_hz)
         self._stride = manifest.stride
         self._chunk = max(1, round(streaming.chunk_s / frame_s))
         field = -(-manifest.receptive_field // manifest.stride)  # strides that a frame sees
@@ -130,7 +132,7 @@ class Chunker:
     def _note(self, *, begins: bool, frame: int) -> None:
         if begins != self._in_turn:
             self._in_turn = begins
-            self._turns.append(SpeechTurn(begins=begins, time_s=frame * self._frame_s))
+            self._turns.append(SpeechTurn(begins=begins, time_s=self._clock.seconds(frame)))
 
     def _turn(self, frame_db: float) -> StreamWindow | None:
         """Begin and end segments at the newest frame; return the last window of a segment with speech."""
