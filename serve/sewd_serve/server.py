@@ -55,11 +55,19 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which leaves signals to us: SIGTERM and Ctrl-C drain, a second one ends at once."""
+    """uvicorn, which says when it listens; SIGTERM and Ctrl-C drain, a second one ends at once."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        assert sockets is not None
+        host, port = sockets[0].getsockname()[:2]
+        names = ", ".join(f"{model.name} ({model.precision})" for model in self._service.models)
+        _LOG.info("serving %s at http://%s:%d", names, f"[{host}]" if ":" in host else host, port)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Take nothing new from now on."""
@@ -84,9 +92,6 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
     try:
         await service.start()
         _reload_on_hangup(service)
-        host, port = bound.getsockname()[:2]
-        names = ", ".join(f"{model.name} ({model.precision})" for model in service.models)
-        _LOG.info("serving %s at http://%s:%d", names, f"[{host}]" if ":" in host else host, port)
         await _Server(config, service).serve(sockets=[bound])
     finally:
         await service.stop()
