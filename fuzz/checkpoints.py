@@ -27,7 +27,9 @@ _TOKENIZER = {
     "added_tokens_decoder": {"0": {"content": "<pad>", "special": True}},
     "replace_word_delimiter_char": " ",
 }
-_INDEX = {"metadata": {"total_size": 1}, "weight_map": {"lm_head.bias": _WEIGHTS, "lm_head.weight": _WEIGHTS}}
+_SHARD = "model-00001-of-00001.safetensors"
+_INDEX_NAME, _PICKLE = "model.safetensors.index.json", "pytorch_model.bin"
+_INDEX = {"metadata": {"total_size": 1}, "weight_map": {"lm_head.bias": _SHARD, "lm_head.weight": _SHARD}}
 
 torch.set_num_threads(1)
 
@@ -39,24 +41,26 @@ def make(random: Random) -> Mutant:
     if random.random() < 0.05:
         return special_file(random, (_WEIGHTS, "config.json", "vocab.json", "preprocessor_config.json"), seed)
     names = ("config.json", "config.json", "config.json", "vocab.json", "preprocessor_config.json")
-    name = random.choice(
-        (*names, "tokenizer_config.json", "model.safetensors.index.json", _WEIGHTS, _WEIGHTS, "pickle")
-    )
-    if name == "pickle":
+    name = random.choice((*names, "tokenizer_config.json", _INDEX_NAME, _WEIGHTS, _WEIGHTS, _PICKLE))
+    others = {}
+    if name == _PICKLE:
         content, note = _mutate_pickle(random, files[_WEIGHTS])
-        return Mutant(files={_WEIGHTS: b"", "pytorch_model.bin": content}, note=f"{name}: {note}", seed=seed)
-    if name == _WEIGHTS:
+        others = {_WEIGHTS: b""}
+    elif name == _WEIGHTS:
         content, note = _mutate_safetensors(random, files[name])
     else:
-        extra = {"tokenizer_config.json": _TOKENIZER, "model.safetensors.index.json": _INDEX}
+        extra = {"tokenizer_config.json": _TOKENIZER, _INDEX_NAME: _INDEX}
         content, note = mutate_json(random, extra.get(name) or json.loads(files[name]))
-    return Mutant(files={name: content}, note=f"{name}: {note}", seed=seed)
+        if name == _INDEX_NAME:
+            others = {_WEIGHTS: b"", _SHARD: files[_WEIGHTS]}
+    return Mutant(files={**others, name: content}, note=f"{name}: {note}", seed=seed)
 
 
 def attempt(folder: Path) -> None:
-    """Load the checkpoint; an empty file of weights stands for none."""
+    """Load the checkpoint; an empty file of weights beside others stands for none."""
     weights = folder / _WEIGHTS
-    if weights.is_file() and weights.stat().st_size == 0 and (folder / "pytorch_model.bin").exists():
+    others = any((folder / name).exists() for name in (_INDEX_NAME, _PICKLE))
+    if others and weights.is_file() and weights.stat().st_size == 0:
         weights.unlink()
     load_checkpoint(folder)
 

@@ -44,7 +44,7 @@ def read_vocabulary(folder: Path, *, blank_id: int | None) -> CtcVocabulary:
     if tokenizer.replace_word_delimiter_char != " ":
         raise UnsupportedConfigError(
             f"{folder / 'tokenizer_config.json'}: replace_word_delimiter_char is "
-            f"{tokenizer.replace_word_delimiter_char!r}; only a space is supported"
+            f"{tokenizer.replace_word_delimiter_char!r:.99}; only a space is supported"
         )
     tokens = _tokens(tokenizer, folder)
     # transformers reads "None" as the delimiter when none is set: null unless there is a token of that name.
@@ -120,7 +120,7 @@ def _blank_id(tokenizer: Any, tokens: dict[str, int], blank_id: int | None, fold
         raise TokenizerError(f"{folder}: the vocabulary has no pad token, which is the CTC blank")
     if blank_id is not None and blank_id != tokens[pad_token]:
         raise TokenizerError(
-            f"{folder}: config.json says that the blank is {blank_id} (pad_token_id), the tokenizer says "
-            f"{tokens[pad_token]} ({pad_token!r}); correct the one that is wrong"
+            f"{folder}: config.json says that the blank is {blank_id!s:.99} (pad_token_id), the tokenizer says "
+            f"{tokens[pad_token]} ({pad_token!r:.99}); correct the one that is wrong"
         )
     return tokens[pad_token]

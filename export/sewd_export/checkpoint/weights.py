@@ -61,11 +61,11 @@ def _shards(index: Path) -> list[Path]:
     names = sorted({str(name) for name in weight_map.values()})
     outside = [name for name in names if name in {"", ".", ".."} or set(name) & set("/\\:\0")]
     if outside:
-        raise UnsafeCheckpointError(f"{index} names {outside}; only files beside it may hold weights")
+        raise UnsafeCheckpointError(f"{index} names {outside!s:.300}; only files beside it may hold weights")
     absent = [name for name in names if not (index.parent / name).is_file()]
     if absent:
         raise CheckpointNotFoundError(
-            f"{index} names {', '.join(absent)}, which are missing; copy them there"
+            f"{index} names {', '.join(absent):.300}, which are missing; copy them there"
         )
     return [index.parent / name for name in names]
 

@@ -53,7 +53,7 @@ def check_config(config: Any) -> None:
     }
     for act in ("hidden_act", "feat_extract_activation"):
         value = getattr(config, act)
-        refused[act] = (not isinstance(value, str) or value not in ACT2FN, f"the activation {value!r}")
+        refused[act] = (not isinstance(value, str) or value not in ACT2FN, f"the activation {value!r:.99}")
     unsupported = [f"{field} ({what})" for field, (is_refused, what) in refused.items() if is_refused]
     if unsupported:
         raise UnsupportedConfigError(f"config.json: not supported: {', '.join(unsupported)}")
