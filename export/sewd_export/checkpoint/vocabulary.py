@@ -120,7 +120,7 @@ def _blank_id(tokenizer: Any, tokens: dict[str, int], blank_id: int | None, fold
         raise TokenizerError(f"{folder}: the vocabulary has no pad token, which is the CTC blank")
     if blank_id is not None and blank_id != tokens[pad_token]:
         raise TokenizerError(
-            f"{folder}: config.json says that the blank is {blank_id!s:.99} (pad_token_id), the tokenizer says "
+            f"{folder}: config.json says the blank is {blank_id!s:.99} (pad_token_id), the tokenizer says "
             f"{tokens[pad_token]} ({pad_token!r:.99}); correct the one that is wrong"
         )
     return tokens[pad_token]
