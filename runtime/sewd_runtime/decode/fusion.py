@@ -69,15 +69,17 @@ def _spell_hotwords(hotwords: Mapping[str, float], speller: Speller) -> dict[tup
     phrases: dict[tuple[int, ...], float] = {}
     for phrase, bonus in hotwords.items():
         if not math.isfinite(bonus):
-            raise HotwordError(f"hotword {phrase!r}: the bonus {bonus} is not a finite number")
+            raise HotwordError(f"hotword {phrase[:60]!r}: the bonus {bonus} is not a finite number")
         try:
             token_ids = speller.encode(phrase)
         except TextError as error:
-            raise HotwordError(f"hotword {phrase!r}: {error}") from error
+            raise HotwordError(f"hotword {phrase[:60]!r}: {error}") from error
         if not token_ids:
-            raise HotwordError(f"hotword {phrase!r}: there is no word in it")
+            raise HotwordError(f"hotword {phrase[:60]!r}: there is no word in it")
         if token_ids in phrases:
-            raise HotwordError(f"hotword {phrase!r}: another hotword has the same spelling; give it once")
+            raise HotwordError(
+                f"hotword {phrase[:60]!r}: another hotword has the same spelling; give it once"
+            )
         phrases[token_ids] = bonus
     return phrases
 
