@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ from sewd_export import export, tensorrt
 from sewd_export.cli import main
 from sewd_export.errors import EngineBuildError
 from sewd_export.precisions import PRECISIONS, converter
-from sewd_export.tensorrt import PROFILES, EngineOptions, ProfileOptions, build_engines, check_engines
+from sewd_export.tensorrt import (
+    PROFILES,
+    EngineOptions,
+    ProfileOptions,
+    build_engines,
+    cache,
+    check_engines,
+)
 from sewd_export.tensorrt.builder import build, find_library
 from sewd_export.tensorrt.cache import read_engine, write_engine
 from sewd_runtime.bundle.engines import engine_key
@@ -250,6 +258,32 @@ def test_the_cache_gives_back_what_it_took(own_cache: Path) -> None:
     [path] = own_cache.iterdir()
     path.write_bytes(b"engin")  # damaged: as if it were not there
     assert read_engine("a" * 64) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="links and FIFOs")
+def test_what_else_is_in_the_cache_is_ignored_with_a_warning(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Never waited for, read whole or run: FIFOs, huge files, links, and what others can write to."""
+    assert write_engine("a" * 64, b"engine")
+    [path] = own_cache.iterdir()
+    path.chmod(0o666)
+    (tmp_path / "elsewhere").write_bytes(b"engine")
+    monkeypatch.setattr(cache, "MAX_BYTES", 1000)
+    for make in (
+        lambda _: None,
+        os.mkfifo,
+        Path.mkdir,
+        lambda path: path.write_bytes(bytes(1001)),
+        lambda path: path.symlink_to(tmp_path / "elsewhere"),
+    ):
+        make(path)
+        caplog.clear()
+        assert read_engine("a" * 64) is None
+        assert "ignored in the cache of engines: " in caplog.text
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert write_engine("a" * 64, b"engine")
+    assert read_engine("a" * 64) == b"engine"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(own_cache: Path) -> None:
