@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import BinaryIO
 
+from sewd_runtime.audio.checksum import Checksum
 from sewd_runtime.audio.parts import Part
 from sewd_runtime.audio.regions import Region, find_all, read_at
 
@@ -17,6 +18,7 @@ _TOTAL_AT = 21
 """Offset of the byte whose low half begins the 36 bits of the number of samples."""
 
 _TAIL_BYTES = 1 << 19
+_CRC8, _CRC16 = Checksum(8, 0x07), Checksum(16, 0x8005)
 _BLOCK_SIZES = {1: 192, **{code: 576 << code - 2 for code in range(2, 6)}}
 _BLOCK_SIZES |= {code: 256 << code - 8 for code in range(8, 16)}
 
@@ -62,7 +64,7 @@ def _last_frame(tail: bytes, block_size: int) -> tuple[int, int]:
     ends = [place for place, _ in frames] + [len(tail)]
     for number in reversed(range(1, len(ends))):
         for place, last_sample in reversed(frames[max(number - 3, 0) : number]):
-            if _crc16(tail[place : ends[number]]) == 0:
+            if _CRC16(tail[place : ends[number]]) == 0:
                 return last_sample, ends[number]
     return 0, len(tail)
 
@@ -84,35 +86,6 @@ def _frame_end(head: bytes, block_size: int) -> int | None:
         int.from_bytes(head[place : place + size_bytes], "big") + 1 if size_bytes else _BLOCK_SIZES[size_code]
     )
     place += size_bytes + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
-    if place >= len(head) or _crc8(head[:place]) != head[place]:
+    if place >= len(head) or _CRC8(head[:place]) != head[place]:
         return None
     return (number if head[1] & 1 else number * block_size) + size
-
-
-def _crc8(content: bytes) -> int:
-    value = 0
-    for byte in content:
-        value ^= byte
-        for _ in range(8):
-            value = (value << 1 ^ 0x107) if value & 0x80 else value << 1
-    return value
-
-
-def _crc16_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        value = byte << 8
-        for _ in range(8):
-            value = (value << 1 ^ 0x18005) if value & 0x8000 else value << 1
-        table.append(value)
-    return table
-
-
-_CRC16 = _crc16_table()
-
-
-def _crc16(content: bytes) -> int:
-    value = 0
-    for byte in content:
-        value = (value << 8 & 0xFFFF) ^ _CRC16[value >> 8 ^ byte]
-    return value

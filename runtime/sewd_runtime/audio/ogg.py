@@ -6,24 +6,13 @@ https://www.rfc-editor.org/rfc/rfc3533
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from sewd_runtime.audio.checksum import Checksum
 from sewd_runtime.audio.parts import Part
 from sewd_runtime.audio.regions import Region, find_all, read_at
 
 _MAGIC = b"OggS"
 _BEGIN, _END = 2, 4
-
-
-def _crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        value = byte << 24
-        for _ in range(8):
-            value = (value << 1 ^ 0x1_04C1_1DB7) if value & 0x80000000 else value << 1
-        table.append(value)
-    return table
-
-
-_CRC = _crc_table()
+_CRC = Checksum(32, 0x04C11DB7)
 
 
 class _Page(NamedTuple):
@@ -82,10 +71,7 @@ def _ended(file: BinaryIO, page: _Page, offset: int) -> dict[int, bytes]:
     content = bytearray(read_at(file, page.place, page.size))
     content[5] |= _END
     content[22:26] = bytes(4)
-    crc = 0
-    for byte in content:
-        crc = (crc << 8 & 0xFFFFFFFF) ^ _CRC[crc >> 24 ^ byte]
-    return {offset + 5: bytes(content[5:6]), offset + 22: crc.to_bytes(4, "little")}
+    return {offset + 5: bytes(content[5:6]), offset + 22: _CRC(content).to_bytes(4, "little")}
 
 
 def _pages(file: BinaryIO, start: int, size: int) -> Iterator[_Page]:
