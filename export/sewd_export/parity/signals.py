@@ -101,7 +101,7 @@ def _speech(rate: int) -> list[Signal]:
 def read_recordings(folder: Path, rate: int) -> list[Signal]:
     """Read every recording in the folder and its subfolders, named by its path in the folder.
 
-    Raises ExportError: no recordings, one that cannot be read, or a bad `transcripts.tsv`.
+    Raises ExportError: no recordings, one that cannot be read or is truncated, or a bad `transcripts.tsv`.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
@@ -111,7 +111,7 @@ def read_recordings(folder: Path, rate: int) -> list[Signal]:
         return [
             Signal(
                 name=path.relative_to(folder).as_posix(),
-                samples=read_audio(path, target_rate_hz=rate),
+                samples=read_audio(path, target_rate_hz=rate, strict=True),
                 transcript=transcripts.get(path),
             )
             for path in paths

@@ -20,7 +20,15 @@ from sewd_export.parity.reference import (
     Reference,
     rounded_differently,
 )
-from sewd_export.parity.signals import BATCH_SIZES, Signal, golden_signal, ragged_batches, signals
+from sewd_export.parity.signals import (
+    BATCH_SIZES,
+    Signal,
+    golden_signal,
+    ragged_batches,
+    read_recordings,
+    signals,
+)
+from sewd_export.search.calibration import read_calibration
 from sewd_runtime.bundle.manifest import CtcEntry, Tolerance
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -332,3 +340,17 @@ def test_a_folder_without_recordings_or_with_a_bad_one_is_named(tmp_path: Path) 
     (tmp_path / "bad.wav").write_bytes(b"RIFF")
     with pytest.raises(ExportError, match=r"bad\.wav"):
         signals(GEOMETRIES[0], sample_rate_hz=16000, audio=tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
+def test_a_truncated_recording_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    """Elsewhere it is a warning; here half an utterance would be compared with all of its transcript."""
+    path = tmp_path / f"half{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 40_000), 16000)
+    assert len(read_recordings(tmp_path, 16000)) == 1
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ExportError, match=rf"half\{suffix}"):
+        read_recordings(tmp_path, 16000)
+    with pytest.raises(ExportError, match=rf"half\{suffix}"):
+        read_calibration(tmp_path, sample_rate_hz=16000, min_samples=400)
