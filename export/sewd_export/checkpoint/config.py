@@ -16,6 +16,7 @@ from sewd_export.errors import (
     UnknownTaskError,
     UnsupportedConfigError,
 )
+from sewd_runtime.system.terminal import has_controls
 
 Task = Literal["ctc", "classification", "encoding"]
 
@@ -123,12 +124,15 @@ def read_labels(config: Any, path: Path) -> tuple[str, ...]:
     """Return a classifier's labels, in the order of its outputs; raises UnsupportedConfigError."""
     try:
         labels = {int(index): str(label) for index, label in config.id2label.items()}
-        "".join(labels.values()).encode()  # a lone surrogate cannot be written
     except (AttributeError, TypeError, ValueError) as error:
         raise UnsupportedConfigError(f"{path}: id2label: {one_line(error)}") from error
     if sorted(labels) != list(range(len(labels))):
         raise UnsupportedConfigError(
             f"{path}: id2label has the ids {sorted(labels)!s:.99}; needed are 0, 1, 2, ..."
+        )
+    if refused := [label for label in labels.values() if has_controls(label)]:
+        raise UnsupportedConfigError(
+            f"{path}: id2label: {refused[0]!a:.40} has control characters; rename it"
         )
     return tuple(labels[index] for index in range(len(labels)))
 

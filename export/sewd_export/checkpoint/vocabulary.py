@@ -11,6 +11,7 @@ from transformers import Wav2Vec2CTCTokenizer
 from sewd_export.checkpoint.config import one_line, read_json, refuse_pointer
 from sewd_export.errors import CheckpointReadError, TokenizerError, UnsupportedConfigError
 from sewd_runtime.bundle.manifest import CtcEntry
+from sewd_runtime.system.terminal import has_controls
 from sewd_runtime.text.vocabulary import Vocabulary
 
 # transformers takes a second for a thousand tokens of several characters, and grows with their square.
@@ -101,10 +102,11 @@ def _tokens(tokenizer: Any, folder: Path) -> dict[str, int]:
     ids = sorted(known)
     names = tokenizer.convert_ids_to_tokens(ids)
     tokens = dict(zip(names, ids, strict=True))
-    try:
-        "".join(map(str, tokens)).encode()
-    except UnicodeEncodeError as error:
-        raise TokenizerError(f"{folder / 'vocab.json'}: a token is not text: {one_line(error)}") from error
+    if refused := [token for token, token_id in tokens.items() if has_controls(str(token))]:
+        raise TokenizerError(
+            f"{folder / 'vocab.json'}: {len(refused)} tokens have control characters, e.g. "
+            f"{refused[0]!a:.40}; rename them ('|' is the usual word delimiter)"
+        )
     if len(tokens) < len(ids):
         twice = sorted(str(name) for name, count in Counter(names).items() if count > 1)
         raise TokenizerError(

@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sewd_export.checkpoint.config import read_labels
 from sewd_export.checkpoint.loading import load_checkpoint
 from sewd_export.errors import (
     CheckpointError,
@@ -225,8 +227,23 @@ def test_a_vocabulary_of_400000_tokens_is_refused(checkpoint: Path, name: str) -
         load_checkpoint(checkpoint)
 
 
+@pytest.mark.parametrize("token", ["\n", "\t", "\x1b[2J", "\u2028", "\x7f"])
+def test_a_token_that_no_bundle_can_hold_is_refused_by_name(checkpoint: Path, token: str) -> None:
+    path = checkpoint / "vocab.json"
+    path.write_text(path.read_text().replace('"A"', json.dumps(token)))
+    with pytest.raises(TokenizerError, match=r"vocab\.json: 1 tokens have control characters.*rename them"):
+        load_checkpoint(checkpoint)
+
+
 def test_a_token_that_is_not_text_is_refused(checkpoint: Path) -> None:
     path = checkpoint / "vocab.json"
     path.write_text(path.read_text().replace('"A"', '"\\ud800"'))
     with pytest.raises(ExportError, match=r"vocab\.json|tokenizer files"):
         load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("label", ["yes\n", "\x1b[2J", "\ud800"])
+def test_a_label_that_no_bundle_can_hold_is_refused_by_name(tiny: Path, label: str) -> None:
+    config = SimpleNamespace(id2label={0: "no", 1: label})
+    with pytest.raises(UnsupportedConfigError, match=r"id2label: .* has control characters"):
+        read_labels(config, tiny / "config.json")
