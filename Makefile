@@ -13,7 +13,7 @@ site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 		> "$$($(1)/bin/python -c "$$site")/sewd.pth"
 endef
 
-.PHONY: demo test test-tensorrt check fuzz bench accuracy clean
+.PHONY: demo test test-tensorrt check fuzz bench bench-serve accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -39,6 +39,11 @@ bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed
 	@printf 'about two hours on two quiet cores: 30 minutes of exports the first time, then 90 of measuring\n'
 	$(BIN)/python -m benchmarks.peers $(BENCH)
 	$(BIN)/python -m benchmarks.peers.report --write
+
+# docs/serving.md: about two hours, one of them a test of memory. faster-whisper has an environment of its own.
+bench-serve: $(VENV)/.installed .venv-whisper/.installed
+	$(BIN)/python -m benchmarks.serving --whisper .venv-whisper/bin/python build/whisper $(BENCH)
+	$(BIN)/python -m benchmarks.serving.report --write
 
 # docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.
 accuracy: .venv-accuracy/.installed
@@ -81,6 +86,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	.venv-accuracy/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-accuracy/bin/python -m pip install --quiet --constraint constraints.txt openvino
 	$(call borrow,.venv-accuracy)
+	touch $@
+
+# Whisper base behind an app, beside our server.
+.venv-whisper/.installed: benchmarks/serving/requirements-whisper.txt
+	$(PYTHON) -m venv .venv-whisper
+	.venv-whisper/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-whisper/bin/python -m pip install --quiet --requirement benchmarks/serving/requirements-whisper.txt
+	.venv-whisper/bin/python -m benchmarks.whisper build/whisper
 	touch $@
 
 # A teacher of English, beside all that .venv has.

@@ -14,3 +14,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def _line(cells: Iterable[str]) -> str:
     return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
+
+
+def replace_section(text: str, name: str, section: str, *, command: str = "make bench") -> str:
+    """Return a document with the section between the markers of this name replaced."""
+    begin, end = f"<!-- {name}: written by `{command}` -->\n", f"<!-- {name}: end -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"the document has no {begin.strip()} ... {end}")
+    return f"{before}{begin}\n{section}\n{end}{after}"

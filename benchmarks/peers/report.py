@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.markdown import table
+from benchmarks.markdown import replace_section, table
 from benchmarks.peers import results
 from benchmarks.peers.models import COMPARISONS
 from benchmarks.results import RESULTS, ROOT
@@ -242,16 +242,6 @@ def write_plots(folder: Path) -> None:
     latency = draw_latency(speed, accuracy, clip_s=CLIP_S, max_wer_increase=MAX_WER_INCREASE)
     save(latency, folder / "peers_latency.svg")
     save(draw_trade(accuracy, clip_s=CLIP_S), folder / "peers_error.svg")
-
-
-def replace_section(text: str, name: str, section: str) -> str:
-    """Return a document with the section between the markers of this name replaced."""
-    begin, end = f"<!-- {name}: written by `make bench` -->\n", f"<!-- {name}: end -->"
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"the document has no {begin.strip()} ... {end}")
-    return f"{before}{begin}\n{section}\n{end}{after}"
 
 
 def everything(folder: Path) -> Iterator[str]:

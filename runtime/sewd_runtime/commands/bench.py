@@ -20,6 +20,7 @@ from sewd_runtime.system.writing import whole_file
 HELP = "Measure a bundle's speed and memory on this machine."
 EXAMPLES = """\
   sewd bench
+  sewd bench --serve
   sewd bench my-bundle --precision int8 --threads 1,2 -o bench.json -o bench.png
 """
 
@@ -38,6 +39,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write all figures to FILE.json, or a plot to FILE.png (needs sewd[plot]); may be repeated",
     )
+    text = "measure only how many recordings to run at once, for the options of sewd serve"
+    command.add_argument("--serve", action="store_true", help=text)
     group = command.add_argument_group("model")
     add_variant(group, default="fp32 where there is one")
     text = "Stop other work first: the spread (fastest round to p90, over the median) shows disturbance."
@@ -54,6 +57,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, write what is asked for, and return the exit code."""
+    from sewd_runtime.bench.callers import callers_table, measure_callers
     from sewd_runtime.bench.cases import Plan
     from sewd_runtime.bench.plot import find_matplotlib, save_plot
     from sewd_runtime.bench.report import as_table
@@ -61,14 +65,21 @@ def run(options: argparse.Namespace) -> int:
 
     refuse_inputs(options, options.output)
     if any(path.suffix == ".png" for path in options.output):
+        if options.serve:
+            options.error("--serve draws no plot; give FILE.json")
         find_matplotlib()  # fails before minutes of measuring
     target = Target(path=options.model, precision=options.precision, provider=options.provider)
     plan = Plan(
         seconds=options.seconds, threads=options.threads, batches=options.batches, rounds=options.rounds
     )
-    document = run_benchmark(target, plan)
+    if options.serve:
+        document = measure_callers(target, plan)
+        table = callers_table(document)
+    else:
+        document = run_benchmark(target, plan)
+        table = as_table(document)
     content = json.dumps(document, indent=2) + "\n"
-    print(content if options.format == "json" else as_table(document), end="", flush=True)
+    print(content if options.format == "json" else table, end="", flush=True)
     for path in options.output:
         if path.suffix == ".png":
             save_plot(document, path)

@@ -1,0 +1,135 @@
+"""The section "Under load" of docs/serving.md: printed, or with `--write` put into the document."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks.markdown import replace_section, table
+from benchmarks.results import RESULTS, ROOT, read
+
+DOCUMENT = ROOT / "docs/serving.md"
+Results = Mapping[str, Any]
+
+
+def section(content: Results) -> str:
+    """Return the tables of a run, without those that were not measured."""
+    parts = (_throughput(content), _idle(content), _live(content), _soak(content))
+    return "\n".join(line for part in parts for line in part)
+
+
+def _throughput(content: Results) -> Iterator[str]:
+    for name, title in (
+        ("throughput", "The digits model, int8, beside other libraries behind an app of the same interface"),
+        ("larger", "SEW-D-tiny's dimensions, int8, random weights"),
+    ):
+        rows = content.get(name)
+        if not rows:
+            continue
+        raw = rows[0]["speed"]
+        yield f"{title}. Clips of 1 to 30 s, 64 clients; medians of {len(rows[0]['speeds'])} rounds in turns:\n"
+        head = [
+            "",
+            "seconds of speech a second",
+            "of `transcribe_batch`",
+            "requests/s",
+            "p50",
+            "p99",
+            "errors",
+        ]
+        yield from table(
+            [*head, "WER"] if name == "throughput" else head, (_row(row, raw, name) for row in rows)
+        )
+        yield ""
+
+
+def _row(row: Results, raw: float, section_name: str) -> list[str]:
+    times = ["" if row[key] is None else f"{row[key]:.2f} s" for key in ("p50_s", "p99_s")]
+    cells = [
+        row["name"],
+        f"{row['speed']:.0f}",
+        f"{row['speed'] / raw:.2f}",
+        f"{row['requests_s']:.1f}",
+        *times,
+    ]
+    low, high = row["interval"]
+    wer = [f"{row['wer']:.1f} % ({low:.1f} to {high:.1f})"] if section_name == "throughput" else []
+    return [*cells, str(row["errors"]), *wer]
+
+
+def _idle(content: Results) -> Iterator[str]:
+    idle = content.get("idle")
+    if not idle:
+        return
+    overhead, fairness = idle["overhead"], idle["fairness"]
+    yield from table(
+        ["the digits model, int8", ""],
+        [
+            ["ready after", f"{idle['start_s']:.1f} s"],
+            ["memory when idle", f"{idle['idle_mb']} MB"],
+            ["memory with 64 uploads at once", f"{idle['busy_mb']} MB"],
+            [
+                f"added to a request of {overhead['clip_s']:.0f} s: p50, p99",
+                f"{overhead['p50_ms']:.1f} ms, {overhead['p99_ms']:.1f} ms",
+            ],
+            ["a clip of 30 s, alone", f"{fairness['half_minute_s']:.2f} s"],
+            [
+                "a clip of 1 s while four recordings of 10 minutes run: p95",
+                f"{fairness['short_p95_s']:.2f} s",
+            ],
+        ],
+    )
+    yield ""
+
+
+def _live(content: Results) -> Iterator[str]:
+    rows = content.get("live")
+    if not rows:
+        return
+    yield "Live streams, each spoken in real time in packets of 40 ms; the end is the last answer after the commit:\n"
+    names = {"digits": "digits", "larger": "SEW-D-tiny's dimensions"}
+    yield from table(
+        ["model, int8", "streams", "end, p95", "kept up"],
+        [
+            [
+                names[row["model"]],
+                str(row["streams"]),
+                "" if row["end_p95_s"] is None else f"{row['end_p95_s']:.2f} s",
+                "yes" if row["kept_up"] else "no",
+            ]
+            for row in rows
+        ],
+    )
+    yield ""
+
+
+def _soak(content: Results) -> Iterator[str]:
+    soak = content.get("soak")
+    if soak:
+        yield (
+            f"{soak['minutes']:.0f} minutes of mixed load: {soak['requests']:,} requests, {soak['errors']} errors, "
+            f"memory at most {soak['peak_mb']} MB, growth after the warm-up {soak['growth_percent']:+.1f} %.\n"
+        )
+
+
+def main() -> None:
+    """Print the section, or write it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.report", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write docs/serving.md")
+    arguments = parser.parse_args()
+    content = read(RESULTS / "serving.json")
+    if content is None:
+        parser.error("there are no results; run make bench-serve")
+    machine = content["machine"]
+    text = section(content) + f"\n{machine['processor']}, {machine['cores']} cores.\n"
+    if not arguments.write:
+        print(text)
+        return
+    document = DOCUMENT.read_text(encoding="utf-8")
+    document = replace_section(document, "load", text, command="make bench-serve")
+    DOCUMENT.write_text(document, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
