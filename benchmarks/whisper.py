@@ -1,4 +1,4 @@
-"""Whisper base as two packages ship it, joined: `python -m benchmarks.whisper FOLDER`. Needs the packages alone."""
+"""Whisper base as two packages ship it, joined: `python -m benchmarks.whisper FOLDER`."""
 
 from __future__ import annotations
 

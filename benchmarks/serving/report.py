@@ -28,7 +28,8 @@ def _throughput(content: Results) -> Iterator[str]:
         if not rows:
             continue
         raw = rows[0]["speed"]
-        yield f"{title}. Clips of 1 to 30 s, 64 clients; medians of {len(rows[0]['speeds'])} rounds in turns:\n"
+        rounds = len(rows[0]["speeds"])
+        yield f"{title}. Clips of 1 to 30 s, 64 clients; medians of {rounds} rounds in turns:\n"
         head = [
             "",
             "seconds of speech a second",
@@ -87,7 +88,7 @@ def _live(content: Results) -> Iterator[str]:
     rows = content.get("live")
     if not rows:
         return
-    yield "Live streams, each spoken in real time in packets of 40 ms; the end is the last answer after the commit:\n"
+    yield "Live streams, spoken in real time in packets of 40 ms; the end: from the commit to its answer.\n"
     names = {"digits": "digits", "larger": "SEW-D-tiny's dimensions"}
     yield from table(
         ["model, int8", "streams", "end, p95", "kept up"],
@@ -107,10 +108,11 @@ def _live(content: Results) -> Iterator[str]:
 def _soak(content: Results) -> Iterator[str]:
     soak = content.get("soak")
     if soak:
-        yield (
-            f"{soak['minutes']:.0f} minutes of mixed load: {soak['requests']:,} requests, {soak['errors']} errors, "
-            f"memory at most {soak['peak_mb']} MB, growth after the warm-up {soak['growth_percent']:+.1f} %.\n"
+        load = f"{soak['minutes']:.0f} minutes of mixed load: {soak['requests']:,} requests"
+        memory = (
+            f"memory at most {soak['peak_mb']} MB, growth after the warm-up {soak['growth_percent']:+.1f} %"
         )
+        yield f"{load}, {soak['errors']} errors, {memory}.\n"
 
 
 def main() -> None:
