@@ -95,10 +95,20 @@ def attempt(folder: Path) -> None:
     strict = _read(path, strict=True)[0]
     is_whole = samples is not None and not warned
     assert is_whole == (strict is not None), "strict refuses what is whole, or reads what is not"
-    assert strict is None or np.array_equal(samples, strict), "read strictly, the samples are others"
-    refusals = [error for error in (refused, _read(content)[2], _read_pipe(content)) if error]
+    assert strict is None or _is_same(strict, samples), "read strictly, the samples are others"
+    from_bytes, _, refused_bytes = _read(content)
+    assert _is_same(from_bytes, samples), "its bytes are read as other samples than its path"
+    from_pipe, missing, refused_pipe = _read_pipe(content)
+    assert samples is None or missing or _is_same(from_pipe, samples), (
+        "a pipe is read as other samples than the path"
+    )
+    refusals = [error for error in (refused, refused_bytes, refused_pipe) if error]
     if refusals:
         raise max(refusals, key=lambda error: len(str(error)))
+
+
+def _is_same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return (one is None and other is None) or np.array_equal(one, other)
 
 
 def _read(source: Any, *, strict: bool = False) -> tuple[np.ndarray | None, bool, Exception | None]:
@@ -114,13 +124,13 @@ def _read(source: Any, *, strict: bool = False) -> tuple[np.ndarray | None, bool
     return samples, bool(warned), None
 
 
-def _read_pipe(content: bytes) -> Exception | None:
+def _read_pipe(content: bytes) -> tuple[np.ndarray | None, bool, Exception | None]:
     reader, writer = os.pipe()
     feeder = threading.Thread(target=_feed, args=(writer, content))
     feeder.start()
     try:
         with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
-            return _read(pipe)[2]
+            return _read(pipe)
     finally:
         feeder.join()
 

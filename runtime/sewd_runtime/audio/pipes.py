@@ -26,6 +26,10 @@ _MEMORY_BYTES = 1 << 24
 _MAX_BYTES = 1 << 32
 
 
+_CONTAINERS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd")
+"""What may be joined to WAV in a file (``audio.chunked``)."""
+
+
 class _Format(NamedTuple):
     dtype: str
     bits: int
@@ -45,27 +49,47 @@ def read_pipe(pipe: Any, rules: Rules) -> tuple[BinaryIO | Iterator[NDArray[Any]
     Anything else is read whole, into a temporary file. Raises AudioTooLongError beyond 4 GiB of it.
     """
     reader = _Reader(pipe, rules)
-    found = _read_header(reader)
-    if found is None:
+    header = _read_header(reader)
+    if header is None:
         return reader.as_file(), None
-    form, data_bytes = found
-    return _blocks(reader, form, data_bytes, rules), form.rate_hz
+    return _recordings(reader, header, rules), header.form.rate_hz
+
+
+class _Header(NamedTuple):
+    """What precedes the samples. end: where the recording should end; bytes count from the pipe's first."""
+
+    form: _Format
+    data_bytes: int
+    end: int
 
 
 class _Reader:
-    """Reads exact sizes, and keeps them so that all can be read again."""
+    """Reads exact sizes, and keeps them so that all can be read again.
+
+    position: the number of bytes that were read.
+    """
 
     def __init__(self, pipe: Any, rules: Rules) -> None:
         self._read = getattr(pipe, "read1", pipe.read)
         self._rules = rules
         self._head: list[bytes] = []
+        self.position = 0
 
     def some(self, size: int) -> bytes:
         """Return up to ``size`` bytes as soon as there are any."""
         content = self._read(min(size, _BLOCK_BYTES))
         if not isinstance(content, bytes):
             raise AudioValueError(f"{self._rules.name}: opened as text; open it with mode 'rb'")
+        self.position += len(content)
         return content
+
+    def forget(self) -> None:
+        """Keep nothing of what was read before."""
+        self._head.clear()
+
+    def begins_with(self, magics: tuple[bytes, ...]) -> bool:
+        """Return whether what is kept begins with one of these."""
+        return b"".join(self._head[:1]).startswith(magics)
 
     def exactly(self, size: int) -> bytes:
         """Return ``size`` bytes, fewer only at the end."""
@@ -92,16 +116,17 @@ class _Reader:
         return cast(BinaryIO, file)
 
 
-def _read_header(reader: _Reader) -> tuple[_Format, int] | None:
-    """Read up to the samples; return their format and size in bytes, None for anything but plain WAV."""
-    head = reader.exactly(12)
+def _read_header(reader: _Reader) -> _Header | None:
+    """Read up to the samples; return None for anything but plain WAV."""
+    begin, head = reader.position, reader.exactly(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return None
+    riff_bytes = int.from_bytes(head[4:8], "little")
     form = None
     while len(head := reader.exactly(8)) == 8:
         name, size = head[:4], int.from_bytes(head[4:], "little")
         if name == b"data":
-            return None if form is None else (form, size)
+            return None if form is None else _Header(form, size, begin + 8 + riff_bytes + riff_bytes % 2)
         if size > _BLOCK_BYTES:  # no chunk before the samples is as large in what recorders write
             return None
         content = reader.exactly(size + size % 2)
@@ -120,6 +145,23 @@ def _parse_format(content: bytes) -> _Format | None:
         return None
     form = _Format(_SUPPORTED[kind, bits], bits, channels, rate_hz)
     return form if channels and form.frame_bytes == frame_bytes else None
+
+
+def _recordings(reader: _Reader, header: _Header, rules: Rules) -> Iterator[NDArray[Any]]:
+    """Yield the blocks of a recording, and of those of the same rate and channels that were joined to it."""
+    first, following = header, header
+    while (following.form.rate_hz, following.form.channels) == (first.form.rate_hz, first.form.channels):
+        yield from _blocks(reader, following.form, following.data_bytes, rules)
+        rest = following.end - reader.position
+        reader.exactly(rest if 0 <= rest <= _BLOCK_BYTES else following.data_bytes % 2)
+        reader.forget()
+        found = _read_header(reader)
+        if found is None and not reader.begins_with(_CONTAINERS):
+            return
+        if found is None:
+            break
+        following = found
+    rules.report("a recording of another format follows, which is read from a file, but not from a pipe")
 
 
 def _blocks(reader: _Reader, form: _Format, data_bytes: int, rules: Rules) -> Iterator[NDArray[Any]]:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -79,9 +78,10 @@ class Region(io.RawIOBase):
 
 def read_at(file: BinaryIO, position: int, size: int) -> bytes:
     """Return up to ``size`` bytes at a position."""
-    if position > sys.maxsize:  # a chunk of a 64-bit size may end anywhere
+    try:
+        file.seek(position)
+    except (OSError, OverflowError, ValueError):  # a chunk of a 64-bit size may end beyond any file
         return b""
-    file.seek(position)
     return file.read(size)
 
 

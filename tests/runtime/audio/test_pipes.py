@@ -54,6 +54,23 @@ def test_the_samples_are_those_of_the_file(subtype: str, channels: int, form: st
     np.testing.assert_array_equal(read(content), read_audio(content))
 
 
+@pytest.mark.parametrize("num_samples", [3001, 3000])
+@pytest.mark.parametrize("subtype", SUBTYPES)
+def test_joined_recordings_are_those_of_the_file(subtype: str, num_samples: int) -> None:
+    content = wav(subtype, num_samples=num_samples) + wav("PCM_16") + wav(subtype)
+    assert len(read_audio(content)) == num_samples + 2 * 3001
+    np.testing.assert_array_equal(read(content), read_audio(content))
+
+
+@pytest.mark.parametrize("second", [wav("PCM_16", channels=2), wav("ULAW"), wav("PCM_16", form="AIFF")])
+def test_a_joined_recording_that_does_not_fit_is_missed(second: bytes) -> None:
+    content = wav("PCM_16") + second
+    with pytest.warns(AudioWarning, match="a recording of another format follows"):
+        assert len(read(content)) == 3001
+    with pytest.raises(AudioDecodeError, match="a recording of another format follows"):
+        read_audio(Trickle(content, iter(lambda: 1000, 0)), strict=True)  # type: ignore[arg-type]
+
+
 @settings(deadline=None, max_examples=50)
 @given(sizes=st.lists(st.integers(1, 200), min_size=1), channels=st.integers(1, 3))
 def test_however_the_bytes_arrive(sizes: list[int], channels: int) -> None:
