@@ -11,6 +11,9 @@ _START = 0
 _MAX_ENTRIES = 500_000_000
 """Of the table, states times tokens: 2 GB."""
 
+_MAX_JOINED = 10_000_000
+"""Joined words times the tokens that begin a word: about as many transitions, a minute and 1 GB."""
+
 
 def compile_lexicon(
     words: Collection[Sequence[int]],
@@ -29,6 +32,11 @@ def compile_lexicon(
     trie: list[dict[int, int]] = [{}]
     complete = {_START, *(extend_trie(trie, word)[-1] for word in words)}
     open_ends = {extend_trie(trie, word)[-1] for word in joined}
+    if len(open_ends) * len(trie[_START]) > _MAX_JOINED:
+        raise LexiconError(
+            f"{len(open_ends)} words that need no delimiter, begun by {len(trie[_START])} tokens: "
+            f"the product may be at most {_MAX_JOINED}; give fewer words"
+        )
     start = frozenset([_START])
     states, queue = {start: _START}, [start]
     rows: list[dict[int, int]] = []

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from sewd_runtime.bundle.manifest import CtcEntry
 from sewd_runtime.decode import Greedy, Hypothesis, log_softmax
+from sewd_runtime.decode.lexicon import compile_lexicon
+from sewd_runtime.errors import LexiconError
 from sewd_runtime.streaming.committing import Committer
 from sewd_runtime.text.cues import CUE_LIMITS, CueLimits, find_cues
 from sewd_runtime.text.formats import as_tsv
@@ -119,3 +121,13 @@ def test_texts_are_joined_as_they_are_written() -> None:
     assert join_texts(["今天 我", "们"]) == "今天 我 们"
     assert join_texts([]) == ""
     assert [is_unspaced(one) for one in ("语", "が", "ก", "한", "é", "")] == [True] * 3 + [False] * 3
+
+
+def test_a_lexicon_of_joined_words_that_is_too_large_is_refused_at_once() -> None:
+    """Any word may follow each: 20,000 words would take minutes and gigabytes."""
+    words = [(1 + i % 2500, 1 + i // 8) for i in range(20_000)]
+    with pytest.raises(
+        LexiconError, match=r"^20000 words .* begun by 2500 tokens: .* at most 10000000; give fewer"
+    ):
+        compile_lexicon(words, vocab=5000, word_delimiter_id=None, joined=words)
+    assert len(compile_lexicon(words[:50], vocab=5000, word_delimiter_id=None, joined=words[:50]).next) > 50
