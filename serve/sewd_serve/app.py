@@ -3,11 +3,12 @@
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from sewd_serve.api import recordings, status
 from sewd_serve.api.endpoint import Endpoint, Handler
 from sewd_serve.keys import KeyMiddleware
+from sewd_serve.realtime import endpoint as realtime
 from sewd_serve.service import Service
 from sewd_serve.settings import Settings
 
@@ -35,6 +36,8 @@ def _routes(settings: Settings) -> list[BaseRoute]:
     routes: list[BaseRoute] = [
         route("POST", "/v1/audio/transcriptions", recordings.transcribe),
         route("POST", "/v1/audio/classifications", recordings.classify),
+        WebSocketRoute("/v1/realtime", realtime.converse),
+        route("POST", "/v1/realtime/client_secrets", realtime.make_secret),
         route("GET", "/v1/models", status.models),
         route("GET", "/v1/models/{name}", status.model),
         route("GET", "/health/live", status.live),

@@ -3,6 +3,7 @@
 ServeError
 ├── InvalidRequestError    400  a parameter is missing, unknown or out of range; the audio cannot be used
 ├── UnauthorizedError      401  no key, or a wrong one
+├── ForbiddenError         403  a page of another site
 ├── NotFoundError          404  no such model
 ├── TooSlowError           408  the client sent nothing for too long
 ├── TooLargeError          413  more bytes than the limit
@@ -66,6 +67,14 @@ class UnauthorizedError(ServeError):
     def headers(self) -> dict[str, str]:
         """The headers of the answer, with the scheme that is asked for."""
         return {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(ServeError):
+    """A page of another site may not call."""
+
+    status = 403
+    kind = "permission_error"
+    code = "origin_not_allowed"
 
 
 class NotFoundError(ServeError):

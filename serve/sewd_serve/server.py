@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -70,9 +71,17 @@ class _Server(uvicorn.Server):
         _LOG.info("serving %s at http://%s:%d", names, f"[{host}]" if ":" in host else host, port)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Take nothing new from now on."""
+        """Take nothing new from now on. (uvicorn would raise the signal again when it has drained.)"""
         self._service.is_draining = True
-        super().handle_exit(sig, frame)
+        self.should_exit, self.force_exit = True, self.should_exit
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let live streams end with all their words; then stop."""
+        self._service.stopping.set()
+        deadline = time.monotonic() + self._service.limits.drain_s
+        while self._service.streams and not self.force_exit and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
 
 
 async def _serve(settings: Settings, bound: socket.socket) -> None:

@@ -1,5 +1,6 @@
 """What the endpoints share: the inference process, limits, metrics, and the room that is left."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ class Service:
     """The state of a running server.
 
     waiting: recordings that are received, wait or run. streams: live streams. is_draining: it is to stop, and
-    takes nothing new.
+    takes nothing new. stopping: live streams are to end.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -28,6 +29,7 @@ class Service:
         self.keys = Keys(settings.keys)
         self.waiting = self.streams = 0
         self.is_draining = False
+        self.stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Load the models. Raises StartError."""

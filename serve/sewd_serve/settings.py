@@ -11,6 +11,7 @@ class Limits:
     """What a client may ask for; beyond it the answer says which limit it was.
 
     waiting: recordings that wait or run; one more is refused with 429. streams: live streams.
+    stream_idle_s: how long the client of a stream may send nothing.
     upload_bytes: of one recording. duration_s: of its audio. idle_s: how long a client may send nothing of a
     request that it has begun. upload_s: how long one upload may take. drain_s: how long a server that is to
     stop waits for what it has begun. stalled_s: a run that lasts longer means that the process hangs.
@@ -18,6 +19,7 @@ class Limits:
 
     waiting: int = 128
     streams: int = 256
+    stream_idle_s: float = 300.0
     upload_bytes: int = 100_000_000
     duration_s: float = 4 * 3600.0
     idle_s: float = 20.0

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,23 @@ from typing import Any
 import httpx2
 
 START_S = 60
+_SERVE = ("-m", "sewd_runtime", "serve", "--port", "0")
 
 
 class RunningServer:
     """``sewd serve`` on a free port of this machine; its log is kept line by line."""
 
-    def __init__(self, *arguments: str, log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        log: Path,
+        environment: dict[str, str] | None = None,
+        program: Sequence[str] | None = None,
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sewd_runtime", "serve", "--port", "0", *arguments],
+                [sys.executable, *(program or _SERVE), *arguments],
                 stderr=output,
                 stdout=output,
                 env=os.environ | (environment or {}),
@@ -90,8 +97,8 @@ class RunningServer:
 
 
 @contextmanager
-def running(*arguments: str, log: Path, environment: dict[str, str] | None = None) -> Iterator[RunningServer]:
-    server = RunningServer(*arguments, log=log, environment=environment)
+def running(*arguments: str, log: Path, **options: Any) -> Iterator[RunningServer]:
+    server = RunningServer(*arguments, log=log, **options)
     try:
         yield server
     finally:

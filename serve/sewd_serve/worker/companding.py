@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-ENCODINGS = ("pcm16", "pcmu", "pcma")
-
 
 def decode_samples(content: bytes, encoding: str) -> NDArray[np.int16]:
     """Return little-endian 16-bit samples, or µ-law or A-law ones as 16-bit samples, ``(samples,)`` int16."""

@@ -12,7 +12,24 @@ from sewd_runtime.streaming.stream import Partial, Stream, Streaming, feed_strea
 from sewd_runtime.text.transcript import Word
 from sewd_serve.worker.companding import decode_samples
 from sewd_serve.worker.decoding import decoder_of
-from sewd_serve.worker.messages import Audio, Clear, Commit, Heard, LiveTurn, LiveWord, OpenStream, Reply
+from sewd_serve.worker.messages import (
+    SAMPLE_BYTES,
+    Audio,
+    Clear,
+    Commit,
+    Heard,
+    LiveTurn,
+    LiveWord,
+    Opened,
+    OpenStream,
+    Reply,
+)
+
+_TAKE_S = 1.0
+"""How much audio of a stream runs before it is another's turn."""
+
+_REPORT_S = 2.0
+"""After so much audio a stream reports even if it heard nothing new, so that its client may send more."""
 
 
 class LiveStream:
@@ -34,8 +51,11 @@ class LiveStream:
         self._heard_s = 0.0  # all audio fed
         self._offset_s = 0.0  # where this utterance began
         self._pending: tuple[Word, ...] = ()
-        self._separator = "" if model.vocabulary.word_delimiter_id is None else " "
+        self._reported_s = 0.0
+        self._utterance = 0
         self.stream = self._open()
+        separator = "" if model.vocabulary.word_delimiter_id is None else " "
+        send(Opened(id=request.id, separator=separator))
 
     def _open(self) -> Stream:
         return self.model.stream(
@@ -43,13 +63,14 @@ class LiveStream:
         )
 
     def take_audio(self) -> tuple[NDArray[np.int16], float]:
-        """Return the samples up to the next Commit or Clear, perhaps none, and when the newest came."""
-        contents, newest = [], time.monotonic()
-        while self.inbox and isinstance(self.inbox[0][0], Audio):
+        """Return some samples up to the next Commit or Clear, perhaps none, and when the newest came."""
+        contents, newest = bytearray(), time.monotonic()
+        most = _TAKE_S * self.request.rate_hz * SAMPLE_BYTES[self.request.encoding]
+        while self.inbox and isinstance(self.inbox[0][0], Audio) and len(contents) < most:
             message, newest = self.inbox.popleft()
             assert isinstance(message, Audio)
-            contents.append(message.content)
-        samples = decode_samples(b"".join(contents), self.request.encoding)
+            contents += message.content
+        samples = decode_samples(bytes(contents), self.request.encoding)
         self._heard_s += len(samples) / self.request.rate_hz
         return samples, newest
 
@@ -64,11 +85,15 @@ class LiveStream:
     def begin_utterance(self) -> None:
         """Forget the utterance under way."""
         self._offset_s = self._heard_s
+        self._utterance += 1
+        self._pending = ()
         self.stream = self._open()
 
     def report(self, partial: Partial, *, came: float, is_final: bool) -> None:
         """Send what was recognized, unless it is nothing new."""
-        if partial.committed or partial.turns or is_final or partial.pending != self._pending:
+        is_new = partial.committed or partial.turns or is_final or partial.pending != self._pending
+        if is_new or self._heard_s - self._reported_s >= _REPORT_S:
+            self._reported_s = self._heard_s
             self._send(
                 Heard(
                     id=self.request.id,
@@ -78,10 +103,10 @@ class LiveStream:
                         LiveTurn(begins=turn.begins, time_s=turn.time_s + self._offset_s, after=turn.after)
                         for turn in partial.turns
                     ),
+                    utterance=self._utterance,
                     is_final=is_final,
                     audio_s=self._heard_s,
                     lag_s=time.monotonic() - came,
-                    separator=self._separator,
                 )
             )
         self._pending = partial.pending

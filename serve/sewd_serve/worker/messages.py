@@ -12,6 +12,9 @@ from typing import Any, BinaryIO, TypeAlias
 _LENGTH = struct.Struct(">I")
 HEADER_BYTES = _LENGTH.size
 
+SAMPLE_BYTES = {"pcm16": 2, "pcmu": 1, "pcma": 1}
+"""Encoding of live audio → bytes of a sample: 16 bits, and the two of telephony in 8."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
@@ -71,7 +74,7 @@ class Classify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenStream:
-    """A live stream. encoding: pcm16, pcmu or pcma. pause_s: the pause that ends a turn, None: as usual."""
+    """A live stream. encoding: a key of SAMPLE_BYTES. pause_s: the pause that ends a turn, None: as usual."""
 
     id: int
     model: str
@@ -147,6 +150,14 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A stream is open. separator: what stands between two of its words."""
+
+    id: int
+    separator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """The next piece of a recording's text; joined, the pieces are the whole text."""
 
@@ -197,18 +208,18 @@ class LiveTurn:
 class Heard:
     """What a stream has recognized since the last message.
 
-    is_final: this answers a Commit. audio_s: what the stream has taken so far. lag_s: how long the newest
-    audio waited and ran. separator: what stands between two words.
+    utterance: how many Commits and Clears came before. is_final: this answers a Commit. audio_s: what the
+    stream has taken so far. lag_s: how long the newest audio waited and ran.
     """
 
     id: int
     committed: tuple[LiveWord, ...]
     pending: tuple[LiveWord, ...]
     turns: tuple[LiveTurn, ...]
+    utterance: int
     is_final: bool
     audio_s: float
     lag_s: float
-    separator: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +240,7 @@ class Pong:
     workers: int
 
 
-Reply: TypeAlias = Ready | Delta | Done | Heard | Failed | Pong
+Reply: TypeAlias = Ready | Opened | Delta | Done | Heard | Failed | Pong
 
 
 def encode(message: object) -> bytes:

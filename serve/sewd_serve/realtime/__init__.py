@@ -1,0 +1,1 @@
+"""``/v1/realtime``: transcription sessions of OpenAI's Realtime API."""

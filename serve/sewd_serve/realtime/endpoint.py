@@ -1,0 +1,114 @@
+"""``GET /v1/realtime``, the websocket, and ``POST /v1/realtime/client_secrets``."""
+
+import json
+import logging
+import time
+import uuid
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from sewd_serve.api.endpoint import Respond, service_of
+from sewd_serve.errors import ForbiddenError, InvalidRequestError, ServeError, UnauthorizedError
+from sewd_serve.keys import TOKEN_S, key_of
+from sewd_serve.realtime.items import new_id
+from sewd_serve.realtime.options import SessionOptions, update_options
+from sewd_serve.realtime.session import FAILED, Session
+from sewd_serve.service import Service
+
+_ACCESS = logging.getLogger("sewd.access")
+_ERRORS = logging.getLogger("sewd.serve")
+_MAX_BODY_BYTES = 1 << 16
+_LIFETIMES_S = range(10, 7201)
+
+
+async def converse(websocket: WebSocket) -> None:
+    """Serve one session; one that may not begin is refused with an HTTP error in place of the websocket."""
+    service = cast(Service, websocket.app.state.service)
+    began, number = time.monotonic(), websocket.headers.get("x-request-id", "")[:64] or uuid.uuid4().hex
+    try:
+        with service.room_for_stream():
+            _refuse_foreign(websocket, service)
+            model = service.find_model(websocket.query_params.get("model"), task="ctc")
+            protocols = websocket.scope["subprotocols"]
+            await websocket.accept(subprotocol="realtime" if "realtime" in protocols else None)
+            status = await _run(websocket, service, SessionOptions(model=model.name), number)
+    except ServeError as error:
+        status = error.status
+        await websocket.send_denial_response(JSONResponse(error.body, status, headers=error.headers))
+    service.metrics.requests.labels("/v1/realtime", str(status)).inc()
+    _ACCESS.info(
+        "session",
+        extra={
+            "endpoint": "/v1/realtime",
+            "status": status,
+            "seconds": round(time.monotonic() - began, 4),
+            "request_id": number,
+        },
+    )
+
+
+async def _run(websocket: WebSocket, service: Service, options: SessionOptions, number: str) -> int:
+    """Run a session, and return the code that closed it."""
+    try:
+        code, reason = await Session(websocket, service, options).run()
+        if reason is not None:
+            await websocket.close(code, reason)
+    except WebSocketDisconnect as left:
+        return left.code
+    except Exception as error:
+        _ERRORS.error("unexpected error, request %s", number, exc_info=error)
+        await websocket.close(FAILED, "an unexpected error")
+        return FAILED
+    return code
+
+
+def _refuse_foreign(websocket: WebSocket, service: Service) -> None:
+    """Refuse a page of another site, which browsers let open websockets anywhere. Raises ForbiddenError."""
+    origin = websocket.headers.get("origin")
+    if origin is None or {origin, "*"} & set(service.settings.origins):
+        return
+    if urlsplit(origin).netloc != websocket.headers.get("host"):
+        raise ForbiddenError("pages of this origin may not connect; start the server with --allow-origin")
+
+
+async def make_secret(request: Request, respond: Respond) -> None:
+    """Answer with a short-lived token, which a page can hold in place of a key."""
+    service = service_of(request)
+    if service.settings.keys and not service.keys.accept_key(key_of(request)):
+        raise UnauthorizedError("a token makes no other tokens; give a key")
+    body = await _read_json(request)
+    options = SessionOptions(model=service.find_model(None, task="ctc").name)
+    options = update_options(options, _object(body, "session"), service)
+    lifetime = _object(body, "expires_after").get("seconds", TOKEN_S)
+    if type(lifetime) is not int or lifetime not in _LIFETIMES_S:
+        wanted = f"a whole number of {_LIFETIMES_S[0]} to {_LIFETIMES_S[-1]}"
+        raise InvalidRequestError(f"expires_after.seconds must be {wanted}", param="expires_after.seconds")
+    token, expires = service.keys.make_token(lifetime)
+    session = options.as_session(new_id("sess"))
+    await respond(JSONResponse({"value": token, "expires_at": expires, "session": session}))
+
+
+async def _read_json(request: Request) -> dict[str, Any]:
+    content = bytearray()
+    async for block in request.stream():
+        content += block
+        if len(content) > _MAX_BODY_BYTES:
+            raise InvalidRequestError(f"the body has more than {_MAX_BODY_BYTES} bytes")
+    try:
+        body = json.loads(bytes(content) or b"{}")
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise InvalidRequestError("the body must be a JSON object")
+    return body
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    content = body.get(name)
+    if content is not None and not isinstance(content, dict):
+        raise InvalidRequestError(f"{name} must be an object", param=name)
+    return content or {}
