@@ -40,8 +40,8 @@ from sewd_serve.worker.recordings import Recording
 
 Task: TypeAlias = Callable[[], None]
 
-_READ_AHEAD = 64
-"""Recordings that are read and wait to run: enough for batches of similar length, and little memory."""
+_READ_AHEAD_SAMPLES = 5_000_000
+"""Samples that are read and wait to run: enough for batches of similar length, 20 MB."""
 
 _STREAMS_AT_ONCE = 4
 """Streams that one worker takes together. On a CPU their windows fill no batch, so more would only wait."""
@@ -144,7 +144,7 @@ class Scheduler:
             streams = self._take_streams()
             return lambda: self._run_streams(streams)
         self._drop_cancelled()
-        if self._unread and len(self._read) < _READ_AHEAD:
+        if self._unread and sum(len(each.read_samples) for each in self._read) < _READ_AHEAD_SAMPLES:
             recording = self._unread.popleft()
             return lambda: self._read_one(recording)
         if self._long and (not self._read or self._long[0].queued < self._read[0].queued):
@@ -156,6 +156,9 @@ class Scheduler:
         return None
 
     def _drop_cancelled(self) -> None:
+        for recording in self._long:
+            if recording.is_cancelled:
+                recording.close()
         self._unread = deque(each for each in self._unread if not each.is_cancelled)
         self._read = [each for each in self._read if not each.is_cancelled]
         self._long = deque(each for each in self._long if not each.is_cancelled)
@@ -240,6 +243,7 @@ class Scheduler:
             self._fail(recording, error)
 
     def _forget(self, recording: Recording) -> None:
+        recording.close()
         with self._changed:
             self._recordings.pop(recording.request.id, None)
 
