@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
@@ -14,11 +14,18 @@ from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.opening import open_network
 
 Kind = TypeVar("Kind", bound="Model")
+Result = TypeVar("Result")
 
 CLASS_OF: Mapping[str, str] = MappingProxyType(
     {"ctc": "Recognizer", "classification": "Classifier", "encoding": "Encoder"}
 )
 """Task of a bundle → name of the class that loads it."""
+
+_USE = {
+    "ctc": "sewd transcribe, or Recognizer.load",
+    "classification": "sewd classify, or Classifier.load",
+    "encoding": "Encoder.load",
+}
 
 
 class Model(ABC):
@@ -50,8 +57,7 @@ class Model(ABC):
         task = bundle.manifest.task
         if task != cls.task:
             raise TaskError(
-                f"{bundle.path}: its task is {task}, {cls.__name__} needs {cls.task}; "
-                f"use {CLASS_OF[task]}.load"
+                f"{bundle.path}: its task is {task}, {cls.__name__} needs {cls.task}; use {_USE[task]}"
             )
         network = open_network(
             bundle,
@@ -81,3 +87,11 @@ def read_json(bundle: Bundle, name: str, kind: Any) -> Any:
         return build(kind, parse_json(text, where=where), where=where)
     except BundleError as error:
         raise VocabularyError(str(error)) from error
+
+
+def result_or_error(work: Callable[[], Result], caught: tuple[type[Exception], ...]) -> Result | Exception:
+    """Return what some work returns, or the error it raises if that is among those to catch."""
+    try:
+        return work()
+    except caught as error:
+        return error

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import VOCAB_NAME
 from sewd_runtime.decode import Decoder, Greedy, align_tokens, log_softmax
+from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long.emission import emission_of
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.long.steps import Decoding, Step, decode_stretches, open_recording, run_steps
 from sewd_runtime.long.windows import START, Place, Stretch
-from sewd_runtime.model import Model, read_json
+from sewd_runtime.model import Model, read_json, result_or_error
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.scripts import join_texts
@@ -104,7 +106,12 @@ class Recognizer(Model):
         self, audio: AudioSource, sample_rate_hz: int | None, decoding: Decoding, done: Place = START
     ) -> Iterator[Step]:
         recording = open_recording(self.network, audio, sample_rate_hz, decoding.segmentation)
-        yield from run_steps(
+        yield from self._run(recording, decoding, done)
+
+    def _run(
+        self, recording: Samples | Iterator[Samples], decoding: Decoding, done: Place = START
+    ) -> Iterator[Step]:
+        return run_steps(
             recording, network=self.network, vocabulary=self.vocabulary, decoding=decoding, done=done
         )
 
@@ -117,6 +124,7 @@ class Recognizer(Model):
             num_samples = step.num_samples
         return self._transcript(segments, num_samples)
 
+    @overload
     def transcribe_batch(
         self,
         audios: Sequence[AudioSource],
@@ -125,27 +133,67 @@ class Recognizer(Model):
         decoder: Decoder = _GREEDY,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
-    ) -> list[Transcript]:
+        errors: Literal["raise"] = "raise",
+    ) -> list[Transcript]: ...
+
+    @overload
+    def transcribe_batch(
+        self,
+        audios: Sequence[AudioSource],
+        *,
+        sample_rate_hz: int | None = None,
+        decoder: Decoder = _GREEDY,
+        segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
+        errors: Literal["return"],
+    ) -> list[Transcript | SewdError | OSError]: ...
+
+    def transcribe_batch(
+        self,
+        audios: Sequence[AudioSource],
+        *,
+        sample_rate_hz: int | None = None,
+        decoder: Decoder = _GREEDY,
+        segmentation: Segmentation = SEGMENTATION,
+        characters: bool = False,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> Sequence[Transcript | SewdError | OSError]:
         """Transcribe several recordings; the results are in their order and the same as one by one.
 
         Recordings that run whole share batches; a longer one runs when it is reached.
+        errors: "return" puts the error of a recording that cannot be read or run in its place.
         """
         decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
-        transcripts: dict[int, Transcript] = {}
-        short: dict[int, Samples] = {}
-        for place, audio in enumerate(audios):
+        caught = (SewdError, OSError) if errors == "return" else ()
+
+        def read_or_run(audio: AudioSource) -> Samples | Transcript:
             recording = open_recording(self.network, audio, sample_rate_hz, segmentation)
             if isinstance(recording, np.ndarray):
-                short[place] = recording
-            else:
-                steps = run_steps(
-                    recording, network=self.network, vocabulary=self.vocabulary, decoding=decoding
-                )
-                transcripts[place] = self.join(steps)
-        recordings = list(short.values())
-        whole = self.transcripts(self.logits(recordings), recordings, decoder=decoder, characters=characters)
-        transcripts |= zip(short, whole, strict=True)
-        return [transcripts[place] for place in range(len(audios))]
+                return recording
+            return self.join(self._run(recording, decoding))
+
+        results: list[Any] = [result_or_error(partial(read_or_run, audio), caught) for audio in audios]
+        places = [place for place, result in enumerate(results) if isinstance(result, np.ndarray)]
+        transcripts = self._transcribe_whole([results[place] for place in places], decoding, caught)
+        for place, transcript in zip(places, transcripts, strict=True):
+            results[place] = transcript
+        return results
+
+    def _transcribe_whole(
+        self, recordings: Sequence[Samples], decoding: Decoding, caught: tuple[type[Exception], ...]
+    ) -> list[Any]:
+        """Return the transcript of each recording; if a batch fails with a caught error, run each alone."""
+
+        def run(batch: Sequence[Samples]) -> list[Transcript]:
+            return self.transcripts(
+                self.logits(batch), batch, decoder=decoding.decoder, characters=decoding.characters
+            )
+
+        results = result_or_error(partial(run, recordings), caught)
+        if not isinstance(results, Exception):
+            return results
+        alone = (result_or_error(partial(run, [samples]), caught) for samples in recordings)
+        return [each if isinstance(each, Exception) else each[0] for each in alone]
 
     def align(
         self,

@@ -42,12 +42,22 @@ def find_source(source: str | Path | None, *, revision: str | None = None) -> So
         origin = _embedded()
     elif source != "" and Path(source).is_dir():
         folder = Path(source).resolve()
+        _refuse_training_output(folder)
         origin = Source(name=folder.name, origin=folder.name, folder=folder)
     else:
         return _from_hub(str(source), revision)
     if revision is not None:
         raise CheckpointError(f"{origin.folder}: a folder has no revision {revision!r}; leave it out")
     return origin
+
+
+def _refuse_training_output(folder: Path) -> None:
+    """Raise CheckpointNotFoundError for a folder that holds checkpoints and is none itself."""
+    checkpoints = sorted(path.name for path in folder.glob("checkpoint-*"))
+    if checkpoints and not (folder / "config.json").exists():
+        raise CheckpointNotFoundError(
+            f"{folder}: holds checkpoints and is none itself; name one of them: {', '.join(checkpoints[:10])}"
+        )
 
 
 def _embedded() -> Source:

@@ -112,7 +112,7 @@ def _name_of(source: AudioSource) -> str:
 def _open(source: AudioSource, rules: Rules, stack: ExitStack) -> tuple[Any, int | None]:
     """Return a source as a seekable binary file or as arrays, and the rate of arrays in Hz if it is known."""
     if isinstance(source, (str, os.PathLike)):
-        file: Any = stack.enter_context(Path(source).open("rb"))  # noqa: SIM115
+        file: Any = stack.enter_context(_open_path(os.fspath(source)))
     elif isinstance(source, (bytes, bytearray, memoryview)):
         file = io.BytesIO(source)
     elif hasattr(source, "read"):
@@ -131,6 +131,14 @@ def _open(source: AudioSource, rules: Rules, stack: ExitStack) -> tuple[Any, int
         raise AudioValueError(f"{rules.name}: is empty")
     file.seek(begin)
     return file, None
+
+
+def _open_path(name: str) -> BinaryIO:
+    if not name:
+        raise AudioValueError("the name of the recording is empty")
+    if "://" in name and not Path(name).exists():
+        raise AudioValueError(f"{name}: an address, not a file; download it first")
+    return Path(name).open("rb")
 
 
 def _checked(blocks: Iterable[Samples], rate_hz: int, rules: Rules) -> Iterator[Samples]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sewd_runtime.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
+from sewd_runtime.bundle.mistakes import explain
 from sewd_runtime.bundle.onnx_file import check_self_contained
 from sewd_runtime.errors import (
     BundleError,
@@ -129,7 +130,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     source = folder / MANIFEST_NAME
     if not source.is_file():
         missing = f"{source} does not exist" if folder.is_dir() else "no such folder"
-        raise BundleNotFoundError(f"{folder}: not a bundle: {missing}")
+        raise BundleNotFoundError(explain(path) or f"{folder}: not a bundle: {missing}")
     _check_inside(source)
     with source.open("rb") as file:
         content = file.read(_MAX_MANIFEST_BYTES + 1)
@@ -152,11 +153,13 @@ def find_bundle(path: str | os.PathLike[str] | None) -> Path:
         if not embedded:
             raise BundleNotFoundError("this installation has no embedded model; give the path of a bundle")
         return MODELS / ("digits" if "digits" in embedded else embedded[0])
-    if Path(path).exists():
+    if os.fspath(path) and Path(path).exists():
         return Path(path)
     if os.fspath(path) in embedded:
         return MODELS / os.fspath(path)
     names = ", ".join(embedded) or "none"
     raise BundleNotFoundError(
-        f"{os.fspath(path)}: not a folder and not an embedded model; embedded are: {names}"
+        explain(path)
+        or f"{os.fspath(path)}: not a folder and not an embedded model; embedded are: {names}; "
+        f"a checkpoint is exported first (sewd-export)"
     )

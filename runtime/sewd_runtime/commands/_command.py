@@ -98,7 +98,9 @@ def parse_seconds(text: str) -> float:
 
 def complain(error: Exception | str, name: str = "") -> None:
     """Write one line to standard error: the input it is about, and the error."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    reason = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        reason, name = error.strerror, name or str(error.filename or "")
     message = " ".join(reason.removeprefix(f"{name}: ").split())
     line = printable(f"{name}: {message}" if name else message)
     print(f"sewd: {line}", file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -26,6 +27,12 @@ ERRORS = 'Errors go to stderr, one line each: "sewd: FILE: message".'
 
 KINDS = "WAV, FLAC, OGG or MP3; - for stdin"
 
+_SUFFIXES = (
+    *(".aif", ".aiff", ".au", ".caf", ".flac", ".mp3"),
+    *(".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav"),
+)
+"""How the names of recordings end; of a folder, only such files are taken."""
+
 _GROUP_SAMPLES = 10_000_000
 """Samples read before they run: enough to find recordings of similar length, few enough to fit in memory."""
 
@@ -35,8 +42,26 @@ _GROUP_FILES = 64
 def add_files(command: argparse.ArgumentParser) -> None:
     """Add the recordings and how they are read."""
     group = command.add_argument_group("input")
-    group.add_argument("files", nargs="+", metavar="FILE", help=KINDS)
+    text = f"{KINDS}; a folder stands for all recordings in it and in its folders"
+    group.add_argument("files", nargs="+", metavar="FILE", help=text)
     add_reading(group)
+
+
+def walk_folders(options: argparse.Namespace) -> None:
+    """Replace each folder among the files by its recordings, sorted; exits with wrong usage for none."""
+    files: list[str] = []
+    for name in options.files:
+        is_folder = bool(name) and Path(name).is_dir()
+        found = _recordings_in(Path(name)) if is_folder else [name]
+        if not found:
+            options.error(f"{name}: there is no recording in this folder ({', '.join(_SUFFIXES)})")
+        files += found
+    options.files = files
+
+
+def _recordings_in(folder: Path) -> list[str]:
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(str(path) for path in paths if path.is_file())
 
 
 def add_reading(group: argparse._ActionsContainer) -> None:

@@ -5,11 +5,12 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from sewd_runtime.commands._command import WHICH_MODEL, complain, parse_count
-from sewd_runtime.errors import FallbackWarning, PrecisionWarning
+from sewd_runtime.errors import FallbackWarning, PrecisionWarning, ProviderError
 from sewd_runtime.inference.auto import AUTO
-from sewd_runtime.inference.providers import PROVIDERS
+from sewd_runtime.inference.providers import PROVIDERS, look_up
 from sewd_runtime.model import Kind
 from sewd_runtime.system.machine import max_threads
 from sewd_runtime.system.terminal import printable
@@ -40,7 +41,7 @@ def add_variant(group: argparse._ActionsContainer, *, default: str, auto: bool =
     group.add_argument("--precision", metavar="P", help=f"one of the bundle{remark} (default: {default})")
     group.add_argument(
         "--provider",
-        choices=(*PROVIDERS, AUTO) if auto else tuple(PROVIDERS),
+        type=partial(_parse_provider, others=(AUTO,) if auto else ()),
         metavar="NAME",
         default="cpu",
         help=f"{', '.join(PROVIDERS)}{remark} (default: cpu)",
@@ -80,6 +81,16 @@ def load_model(options: argparse.Namespace, kind: type[Kind]) -> Kind:
     for warning in caught:
         complain(str(warning.message))
     return model
+
+
+def _parse_provider(name: str, others: tuple[str, ...]) -> str:
+    """Return the name of a provider, or one of some other names."""
+    if name not in others:
+        try:
+            look_up(name)
+        except ProviderError as error:
+            raise argparse.ArgumentTypeError(f"{error}; all: {', '.join((*PROVIDERS, *others))}") from None
+    return name
 
 
 class _OneLine(logging.Formatter):

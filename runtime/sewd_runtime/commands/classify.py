@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._command import add_json
-from sewd_runtime.commands._files import ERRORS, add_files, printer, reader, run_files
+from sewd_runtime.commands._files import ERRORS, add_files, printer, reader, run_files, walk_folders
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.text.transcript import Classification
 
@@ -28,6 +28,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Classify the files and return the exit code."""
+    walk_folders(options)
     model = load_model(options, Classifier)
     read = reader(options, model.manifest.sample_rate_hz, lambda _, blocks: model.network.read(blocks, None))
     return run_files(options, read, model.classify_batch, printer(options, _as_text, asdict))

@@ -6,7 +6,7 @@ from functools import partial
 
 from sewd_runtime._types import Samples
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of, describe_decoding
-from sewd_runtime.commands._files import add_files, reader, run_files
+from sewd_runtime.commands._files import add_files, reader, run_files, walk_folders
 from sewd_runtime.commands._long_files import (
     LongFile,
     LongFiles,
@@ -38,6 +38,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Transcribe the files and return the exit code."""
+    walk_folders(options)
     check_output(options)
     check_long_files(options)
     check_decoding(options)

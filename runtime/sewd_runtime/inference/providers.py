@@ -168,7 +168,8 @@ def look_up(name: str) -> Provider:
     """Return a provider's row; raises ProviderError for an unknown name."""
     if name not in PROVIDERS:
         usable = ", ".join(installed_providers()) or "none"
-        raise ProviderError(f"unknown provider {name!r}; installed here: {usable}")
+        meant = "; an NVIDIA GPU is 'cuda'" if name.lower() in ("gpu", "nvidia") else ""
+        raise ProviderError(f"unknown provider {name!r}{meant}; installed here: {usable}")
     return PROVIDERS[name]
 
 

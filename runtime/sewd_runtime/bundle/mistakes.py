@@ -1,0 +1,26 @@
+"""What a name that is no bundle is instead, and what to do with it."""
+
+import os
+from pathlib import Path
+
+_SHOWN = 3
+
+
+def explain(path: str | os.PathLike[str]) -> str | None:
+    """Return what a path or name given as a bundle is, and what to do; None if nothing is known about it."""
+    name, given = os.fspath(path), Path(path)
+    if not name:
+        return "the name is empty; give the folder of a bundle"
+    if "://" in name:
+        return f"{name}: an address, not a folder; download the bundle and give its folder"
+    if given.is_file() or given.suffix == ".onnx":
+        return f"{name}: a file; give the folder of its bundle: {given.parent}"
+    if (given / "config.json").is_file():
+        return f"{name}: a checkpoint, not a bundle; export it first: sewd-export {name} -o BUNDLE"
+    if checkpoints := sorted(each.name for each in given.glob("checkpoint-*")):
+        shown = ", ".join(checkpoints[:_SHOWN]) + ", ..." * (len(checkpoints) > _SHOWN)
+        command = f"sewd-export {given / checkpoints[-1]} -o BUNDLE"
+        return f"{name}: holds checkpoints ({shown}); export one first: {command}"
+    if not given.exists() and name.count("/") == 1 and not name.startswith((".", "/")):
+        return f"{name}: no such folder; a hub id is exported first: sewd-export {name} -o BUNDLE"
+    return None
