@@ -160,7 +160,7 @@ def test_each_class_loads_its_own_task(tiny_bundle: Path) -> None:
         assert CLASS_OF[kind.task] == kind.__name__
         for other in {Recognizer, Classifier, Encoder} - {kind}:
             needs = f"{bundle}: its task is {kind.task}, {other.__name__} needs {other.task}; "
-            with pytest.raises(TaskError, match=re.escape(f"{needs}use {kind.__name__}.load")):
+            with pytest.raises(TaskError, match=re.escape(needs) + f"use .*{kind.__name__}.load"):
                 other.load(bundle)
 
 
