@@ -30,6 +30,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="address to bind (default: 127.0.0.1, this machine only)"
     )
     group.add_argument("--port", type=int, default=8000, help="(default: 8000; 0: any that is free)")
+    text = "also serve Home Assistant on this port (needs sewd[wyoming])"
+    group.add_argument("--wyoming", type=int, metavar="PORT", help=text)
     text = "file with a key on each line, of which every request needs one (default: no key is asked for)"
     group.add_argument("--api-key-file", type=Path, metavar="FILE", help=text)
     text = "web page that may call from a browser, such as https://example.org; may be repeated"
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C, and return the exit code."""
     from sewd_serve.server import serve  # starlette and uvicorn, which help does not need
 
-    return serve(_settings(options), host=options.host, port=options.port)
+    return serve(_settings(options), host=options.host, port=options.port, wyoming_port=options.wyoming)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -6,11 +6,14 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack, ExitStack
+from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
 
 from sewd_runtime.commands._command import DONE, NO_MODEL, complain
+from sewd_runtime.errors import MissingPackageError
 from sewd_serve.app import make_app
 from sewd_serve.errors import ServeError
 from sewd_serve.logs import set_up_logs
@@ -22,12 +25,19 @@ from sewd_serve.settings import Settings
 _LOG = logging.getLogger("sewd.serve")
 
 
-def serve(settings: Settings, *, host: str, port: int) -> int:
-    """Serve until SIGTERM or Ctrl-C, and return the exit code. Raises OSError for an address in use."""
+def serve(settings: Settings, *, host: str, port: int, wyoming_port: int | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C, and return the exit code.
+
+    Raises OSError for an address in use, MissingPackageError.
+    """
     set_up_logs()
-    with _bind(host, port) as bound:
+    if wyoming_port is not None and find_spec("wyoming") is None:
+        raise MissingPackageError("--wyoming needs the package wyoming: pip install 'sewd[wyoming]'")
+    with ExitStack() as stack:
+        bound = stack.enter_context(_bind(host, port))
+        wyoming = None if wyoming_port is None else stack.enter_context(_bind(host, wyoming_port))
         try:
-            _run(_serve(settings, bound))
+            _run(_serve(settings, bound, wyoming))
         except StartError as error:
             complain(str(error))
             return NO_MODEL
@@ -84,7 +94,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def _serve(settings: Settings, bound: socket.socket) -> None:
+async def _serve(settings: Settings, bound: socket.socket, wyoming: socket.socket | None) -> None:
     service = Service(settings)
     config = uvicorn.Config(
         make_app(service),
@@ -101,7 +111,12 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
     try:
         await service.start()
         _reload_on_hangup(service)
-        await _Server(config, service).serve(sockets=[bound])
+        async with AsyncExitStack() as stack:
+            if wyoming is not None:
+                from sewd_serve.wyoming import serve_wyoming  # its package is an extra
+
+                await stack.enter_async_context(serve_wyoming(service, wyoming))
+            await _Server(config, service).serve(sockets=[bound])
     finally:
         await service.stop()
 
