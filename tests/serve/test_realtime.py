@@ -272,6 +272,23 @@ def test_an_update_ends_the_utterance_and_loses_no_word(client: RealtimeClient, 
     assert begins[1] >= 1000 * len(first) / 24_000
 
 
+@pytest.mark.parametrize("turns", [True, False])
+def test_turn_detection_may_change_within_an_utterance(
+    client: RealtimeClient, digits: Recognizer, turns: bool
+) -> None:
+    """Half of the clip with turn detection, half without, or the reverse: it is one item with all words."""
+    samples = speech(CLIPS[0])
+    detection = ({"type": "server_vad"}, None)
+    client.update(turn_detection=detection[not turns], sewd={"pending": True})
+    client.append(samples[: len(samples) // 2])
+    client.wait_for("sewd.pending")
+    client.update(turn_detection=detection[turns])
+    client.append(np.concatenate([samples[len(samples) // 2 :], silence(1)]))
+    if turns:
+        client.commit()
+    assert client.transcript() == text_of(heard_by_stream(digits, samples)[0])
+
+
 def test_keywords_are_hotwords(client: RealtimeClient, digits: Recognizer) -> None:
     client.update(transcription={"keywords": ["SEVEN=1e9"]}, **BY_COMMIT)
     client.append(speech(CLIPS[0]))

@@ -95,7 +95,7 @@ class Items:
     def _turn(self, number: int, turn: LiveTurn) -> Iterator[Event]:
         time_s = turn.time_s + self._offset_s
         if turn.begins:
-            item = self._items[number] = _Item(time_s)
+            item = self._items[number] = self._items[number] or _Item(time_s)
             start_ms = round(1000 * time_s)
             yield {
                 "type": "input_audio_buffer.speech_started",

@@ -41,7 +41,7 @@ class SessionOptions:
             encoding=self.encoding,
             rate_hz=self.rate_hz,
             decode=Decode(hotwords=parse_hotwords(self.keywords, param="keywords")),
-            pause_s=None if self.silence_ms is None else self.silence_ms / 1000,
+            pause_s=(self.silence_ms or _SILENCE_MS) / 1000,
         )
 
     def as_session(self, number: str) -> dict[str, Any]:
