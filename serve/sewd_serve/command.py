@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sewd_runtime.commands._command import WHICH_MODEL, parse_count, parse_seconds
 from sewd_runtime.commands._model import add_variant, parse_threads
+from sewd_runtime.errors import MissingPackageError
 from sewd_runtime.system.machine import available_cores
 from sewd_serve.settings import Limits, Settings
 from sewd_serve.worker.messages import Bundle, Setup
@@ -29,9 +30,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--host", default="127.0.0.1", help="address to bind (default: 127.0.0.1, this machine only)"
     )
-    group.add_argument("--port", type=int, default=8000, help="(default: 8000; 0: any that is free)")
+    group.add_argument("--port", type=_parse_port, default=8000, help="(default: 8000; 0: any that is free)")
     text = "also serve Home Assistant on this port (needs sewd[wyoming])"
-    group.add_argument("--wyoming", type=int, metavar="PORT", help=text)
+    group.add_argument("--wyoming", type=_parse_port, metavar="PORT", help=text)
     text = "file with a key on each line, of which every request needs one (default: no key is asked for)"
     group.add_argument("--api-key-file", type=Path, metavar="FILE", help=text)
     text = "web page that may call from a browser, such as https://example.org; may be repeated"
@@ -65,14 +66,15 @@ def _add_load(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C, and return the exit code."""
-    from sewd_serve.server import serve  # starlette and uvicorn, which help does not need
+    try:
+        from sewd_serve.server import serve  # starlette and uvicorn, which help does not need
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"{error.name} is missing: pip install 'sewd[server]'") from error
 
     return serve(_settings(options), host=options.host, port=options.port, wyoming_port=options.wyoming)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    from sewd_serve.keys import read_keys
-
     limits = Limits(
         waiting=options.queue,
         streams=options.streams,
@@ -94,12 +96,28 @@ def _settings(options: argparse.Namespace) -> Settings:
         setup=setup,
         limits=limits,
         language=options.language and options.language.split("-")[0].lower(),
-        keys=() if options.api_key_file is None else read_keys(options.api_key_file),
+        keys=_keys(options),
         origins=tuple(options.allow_origin),
         admin=options.admin,
         page=not options.no_page,
         spool=options.spool,
     )
+
+
+def _keys(options: argparse.Namespace) -> tuple[str, ...]:
+    from sewd_serve.keys import read_keys
+
+    try:
+        return () if options.api_key_file is None else read_keys(options.api_key_file)
+    except ValueError as error:
+        options.error(str(error))
+        raise AssertionError from None
+
+
+def _parse_port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
 
 
 def _bundle(text: str) -> Bundle:

@@ -5,6 +5,8 @@ ServeError
 ├── UnauthorizedError      401  no key, or a wrong one
 ├── ForbiddenError         403  a page of another site
 ├── NotFoundError          404  no such model
+├── UnknownPathError       404  nothing is served at this path
+├── MethodError            405  the path takes another method
 ├── TooSlowError           408  the client sent nothing for too long
 ├── TooLargeError          413  more bytes than the limit
 ├── UnsupportedMediaError  415  a container that is not read here
@@ -84,6 +86,29 @@ class NotFoundError(ServeError):
     code = "model_not_found"
 
 
+class UnknownPathError(ServeError):
+    """Nothing is served at this path."""
+
+    status = 404
+    code = "unknown_url"
+
+
+class MethodError(ServeError):
+    """The path takes other methods."""
+
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: str) -> None:
+        super().__init__(message)
+        self._allowed = allowed
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer, with the methods that the path takes."""
+        return {"Allow": self._allowed}
+
+
 class TooSlowError(ServeError):
     """The client sent nothing for too long."""
 
@@ -151,9 +176,12 @@ _CODES = {
 """Error of the runtime → code of the answer, for those that are the client's to mend."""
 
 
+_PARAMS = {"HotwordError": "sewd_hotwords", "TaskError": "model"}
+
+
 def from_runtime(kind: str, message: str) -> ServeError:
     """Return the answer for an error of the inference process."""
     if kind not in _CODES:
         return InternalError(message)
-    param = "model" if kind == "TaskError" else "file" if kind.startswith("Audio") else None
+    param = "file" if kind.startswith("Audio") else _PARAMS.get(kind)
     return InvalidRequestError(message, param=param, code=_CODES[kind])

@@ -2,24 +2,20 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from pathlib import Path
 
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
-
-from sewd_serve.errors import UnauthorizedError
-
-_OPEN = ("/health/", "/favicon.ico")
-"""Paths that need no key: a probe has none, and what they show is no secret."""
 
 TOKEN_S = 600
 """How long a token is valid to open a connection."""
 
 _PREFIX = "ek_"
+
+
+_KEY = re.compile(r"[!-~]+")
 
 
 class Keys:
@@ -58,34 +54,19 @@ class Keys:
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
-    """Read a file with one key on each line; blank lines and those that begin with # do not count."""
-    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
-    return tuple(line for line in lines if line and not line.startswith("#"))
+    """Read a file with one key on each line; blank lines and those that begin with # do not count.
 
-
-class KeyMiddleware:
-    """Lets requests and websockets through that carry a key."""
-
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
-        self._app, self._keys = app, keys
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a connection on, or refuse it with 401 (a websocket: before it opens)."""
-        if scope["type"] not in ("http", "websocket") or self._may_pass(HTTPConnection(scope)):
-            await self._app(scope, receive, send)
-            return
-        error = UnauthorizedError("give a key of this server as Authorization: Bearer KEY")
-        response = JSONResponse(error.body, error.status, headers=error.headers)
-        if scope["type"] == "websocket":
-            await response(scope, receive, send) if "websocket.http.response" in scope.get(
-                "extensions", {}
-            ) else await WebSocketClose(code=1008)(scope, receive, send)
-        else:
-            await response(scope, receive, send)
-
-    def _may_pass(self, connection: HTTPConnection) -> bool:
-        path: str = connection.scope["path"]
-        return path == "/" or path.startswith(_OPEN) or self._keys.accept(key_of(connection))
+    Raises ValueError for a file without a key, or with one that no client could send, and OSError.
+    """
+    lines = [line.strip() for line in path.read_text("utf-8-sig", "replace").splitlines()]
+    keys = tuple(line for line in lines if line and not line.startswith("#"))
+    if not keys:
+        raise ValueError(f"{path}: holds no key; write one on each line")
+    if not all(_KEY.fullmatch(key) for key in keys):
+        raise ValueError(
+            f"{path}: keys must be printable ASCII without spaces, so that headers can hold them"
+        )
+    return keys
 
 
 def key_of(connection: HTTPConnection) -> str:

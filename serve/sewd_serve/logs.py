@@ -34,3 +34,6 @@ def set_up_logs() -> None:
     log = logging.getLogger("sewd")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
+    others = logging.getLogger()
+    others.handlers = [handler]
+    others.setLevel(logging.ERROR)  # warnings of libraries quote what clients sent

@@ -171,7 +171,7 @@ class InferenceProcess:
             talk.send(Ping(id=talk.id))
             try:
                 reply = await asyncio.wait_for(talk.inbox.get(), self._stalled_s)
-            except TimeoutError:
+            except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
                 return False
             talk.is_done = True
             return not isinstance(reply, Pong) or (

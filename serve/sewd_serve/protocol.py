@@ -1,24 +1,36 @@
-"""HTTP connections with limits that uvicorn lacks: the time and the size of a request's headers."""
+"""HTTP connections with limits that uvicorn lacks, and an answer to what is not HTTP."""
 
 import asyncio
+import json
+import uuid
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEADERS_S = 20.0
+from sewd_serve.errors import InvalidRequestError
+
 MAX_HEADER_BYTES = 64 << 10
+"""What a request's headers, or the trailers of a body in chunks, may have together."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Closes a connection whose client sends the headers of a request too slowly, or too many of them."""
+    """Closes a connection whose client is too slow, or sends too many headers.
 
-    _timer: asyncio.TimerHandle | None = None
-    _header_bytes = 0
-    _reads_headers = True
+    idle_s: how long the headers of a request may take, and the rest of a body after its answer. A body that
+    is read has limits of its own, and uvicorn closes connections between two requests.
+    """
+
+    def __init__(self, *arguments: Any, idle_s: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._idle_s = idle_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._is_in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._await_headers()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -26,28 +38,49 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before the headers are complete."""
-        if self._reads_headers:
-            self._header_bytes += len(data)
-            if self._timer is None:
-                self._await_headers()
+        """Count the bytes since the headers or the body went on."""
+        self._header_bytes += len(data)
+        if self._timer is None and not self._is_in_body:
+            self._start_timer()
         super().data_received(data)
-        if self._reads_headers and self._header_bytes > MAX_HEADER_BYTES:
+        if self._header_bytes > MAX_HEADER_BYTES:
             self.transport.abort()
 
     def on_headers_complete(self) -> None:
-        """Stop counting: limits of the body are the endpoint's."""
-        self._reads_headers, self._header_bytes = False, 0
+        """Let the endpoint limit the body."""
+        self._header_bytes, self._is_in_body = 0, True
         self._stop_timer()
         super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        """Count the next request's headers; its time begins with its first byte."""
-        super().on_message_complete()
-        self._reads_headers = True
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._header_bytes = 0
+        super().on_body(body)
 
-    def _await_headers(self) -> None:
-        self._timer = self.loop.call_later(HEADERS_S, self.transport.abort)
+    def on_message_complete(self) -> None:
+        """Wait for the next request from its first byte on."""
+        self._header_bytes, self._is_in_body = 0, False
+        self._stop_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Do not wait for ever for the rest of a body that was answered before it was read."""
+        super().on_response_complete()
+        if self._is_in_body and self.cycle.response_complete:
+            self._start_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, with an error like all others."""
+        body = json.dumps(InvalidRequestError("this is not a valid HTTP request").body).encode()
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {uuid.uuid4().hex}\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self._idle_s, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

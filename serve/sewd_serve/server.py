@@ -5,14 +5,15 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
-from sewd_runtime.commands._command import DONE, NO_MODEL, complain
+from sewd_runtime.commands._command import DONE, INTERRUPTED, NO_MODEL, complain
 from sewd_runtime.errors import MissingPackageError
 from sewd_serve.app import make_app
 from sewd_serve.errors import ServeError
@@ -41,6 +42,8 @@ def serve(settings: Settings, *, host: str, port: int, wyoming_port: int | None 
         except StartError as error:
             complain(str(error))
             return NO_MODEL
+        except asyncio.CancelledError:
+            return INTERRUPTED
     return DONE
 
 
@@ -56,17 +59,20 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 
 def _bind(host: str, port: int) -> socket.socket:
     """Return a socket bound to an address, so that a port in use is noticed before models are loaded."""
-    [family, kind, protocol, _, address], *_ = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(address)
+    try:
+        [family, kind, protocol, _, address], *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen at {host}, port {port}: {error.strerror}") from error
     return bound
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says when it listens; SIGTERM and Ctrl-C drain, a second one ends at once."""
+    """uvicorn, which says when it listens, and leaves signals to us: it would end the process by them."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -80,16 +86,16 @@ class _Server(uvicorn.Server):
         names = ", ".join(f"{model.name} ({model.precision})" for model in self._service.models)
         _LOG.info("serving %s at http://%s:%d", names, f"[{host}]" if ":" in host else host, port)
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """Take nothing new from now on. (uvicorn would raise the signal again when it has drained.)"""
-        self._service.is_draining = True
-        self.should_exit, self.force_exit = True, self.should_exit
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let live streams end with all their words; then stop."""
         self._service.stopping.set()
         deadline = time.monotonic() + self._service.limits.drain_s
-        while self._service.streams and not self.force_exit and time.monotonic() < deadline:
+        while self._service.streams and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
 
@@ -98,7 +104,7 @@ async def _serve(settings: Settings, bound: socket.socket, wyoming: socket.socke
     service = Service(settings)
     config = uvicorn.Config(
         make_app(service),
-        http=LimitedProtocol,
+        http=cast(Any, partial(LimitedProtocol, idle_s=settings.limits.idle_s)),
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=16 << 20,
@@ -108,6 +114,8 @@ async def _serve(settings: Settings, bound: socket.socket, wyoming: socket.socke
         server_header=False,
         timeout_graceful_shutdown=round(settings.limits.drain_s),
     )
+    server = _Server(config, service)
+    _stop_on_signals(server, service)
     try:
         await service.start()
         _reload_on_hangup(service)
@@ -116,9 +124,24 @@ async def _serve(settings: Settings, bound: socket.socket, wyoming: socket.socke
                 from sewd_serve.wyoming import serve_wyoming  # its package is an extra
 
                 await stack.enter_async_context(serve_wyoming(service, wyoming))
-            await _Server(config, service).serve(sockets=[bound])
+            await server.serve(sockets=[bound])
     finally:
         await service.stop()
+
+
+def _stop_on_signals(server: uvicorn.Server, service: Service) -> None:
+    """End what was begun after SIGTERM or Ctrl-C, and take nothing new; a second one ends at once."""
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    assert main is not None
+
+    def stop() -> None:
+        if service.is_draining or not server.started:
+            main.cancel()
+        service.is_draining = server.should_exit = True
+
+    with suppress(NotImplementedError):  # Windows, where Ctrl-C cancels the task
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
 
 
 def _reload_on_hangup(service: Service) -> None:

@@ -56,7 +56,9 @@ class Service:
                     raise InvalidRequestError(f"{name} is for {model.task}, not for {task}", param="model")
                 return model
         known = ", ".join(model.name for model in models) or "none"
-        raise NotFoundError(f"there is no model {name!r} for {task}; there is {known}", param="model")
+        raise NotFoundError(
+            f"there is no model {(name or '')[:60]!r} for {task}; there is {known}", param="model"
+        )
 
     @contextmanager
     def room_for_recording(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,24 @@ START_S = 60
 _SERVE = ("-m", "sewd_runtime", "serve", "--port", "0")
 
 
+def with_limits(**limits: float) -> Sequence[str]:
+    """A program for RunningServer with limits that no option sets."""
+    return (str(Path(__file__).with_name("starting.py")), json.dumps(limits), *_SERVE[2:])
+
+
+def wait_until(is_so: Callable[[], bool], timeout_s: float = START_S) -> None:
+    """Wait for something that happens soon."""
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
 class RunningServer:
-    """``sewd serve`` on a free port of this machine; its log is kept line by line."""
+    """``sewd serve`` on a free port of this machine; its log is kept line by line.
+
+    program: other arguments of Python that serve on a free port.
+    """
 
     def __init__(
         self,
@@ -28,13 +44,14 @@ class RunningServer:
         environment: dict[str, str] | None = None,
         program: Sequence[str] | None = None,
     ) -> None:
-        self.log = log
+        self.log, self.folder = log, log.parent / f"{log.name}-files"
+        self.folder.mkdir(exist_ok=True)
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *(program or _SERVE), *arguments],
                 stderr=output,
                 stdout=output,
-                env=os.environ | (environment or {}),
+                env=os.environ | {"TMPDIR": str(self.folder)} | (environment or {}),
             )
         self.url = self._wait()
         self.client = httpx2.Client(base_url=self.url, timeout=60)
@@ -78,6 +95,11 @@ class RunningServer:
             if b"sewd_serve.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
         ]
         return pid
+
+    def spool(self) -> Path:
+        """The folder of uploads, which is the process's own."""
+        [folder] = [path for path in self.folder.iterdir() if path.name.startswith("sewd-")]
+        return folder
 
     def wait_ready(self, timeout_s: float = START_S) -> None:
         deadline = time.monotonic() + timeout_s

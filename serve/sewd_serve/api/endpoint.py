@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,15 +12,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from sewd_serve.errors import InternalError, ServeError
+from sewd_serve.errors import InternalError, ServeError, UnavailableError
 from sewd_serve.service import Service
 
 _LOG = logging.getLogger("sewd.access")
 _ERRORS = logging.getLogger("sewd.serve")
 
+_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+"""A client's own id, which is logged."""
+
 Result = TypeVar("Result")
 Respond: TypeAlias = Callable[[Response], Coroutine[Any, Any, None]]
 Handler: TypeAlias = Callable[[Request, Respond], Awaitable[None]]
+
+_OTHER = "other"
+"""The endpoint in logs and metrics of what no endpoint serves: a client's path is in neither."""
 
 _LEFT = 499
 """The status in logs and metrics of a request whose client left, as nginx counts it."""
@@ -35,25 +42,26 @@ class Endpoint:
         """Answer one request."""
         request = Request(scope, receive)
         began, status = time.monotonic(), 0
-        number = request.headers.get("x-request-id", "")[:64] or uuid.uuid4().hex
+        given = request.headers.get("x-request-id", "")
+        number = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
         async def counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", number.encode("latin-1", "replace")),
-                ]
+                message["headers"] = [*message["headers"], (b"x-request-id", number.encode())]
             await send(message)
 
         async def respond(response: Response) -> None:
-            await response(scope, receive, counted)
+            await response(scope, _never, counted)
 
         try:
             await self._handle(request, respond)
         except ClientDisconnect:
             status = _LEFT
+        except asyncio.CancelledError:  # the time to stop has run out
+            if not status:
+                await respond(_answer(UnavailableError("the server stopped before this was done"), number))
         except Exception as error:
             if status:  # the answer has begun: all that is left is to break it off
                 raise
@@ -80,6 +88,21 @@ def _answer(error: Exception, number: str) -> Response:
         _ERRORS.error("unexpected error, request %s", number, exc_info=error)
         error = InternalError(f"an unexpected error; the server's log has it as request {number}")
     return JSONResponse(error.body, error.status, headers=error.headers)
+
+
+def refusal(error: ServeError) -> Endpoint:
+    """Return an endpoint that answers every request with an error."""
+
+    async def refuse(_: Request, __: Respond) -> None:
+        raise error
+
+    return Endpoint(refuse, _OTHER)
+
+
+async def _never() -> Message:
+    """Receive nothing: ``unless_client_leaves`` notices it, not the response."""
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 def service_of(request: Request) -> Service:

@@ -46,7 +46,7 @@ def read_count(form: Form, name: str, *, most: int) -> int | None:
     value = form.get(name)
     if value is None:
         return None
-    if not value.isdecimal() or not 1 <= int(value[:10]) <= most:
+    if not value.isdecimal() or len(value) > 9 or not 1 <= int(value) <= most:
         raise InvalidRequestError(
             f"{name} must be a whole number of 1 to {most}, not {value[:60]!r}", param=name
         )

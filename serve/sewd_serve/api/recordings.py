@@ -35,8 +35,9 @@ async def transcribe(request: Request, respond: Respond) -> None:
             service.process.conversation() as talk,
         ):
             message, language = _read_form(form, service, talk.id)
+            is_streamed = read_flag(form, "stream")
             talk.send(message)
-            if read_flag(form, "stream"):
+            if is_streamed:
                 events = StreamingResponse(_events(talk, service), media_type="text/event-stream")
                 await unless_client_leaves(request, respond(events))
             else:

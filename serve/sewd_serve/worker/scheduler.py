@@ -88,7 +88,7 @@ class Scheduler:
                     Thread(target=self._reload, args=(request.id,), daemon=True).start()
                 case Ping():
                     self._send(self._pong(request.id))
-        except SewdError as error:
+        except Exception as error:
             self._send(failure(request.id, error))
 
     def _add_recording(self, request: Transcribe | Classify, model: Recognizer | Classifier) -> None:
@@ -119,7 +119,7 @@ class Scheduler:
         try:
             self._models.reload()
             self._send(Ready(id=number, models=self._models.cards))
-        except (SewdError, OSError) as error:
+        except Exception as error:
             self._send(failure(number, error))
 
     def _pong(self, number: int) -> Pong:

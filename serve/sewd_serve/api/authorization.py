@@ -1,0 +1,38 @@
+"""Requests and websockets without a key are refused before they reach an endpoint."""
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from sewd_serve.api.endpoint import refusal
+from sewd_serve.errors import UnauthorizedError
+from sewd_serve.keys import Keys, key_of
+
+_OPEN = ("/health/", "/favicon.ico")
+"""Paths that need no key: a probe has none, and what they show is no secret."""
+
+
+class KeyMiddleware:
+    """Lets requests and websockets through that carry a key."""
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app, self._keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a connection on, or refuse it with 401 (a websocket: before it opens)."""
+        if scope["type"] not in ("http", "websocket") or self._may_pass(HTTPConnection(scope)):
+            await self._app(scope, receive, send)
+            return
+        error = UnauthorizedError("give a key of this server as Authorization: Bearer KEY")
+        if scope["type"] == "http":
+            await refusal(error)(scope, receive, send)
+        elif "websocket.http.response" in scope.get("extensions", {}):
+            response = JSONResponse(error.body, error.status, headers=error.headers)
+            await response(scope, receive, send)
+        else:
+            await WebSocketClose(code=1008)(scope, receive, send)
+
+    def _may_pass(self, connection: HTTPConnection) -> bool:
+        path: str = connection.scope["path"]
+        return path == "/" or path.startswith(_OPEN) or self._keys.accept(key_of(connection))
