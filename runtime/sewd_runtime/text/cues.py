@@ -1,13 +1,14 @@
 """Subtitles: the words of a transcript as cues with short lines and enough time to read them."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from sewd_runtime.errors import CueLimitsError
-from sewd_runtime.text.scripts import columns
-from sewd_runtime.text.transcript import Segment, Transcript, Word
+from sewd_runtime.text.scripts import columns, is_unspaced
+from sewd_runtime.text.transcript import Transcript, Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +18,8 @@ class CueLimits:
     line_characters, lines: maximum length and number of lines; a longer word keeps a line of its own, and a
     wide character (East Asian) counts as two.
     shortest_s, longest_s: time on the screen. characters_per_s: reading speed; a cue stays as long as reading
-    takes if the next one leaves room. pause_s: a pause of this length between two words ends a cue. Raises
-    CueLimitsError.
+    takes if the next one leaves room. pause_s: a pause of this length is a good place to end a cue.
+    longest_pause_s: one of this length always ends it. Raises CueLimitsError.
     """
 
     line_characters: int = 42
@@ -26,13 +27,16 @@ class CueLimits:
     shortest_s: float = 5 / 6
     longest_s: float = 7.0
     characters_per_s: float = 20.0
-    pause_s: float = 0.5
+    pause_s: float = 0.3
+    longest_pause_s: float = 1.5
 
     def __post_init__(self) -> None:
         if self.line_characters < 1 or self.lines < 1:
             raise CueLimitsError(f"{self}: line_characters and lines must be at least 1")
-        if not (0 < self.shortest_s <= self.longest_s and self.characters_per_s > 0 and self.pause_s >= 0):
+        if not (0 < self.shortest_s <= self.longest_s and self.characters_per_s > 0):
             raise CueLimitsError(f"{self}: no time may be below 0, nor shortest_s above longest_s")
+        if not 0 <= self.pause_s <= self.longest_pause_s:
+            raise CueLimitsError(f"{self}: pause_s must be at least 0 and at most longest_pause_s")
 
 
 CUE_LIMITS = CueLimits()
@@ -58,50 +62,127 @@ class Cue:
 def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cue]:
     """Return the cues in order; each word is in one cue, and cues never overlap.
 
-    A cue ends with its segment, before a pause, and where the next word would exceed a limit. It stays on for
-    ``shortest_s`` or as long as reading takes, but only until the next one begins.
+    Of all ways to cut the words into cues that keep the limits, the one with the least cost is taken: a cue
+    costs more if it must be read too fast, has one or two words, contains a pause, or ends in the middle of a
+    clause. A cue stays on for ``shortest_s`` or as long as reading takes, but only until the next one begins.
     """
-    groups = [group for segment in transcript.segments for group in _groups(segment, limits)]
-    begins = (_ms(words[0].start_s) for words, _ in groups)
-    starts = accumulate(begins, lambda before, begin: max(begin, before + 1))  # at least 1 ms apart
+    groups = [group for run in _runs(transcript) for group in _best_groups(run, limits)]
+    starts = accumulate(
+        (_ms(group.words[0].start_s) for group in groups),
+        lambda before, begin: max(begin, before + 1),  # at least 1 ms apart
+    )
     cues = []
-    for (words, gap), (start, following) in zip(groups, pairwise([*starts, None]), strict=True):
+    for group, (start, following) in zip(groups, pairwise([*starts, None]), strict=True):
         assert start is not None
-        lines = tuple(_wrap(words, gap, limits.line_characters))
-        spoken = _ms(words[-1].end_s)
-        read_s = max(limits.shortest_s, sum(map(columns, lines)) / limits.characters_per_s)
-        end = min(max(spoken, start + _ms(read_s)), start + _ms(limits.longest_s))
+        spoken = _ms(group.words[-1].end_s)
+        end = min(max(spoken, start + _ms(group.reading_s(limits))), start + _ms(limits.longest_s))
         end = max(end, start + 1) if following is None else max(start + 1, min(end, following))
         spoken = min(max(spoken, start + 1), end)
-        cues.append(Cue(start_ms=start, end_ms=end, spoken_ms=spoken, lines=lines, gap=gap))
+        cues.append(Cue(start_ms=start, end_ms=end, spoken_ms=spoken, lines=group.lines, gap=group.gap))
     return cues
 
 
-def _groups(segment: Segment, limits: CueLimits) -> Iterator[tuple[list[Word], str]]:
-    """Yield the words of each cue of a segment, and their gap; words without visible text are left out."""
-    gap = "" if "".join(word.text for word in segment.words) == segment.text else " "
-    group: list[Word] = []
-    for word in segment.words:
-        if not _text(word):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Words that may share a cue. next_s: when the next word begins. ends_well: after a clause or segment."""
+
+    words: Sequence[Word]
+    lines: tuple[str, ...]
+    gap: str
+    next_s: float
+    ends_well: bool
+
+    def reading_s(self, limits: CueLimits) -> float:
+        """Return how long it should be shown."""
+        return max(limits.shortest_s, sum(map(columns, self.lines)) / limits.characters_per_s)
+
+    def cost(self, limits: CueLimits) -> float:
+        """Return how bad a cue it makes."""
+        start_s, end_s = self.words[0].start_s, self.words[-1].end_s
+        room_s = max(min(self.next_s - start_s, limits.longest_s), 0.001)
+        haste = max(0.0, self.reading_s(limits) / room_s - 1)
+        pauses_s = [after.start_s - before.end_s for before, after in pairwise(self.words)]
+        inner = sum(_PAUSE_COST for pause_s in pauses_s if pause_s >= limits.pause_s)
+        is_short = len(self.words) < 3 if self.gap else sum(map(columns, self.lines)) < _SHORT_COLUMNS
+        stops = self.ends_well or self.next_s - end_s >= limits.pause_s
+        return (
+            _CUE_COST
+            + _HASTE_COST * min(haste, 3.0)
+            + inner
+            + is_short * _SHORT_COST
+            + (not stops) * _CLAUSE_COST
+        )
+
+
+_CUE_COST, _HASTE_COST, _PAUSE_COST, _SHORT_COST, _CLAUSE_COST = 1.0, 8.0, 0.5, 3.0, 1.0
+"""A cue; being read in half the time it needs; a pause inside; one or two words; an end inside a clause."""
+
+_SHORT_COLUMNS = 8
+_CLAUSE_ENDS = tuple(".,;:!?\N{HORIZONTAL ELLIPSIS}\N{IDEOGRAPHIC FULL STOP}\N{IDEOGRAPHIC COMMA}")
+
+
+def _runs(transcript: Transcript) -> Iterator[tuple[list[Word], str, set[int]]]:
+    """Yield words that are written alike, with their gap, and the places of the last words of segments.
+
+    Words without visible text are left out.
+    """
+    words: list[Word] = []
+    gap, ends = "", set[int]()
+    for segment in transcript.segments:
+        texts = [word.text for word in segment.words]
+        is_joined = "".join(texts) == segment.text if len(texts) > 1 else is_unspaced(segment.text)
+        own = "" if is_joined else " "
+        if words and own != gap:
+            yield words, gap, ends
+            words, ends = [], set()
+        gap = own
+        words += [word for word in segment.words if _text(word)]
+        ends.add(len(words) - 1)
+    if words:
+        yield words, gap, ends
+
+
+def _best_groups(run: tuple[list[Word], str, set[int]], limits: CueLimits) -> list[_Group]:
+    """Cut words into the groups with the least total cost, by dynamic programming over their ends."""
+    words, gap, ends = run
+    costs = [0.0] + [math.inf] * len(words)
+    last: list[_Group | None] = [None] * (len(words) + 1)
+    for begin in range(len(words)):
+        for group in _groups_from(words, begin, gap, ends, limits):
+            end = begin + len(group.words)
+            cost = costs[begin] + group.cost(limits)
+            if cost < costs[end]:
+                costs[end], last[end] = cost, group
+    groups: list[_Group] = []
+    place = len(words)
+    while (best := last[place]) is not None:
+        groups.append(best)
+        place -= len(best.words)
+    return groups[::-1]
+
+
+def _groups_from(
+    words: Sequence[Word], begin: int, gap: str, ends: set[int], limits: CueLimits
+) -> Iterator[_Group]:
+    """Yield the groups that begin at a word and keep the limits: at least that word alone."""
+    for end in range(begin + 1, len(words) + 1):
+        part = words[begin:end]
+        lines = tuple(_wrap(part, gap, limits.line_characters))
+        if len(part) > 1 and (
+            part[-1].start_s - part[-2].end_s >= limits.longest_pause_s
+            or part[-1].end_s - part[0].start_s > limits.longest_s
+            or len(lines) > limits.lines
+        ):
+            return
+        if any(_CLOCK.match(line) and _NUMBER.fullmatch(above) for above, line in pairwise(lines)):
             continue
-        if group and not _fits([*group, word], gap, limits):
-            yield group, gap
-            group = []
-        group.append(word)
-    if group:
-        yield group, gap
-
-
-def _fits(words: Sequence[Word], gap: str, limits: CueLimits) -> bool:
-    """Return whether the last of the words may share a cue with the words before it."""
-    before, last = words[-2:]
-    lines = list(_wrap(words, gap, limits.line_characters))
-    return (
-        last.start_s - before.end_s < limits.pause_s
-        and last.end_s - words[0].start_s <= limits.longest_s
-        and len(lines) <= limits.lines
-        and not (_CLOCK.match(lines[-1]) and _NUMBER.fullmatch(lines[-2:][0]))
-    )
+        yield _Group(
+            words=part,
+            lines=lines,
+            gap=gap,
+            next_s=words[end].start_s if end < len(words) else math.inf,
+            ends_well=end - 1 in ends or _text(part[-1]).endswith(_CLAUSE_ENDS),
+        )
 
 
 def _wrap(words: Sequence[Word], gap: str, width: int) -> Iterator[str]:

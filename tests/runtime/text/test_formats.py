@@ -68,6 +68,7 @@ LIMITS = st.builds(
     longest_s=st.sampled_from([1.0, 7.0]),
     characters_per_s=st.sampled_from([1.0, 20.0]),
     pause_s=st.sampled_from([0.0, 0.5]),
+    longest_pause_s=st.sampled_from([0.5, 1.5]),
 )
 
 
@@ -115,12 +116,13 @@ def test_cues_have_every_word_once_and_obey_the_limits(transcript: Transcript, l
 
 @given(transcript=transcripts(), limits=LIMITS)
 @settings(max_examples=300, deadline=None)
-def test_cues_end_with_segments_and_before_pauses(transcript: Transcript, limits: CueLimits) -> None:
+def test_cues_begin_with_their_words_and_end_before_long_pauses(
+    transcript: Transcript, limits: CueLimits
+) -> None:
     cues = find_cues(transcript, limits)
     words, places = visible(transcript), cue_of_words(transcript, find_cues(transcript, limits))
-    last_of_segment = {id(segment.words[-1]) for segment in transcript.segments}
     for (one, place), (other, next_place) in pairwise(zip(words, places, strict=True)):
-        if other.start_s - one.end_s >= limits.pause_s or id(one) in last_of_segment:
+        if other.start_s - one.end_s >= limits.longest_pause_s:
             assert next_place == place + 1
     first = {place: word for word, place in reversed(list(zip(words, places, strict=True)))}
     for place, word in first.items():
@@ -136,16 +138,37 @@ def said(*words: tuple[str, float, float]) -> Transcript:
     return Transcript(text=text, segments=(segment,), duration_s=made[-1].end_s)
 
 
-def test_a_cue_is_as_full_as_the_limits_allow() -> None:
-    words = [(f"word{i:02}", i * 0.3, i * 0.3 + 0.25) for i in range(14)]
-    first, second = find_cues(said(*words))
-    assert first.lines == (
-        "word00 word01 word02 word03 word04 word05",
-        "word06 word07 word08 word09 word10 word11",
-    )
-    assert second.lines == ("word12 word13",)
-    assert (first.start_ms, first.end_ms) == (0, 3600)  # 3550 is spoken; 82 characters take 4.1 s to read
-    assert (second.start_ms, second.spoken_ms, second.end_ms) == (3600, 4150, 4433)
+def spoken_at(words: int, *, each_s: float, pauses_s: dict[int, float] | None = None) -> Transcript:
+    """Words of six letters, one after another, with a longer pause before some of them."""
+    made, time_s = [], 0.0
+    for number in range(words):
+        time_s += (pauses_s or {}).get(number, 0.05)
+        made.append((f"word{number:02}", time_s, time_s + each_s))
+        time_s += each_s
+    return said(*made)
+
+
+def counts(cues: list[Cue]) -> list[int]:
+    return [sum(len(line.split()) for line in cue.lines) for cue in cues]
+
+
+def test_no_cue_is_left_with_a_word_or_two() -> None:
+    for words in range(3, 40):
+        assert min(counts(find_cues(spoken_at(words, each_s=0.35)))) >= 3
+
+
+def test_a_cue_ends_at_a_pause_rather_than_full() -> None:
+    assert counts(find_cues(spoken_at(16, each_s=0.35, pauses_s={7: 0.6}))) == [7, 9]
+
+
+def test_a_word_between_pauses_joins_its_neighbours() -> None:
+    cues = find_cues(spoken_at(9, each_s=0.35, pauses_s={4: 0.5, 5: 0.6}))
+    assert min(counts(cues)) >= 3
+
+
+def test_a_cue_ends_with_a_clause() -> None:
+    words = [(f"word{n:02}" + "," * (n == 6), 0.4 * n, 0.4 * n + 0.35) for n in range(14)]
+    assert counts(find_cues(said(*words))) == [7, 7]
 
 
 Row = tuple[int, int, list[str]]

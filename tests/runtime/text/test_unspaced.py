@@ -90,8 +90,8 @@ def test_subtitles_keep_every_character_and_the_limits(
     assert "".join(row.split("\t")[2] for row in rows) == result.text
 
 
-def test_a_pause_ends_a_cue_between_characters() -> None:
-    assert len(find_cues(transcript("今天我", vocabulary(None), 60))) == 3
+def test_a_long_pause_ends_a_cue_between_characters() -> None:
+    assert len(find_cues(transcript("今天我", vocabulary(None), 80))) == 3
 
 
 @pytest.mark.parametrize("delimiter", ["|", None])
