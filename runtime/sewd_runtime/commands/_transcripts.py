@@ -1,12 +1,15 @@
 """Writing transcripts: to standard output, or to a file for each recording."""
 
 import argparse
-from operator import attrgetter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from sewd_runtime.commands._command import add_json, refuse_inputs
+from sewd_runtime.commands._command import add_json, parse_count, parse_seconds, refuse_inputs
 from sewd_runtime.commands._files import ERRORS, Writer, printer
 from sewd_runtime.system.outputs import OutputFolder
+from sewd_runtime.text.case import sentence_case
+from sewd_runtime.text.cues import CueLimits
 from sewd_runtime.text.formats import FORMATS, as_dict
 from sewd_runtime.text.transcript import Transcript
 
@@ -19,6 +22,16 @@ a file is replaced only if sewd wrote it (DIR/.sewd-outputs says so) and nobody 
 {ERRORS}"""
 
 
+_LIMITS = {
+    "line_characters": ("--line-characters", parse_count, "longest line (default: 42)"),
+    "lines": ("--lines", parse_count, "lines of a cue (default: 2)"),
+    "characters_per_s": ("--characters-per-second", parse_seconds, "reading speed to aim at (default: 20)"),
+    "shortest_s": ("--shortest-cue", parse_seconds, "seconds a cue is shown at least (default: 0.83)"),
+    "longest_s": ("--longest-cue", parse_seconds, "seconds a cue is shown at most (default: 7)"),
+}
+"""Field of CueLimits → its option, parser and help."""
+
+
 def add_output(command: argparse.ArgumentParser, *, default: str) -> None:
     """Add what is written of a transcript, and where to."""
     group = command.add_argument_group("output", _FORMATS)
@@ -27,11 +40,26 @@ def add_output(command: argparse.ArgumentParser, *, default: str) -> None:
     add_json(chosen, "short for --format json")
     group.add_argument("--characters", action="store_true", help="add the times of characters; needs --json")
     group.add_argument("-o", "--output", type=Path, metavar="DIR", help="write a file for each FILE into DIR")
+    text = "sentence: small letters, and capitals after pauses, where a sentence is guessed to begin"
+    group.add_argument(
+        "--case", choices=("model", "sentence"), default="model", help=f"{text} (default: model)"
+    )
+    group = command.add_argument_group("subtitles", "For srt, vtt and tsv.")
+    for name, (flag, parse, text) in _LIMITS.items():
+        group.add_argument(
+            flag, dest=name, type=parse, metavar="N" if parse is parse_count else "X", help=text
+        )
+    group.add_argument("--highlight", action="store_true", help="vtt that shows word by word what is spoken")
 
 
 def check_output(options: argparse.Namespace) -> None:
     """Exit with wrong usage where the output options contradict one another."""
     chosen = FORMATS[options.format]
+    given = [row[0] for name, row in _LIMITS.items() if getattr(options, name) is not None]
+    if given and not chosen.has_cues:
+        options.error(f"{given[0]} needs --format srt, vtt or tsv")
+    if options.highlight and options.format != "vtt":
+        options.error("--highlight needs --format vtt")
     if options.characters and options.format != "json":
         options.error("--characters needs --json")
     if options.output is None:
@@ -58,17 +86,40 @@ def check_output(options: argparse.Namespace) -> None:
 
 def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
     """Return a function that writes a transcript where the options say."""
-    chosen = FORMATS[options.format]
+    chosen, write = FORMATS[options.format], _writer(options)
 
     def show(name: str, transcript: Transcript) -> None:
-        print(chosen.write(transcript), end="", flush=True)
+        print(write(transcript), end="", flush=True)
 
     if options.output is not None:
         folder = OutputFolder(options.output)
         return lambda name, transcript: folder.write(
-            beside(options.output, name, chosen.ending), chosen.write(transcript)
+            beside(options.output, name, chosen.ending), write(transcript)
         )
-    return show if chosen.is_document else printer(options, attrgetter("text"), as_dict)
+    is_whole = chosen.is_document or (options.format == "text" and len(options.files) == 1)
+    cased = sentence_case if options.case == "sentence" else _as_it_is
+    return (
+        show
+        if is_whole
+        else printer(
+            options, lambda transcript: cased(transcript).text, lambda transcript: as_dict(cased(transcript))
+        )
+    )
+
+
+def _writer(options: argparse.Namespace) -> Callable[[Transcript], str]:
+    """Return a function that returns the content of a file, as the options say. Raises CueLimitsError."""
+    write = FORMATS[options.format].write
+    if FORMATS[options.format].has_cues:
+        given = {name: getattr(options, name) for name in _LIMITS if getattr(options, name) is not None}
+        write = partial(write, limits=CueLimits(**given))
+    if options.highlight:
+        write = partial(write, highlight=True)
+    return write if options.case == "model" else lambda transcript: write(sentence_case(transcript))
+
+
+def _as_it_is(transcript: Transcript) -> Transcript:
+    return transcript
 
 
 def beside(folder: Path, name: str, ending: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from sewd_runtime.errors import CueLimitsError
-from sewd_runtime.text.scripts import columns, is_unspaced
+from sewd_runtime.text.scripts import columns
 from sewd_runtime.text.transcript import Transcript, Word
 
 
@@ -47,16 +47,22 @@ _CLOCK = re.compile(r"[0-9]+[^\w\s][0-9]+[^\w\s][0-9]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
-    """Lines of text and the times at which they are shown.
+    """Lines of words and the times at which they are shown.
 
-    spoken_ms: the end of their last word. gap: what stands between words, nothing in text without spaces.
+    words: those of each line. spoken_ms: the end of the last one. gap: what stands between words, nothing in
+    text without spaces.
     """
 
     start_ms: int
     end_ms: int
     spoken_ms: int
-    lines: tuple[str, ...]
+    words: tuple[tuple[Word, ...], ...]
     gap: str = " "
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text of each line."""
+        return tuple(line_text(line, self.gap) for line in self.words)
 
 
 def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cue]:
@@ -78,37 +84,41 @@ def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cu
         end = min(max(spoken, start + _ms(group.reading_s(limits))), start + _ms(limits.longest_s))
         end = max(end, start + 1) if following is None else max(start + 1, min(end, following))
         spoken = min(max(spoken, start + 1), end)
-        cues.append(Cue(start_ms=start, end_ms=end, spoken_ms=spoken, lines=group.lines, gap=group.gap))
+        lines = tuple(map(tuple, _wrap(group.words, group.gap, limits.line_characters)))
+        cues.append(Cue(start_ms=start, end_ms=end, spoken_ms=spoken, words=lines, gap=group.gap))
     return cues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Words that may share a cue. next_s: when the next word begins. ends_well: after a clause or segment."""
+    """Words that may share a cue.
+
+    columns: the width of all lines together. pauses: how many there are between the words. next_s: when the
+    next word begins. ends_well: after a clause or a segment.
+    """
 
     words: Sequence[Word]
-    lines: tuple[str, ...]
+    columns: int
     gap: str
+    pauses: int
     next_s: float
     ends_well: bool
 
     def reading_s(self, limits: CueLimits) -> float:
         """Return how long it should be shown."""
-        return max(limits.shortest_s, sum(map(columns, self.lines)) / limits.characters_per_s)
+        return max(limits.shortest_s, self.columns / limits.characters_per_s)
 
     def cost(self, limits: CueLimits) -> float:
         """Return how bad a cue it makes."""
         start_s, end_s = self.words[0].start_s, self.words[-1].end_s
         room_s = max(min(self.next_s - start_s, limits.longest_s), 0.001)
         haste = max(0.0, self.reading_s(limits) / room_s - 1)
-        pauses_s = [after.start_s - before.end_s for before, after in pairwise(self.words)]
-        inner = sum(_PAUSE_COST for pause_s in pauses_s if pause_s >= limits.pause_s)
-        is_short = len(self.words) < 3 if self.gap else sum(map(columns, self.lines)) < _SHORT_COLUMNS
+        is_short = len(self.words) < 3 if self.gap else self.columns < _SHORT_COLUMNS
         stops = self.ends_well or self.next_s - end_s >= limits.pause_s
         return (
             _CUE_COST
             + _HASTE_COST * min(haste, 3.0)
-            + inner
+            + _PAUSE_COST * self.pauses
             + is_short * _SHORT_COST
             + (not stops) * _CLAUSE_COST
         )
@@ -128,15 +138,16 @@ def _runs(transcript: Transcript) -> Iterator[tuple[list[Word], str, set[int]]]:
     """
     words: list[Word] = []
     gap, ends = "", set[int]()
+    is_all_joined = "".join(word.text for word in transcript.words) == transcript.text
     for segment in transcript.segments:
         texts = [word.text for word in segment.words]
-        is_joined = "".join(texts) == segment.text if len(texts) > 1 else is_unspaced(segment.text)
-        own = "" if is_joined else " "
+        is_joined = len(texts) > 1 and "".join(texts) == segment.text  # one word shows no gap
+        own = "" if is_joined or is_all_joined else " "
         if words and own != gap:
             yield words, gap, ends
             words, ends = [], set()
         gap = own
-        words += [word for word in segment.words if _text(word)]
+        words += [word for word in segment.words if word_text(word)]
         ends.add(len(words) - 1)
     if words:
         yield words, gap, ends
@@ -165,39 +176,58 @@ def _groups_from(
     words: Sequence[Word], begin: int, gap: str, ends: set[int], limits: CueLimits
 ) -> Iterator[_Group]:
     """Yield the groups that begin at a word and keep the limits: at least that word alone."""
-    for end in range(begin + 1, len(words) + 1):
-        part = words[begin:end]
-        lines = tuple(_wrap(part, gap, limits.line_characters))
-        if len(part) > 1 and (
-            part[-1].start_s - part[-2].end_s >= limits.longest_pause_s
-            or part[-1].end_s - part[0].start_s > limits.longest_s
-            or len(lines) > limits.lines
-        ):
+    lines: list[str] = []
+    pauses = 0
+    for place in range(begin, len(words)):
+        word = words[place]
+        if place > begin:
+            pause_s = word.start_s - words[place - 1].end_s
+            if pause_s >= limits.longest_pause_s or word.end_s - words[begin].start_s > limits.longest_s:
+                return
+            pauses += pause_s >= limits.pause_s
+        _add_word(lines, word_text(word), gap, limits.line_characters)
+        if len(lines) > limits.lines and place > begin:
             return
         if any(_CLOCK.match(line) and _NUMBER.fullmatch(above) for above, line in pairwise(lines)):
             continue
         yield _Group(
-            words=part,
-            lines=lines,
+            words=words[begin : place + 1],
+            columns=sum(map(columns, lines)),
             gap=gap,
-            next_s=words[end].start_s if end < len(words) else math.inf,
-            ends_well=end - 1 in ends or _text(part[-1]).endswith(_CLAUSE_ENDS),
+            pauses=pauses,
+            next_s=words[place + 1].start_s if place + 1 < len(words) else math.inf,
+            ends_well=place in ends or lines[-1].endswith(_CLAUSE_ENDS),
         )
 
 
-def _wrap(words: Sequence[Word], gap: str, width: int) -> Iterator[str]:
-    """Yield lines of whole words."""
-    line = ""
+def _add_word(lines: list[str], text: str, gap: str, width: int) -> None:
+    """Add a word to the last line, or begin another."""
+    if lines and columns(lines[-1]) + len(gap) + columns(text) <= width:
+        lines[-1] += gap + text
+    else:
+        lines.append(text)
+
+
+def _wrap(words: Sequence[Word], gap: str, width: int) -> Iterator[list[Word]]:
+    """Yield the words of each line."""
+    lines: list[str] = []
+    line: list[Word] = []
     for word in words:
-        longer = f"{line}{gap}{_text(word)}".lstrip()
-        if line and columns(longer) > width:
+        before = len(lines)
+        _add_word(lines, word_text(word), gap, width)
+        if before and len(lines) > before:
             yield line
-            longer = _text(word)
-        line = longer
+            line = []
+        line.append(word)
     yield line
 
 
-def _text(word: Word) -> str:
+def line_text(words: Sequence[Word], gap: str) -> str:
+    """Return a line of words."""
+    return gap.join(map(word_text, words))
+
+
+def word_text(word: Word) -> str:
     """Return a word on one line, although its tokens may contain white space."""
     return " ".join(word.text.split())
 

@@ -2,12 +2,14 @@
 
 import html
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sewd_runtime.text.cues import CUE_LIMITS, Cue, CueLimits, find_cues
+from sewd_runtime.text.cues import CUE_LIMITS, Cue, CueLimits, find_cues, word_text
+from sewd_runtime.text.scripts import join_texts
 from sewd_runtime.text.transcript import Transcript, Word
 
 
@@ -17,26 +19,50 @@ class Format:
 
     write: returns the content of a file, which ends with a line feed. ending: the file name's extension.
     is_document: the output for one recording is a complete file, so a second one cannot follow it.
+    has_cues: it is cut into cues, and takes their limits.
     """
 
-    write: Callable[[Transcript], str]
+    write: Callable[..., str]
     ending: str
     is_document: bool
+    has_cues: bool = False
+
+
+PARAGRAPH_PAUSE_S, PARAGRAPH_CHARACTERS = 2.0, 800
+"""A pause of this length begins a paragraph, and any pause between segments in one that is so long."""
 
 
 def as_text(transcript: Transcript) -> str:
-    """Return the text on one line."""
-    return f"{transcript.text}\n"
+    """Return the text in paragraphs, each on one line; most recordings of up to a minute are one."""
+    lines: list[list[str]] = [[]]
+    end_s = math.inf
+    for segment in transcript.segments:
+        length = sum(map(len, lines[-1]))
+        if segment.start_s - end_s >= PARAGRAPH_PAUSE_S or length >= PARAGRAPH_CHARACTERS:
+            lines.append([])
+        lines[-1].append(segment.text)
+        end_s = segment.end_s
+    is_joined = "".join(segment.text for segment in transcript.segments) == transcript.text
+    return "".join(f"{''.join(line) if is_joined else join_texts(line)}\n" for line in lines)
 
 
 def as_dict(transcript: Transcript) -> dict[str, Any]:
-    """Return the content of the JSON format: text, duration, and words with their times in seconds.
+    """Return the content of the JSON format: text, duration, segments and words with their times in seconds.
 
     The alternatives of each segment, with scores, and the characters of each word are included if there are
     any.
     """
     words = [word_as_dict(word) for word in transcript.words]
-    content = {"text": transcript.text, "duration_s": transcript.duration_s, "words": words}
+    segments = [
+        {"text": segment.text, "start_s": segment.start_s, "end_s": segment.end_s}
+        for segment in transcript.segments
+    ]
+    content = {
+        "text": transcript.text,
+        "duration_s": transcript.duration_s,
+        "segments": segments,
+        "words": words,
+    }
     if any(segment.alternatives for segment in transcript.segments):
         content["alternatives"] = [
             [asdict(reading) for reading in segment.alternatives] for segment in transcript.segments
@@ -65,11 +91,14 @@ def as_srt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
     )
 
 
-def as_vtt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
-    """Return WebVTT (W3C), with the characters of tags and entities escaped."""
+def as_vtt(transcript: Transcript, limits: CueLimits = CUE_LIMITS, *, highlight: bool = False) -> str:
+    """Return WebVTT (W3C), with the characters of tags and entities escaped.
+
+    highlight: put the time of each word before it, so that players show word by word what is spoken.
+    """
+    show = _timed_lines if highlight else _escaped_lines
     return "WEBVTT\n" + "".join(
-        f"\n{_span(cue, '.')}\n{html.escape(_lines(cue), quote=False)}\n"
-        for cue in find_cues(transcript, limits)
+        f"\n{_span(cue, '.')}\n{show(cue)}\n" for cue in find_cues(transcript, limits)
     )
 
 
@@ -85,9 +114,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "text": Format(write=as_text, ending=".txt", is_document=False),
         "json": Format(write=as_json, ending=".json", is_document=False),
-        "srt": Format(write=as_srt, ending=".srt", is_document=True),
-        "vtt": Format(write=as_vtt, ending=".vtt", is_document=True),
-        "tsv": Format(write=as_tsv, ending=".tsv", is_document=True),
+        "srt": Format(write=as_srt, ending=".srt", is_document=True, has_cues=True),
+        "vtt": Format(write=as_vtt, ending=".vtt", is_document=True, has_cues=True),
+        "tsv": Format(write=as_tsv, ending=".tsv", is_document=True, has_cues=True),
     }
 )
 """Name on the command line → format."""
@@ -95,6 +124,25 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 def _lines(cue: Cue) -> str:
     return "\n".join(cue.lines)
+
+
+def _escaped_lines(cue: Cue) -> str:
+    return html.escape(_lines(cue), quote=False)
+
+
+def _timed_lines(cue: Cue) -> str:
+    """Return the lines of a cue with a timestamp before each word but the first (WebVTT, 4.2.2)."""
+    lines, last_ms = [], cue.start_ms
+    for line in cue.words:
+        parts = []
+        for word in line:
+            start_ms = round(1000 * word.start_s)
+            if last_ms < start_ms < cue.end_ms:  # a timestamp must lie within the cue, after the one before
+                parts.append(f"<{_clock(start_ms, '.')}>")
+                last_ms = start_ms
+            parts += [html.escape(word_text(word), quote=False), cue.gap]
+        lines.append("".join(parts).rstrip())
+    return "\n".join(lines)
 
 
 def _span(cue: Cue, point: str) -> str:

@@ -27,6 +27,7 @@ def join_texts(texts: Iterable[str]) -> str:
     return joined
 
 
+@lru_cache(20_000)
 def columns(text: str) -> int:
     """Return the width of a text in letters; a wide character (East Asian) is two."""
     return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)

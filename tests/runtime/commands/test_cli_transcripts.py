@@ -218,3 +218,29 @@ def test_align_needs_one_text_and_one_file(arguments: list[str], misuse: Misuse)
 def written_to(folder: Path) -> list[str]:
     """Return the names in a folder, without that of the record of what was written."""
     return sorted(path.name for path in folder.iterdir() if path.name != ".sewd-outputs")
+
+
+def test_subtitles_take_the_limits_of_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(Path(__file__).parents[3] / "export/sewd_export/speech/awb_1.flac")
+    assert main(["transcribe", "--format", "srt", "--line-characters", "7", "--lines", "1", clip]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 7 for line in lines if line.isalpha())
+    assert main(["transcribe", "--format", "vtt", "--highlight", clip]) == 0
+    assert "<00:00:0" in capsys.readouterr().out
+    assert main(["transcribe", "--case", "sentence", clip]) == 0
+    assert capsys.readouterr().out[1].islower()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--lines", "1"],
+        ["--highlight", "--format", "srt"],
+        ["--shortest-cue", "0", "--format", "srt"],
+        ["--case", "upper"],
+    ],
+)
+def test_options_of_subtitles_need_subtitles(options: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["transcribe", *options, "speech.wav"])
+    assert ended.value.code == 2

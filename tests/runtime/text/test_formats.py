@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import json
+import re
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sewd_runtime.errors import CueLimitsError
+from sewd_runtime.text.case import sentence_case
 from sewd_runtime.text.cues import Cue, CueLimits, find_cues
-from sewd_runtime.text.formats import FORMATS, as_dict, as_srt, as_tsv, as_vtt
+from sewd_runtime.text.formats import FORMATS, as_dict, as_srt, as_text, as_tsv, as_vtt
 from sewd_runtime.text.transcript import Character, Segment, Transcript, Word
 
 LETTERS = st.characters(exclude_categories=("Cs", "Cc"))
@@ -287,3 +289,69 @@ def test_an_empty_transcript_is_written(name: str) -> None:
 def test_limits_that_contradict_one_another_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(CueLimitsError, match="CueLimits"):
         CueLimits(**wrong)
+
+
+@given(transcript=transcripts(), limits=LIMITS)
+@settings(max_examples=200, deadline=None)
+def test_highlighted_vtt_has_the_same_cues_with_times_in_order(
+    transcript: Transcript, limits: CueLimits
+) -> None:
+    plain = parse_vtt(as_vtt(transcript, limits))
+    timed = as_vtt(transcript, limits, highlight=True)
+    stamp = re.compile(r"<(\d\d+):(\d\d):(\d\d)\.(\d{3})>")
+    assert parse_vtt(stamp.sub("", timed)) == plain
+    for (start_ms, end_ms, _), text in zip(plain, timed.split("\n\n")[1:], strict=True):
+        times = [
+            3_600_000 * int(h) + 60_000 * int(m) + 1000 * int(s) + int(ms)
+            for h, m, s, ms in stamp.findall(text)
+        ]
+        assert all(start_ms < time < end_ms for time in times)
+        assert all(before < after for before, after in pairwise(times))
+
+
+def test_each_word_after_a_cues_first_has_its_time() -> None:
+    text = as_vtt(said(("SIX", 0.25, 0.81), ("SIX", 1.29, 1.85)), highlight=True)
+    assert text.splitlines()[-1] == "SIX <00:00:01.290>SIX"
+
+
+def segments_of(*parts: tuple[str, float, float]) -> Transcript:
+    segments = tuple(
+        Segment(text=text, start_s=start_s, end_s=end_s, words=said((text, start_s, end_s)).words)
+        for text, start_s, end_s in parts
+    )
+    return Transcript(text=" ".join(part[0] for part in parts), segments=segments, duration_s=parts[-1][2])
+
+
+def test_text_is_cut_into_paragraphs_at_pauses_and_loses_nothing() -> None:
+    parts = [
+        ("one", 0.0, 1.0),
+        ("two", 1.6, 2.0),
+        ("three", 4.5, 5.0),
+        ("x" * 900, 5.6, 9.0),
+        ("y", 9.6, 10.0),
+    ]
+    transcript = segments_of(*parts)
+    assert as_text(transcript) == f"one two\nthree {'x' * 900}\ny\n"
+    assert as_text(transcript).split() == transcript.text.split()
+
+
+@given(transcript=transcripts())
+@settings(max_examples=200, deadline=None)
+def test_sentence_case_changes_capitals_alone(transcript: Transcript) -> None:
+    cased = sentence_case(transcript)
+    assert cased.text.casefold() == transcript.text.casefold() or cased == transcript
+    assert [word.start_s for word in cased.words] == [word.start_s for word in transcript.words]
+
+
+def test_a_sentence_begins_after_a_pause() -> None:
+    transcript = said(
+        ("SO", 0.0, 0.3),
+        ("I'M", 0.4, 0.6),
+        ("HERE", 0.7, 1.0),
+        ("AND", 1.8, 2.0),
+        ("I", 2.1, 2.2),
+        ("GO", 2.3, 2.5),
+    )
+    assert sentence_case(transcript).text == "So I'm here And I go"
+    mixed = said(("So", 0.0, 0.3), ("BBC", 0.4, 0.6))
+    assert sentence_case(mixed) is mixed
