@@ -23,6 +23,7 @@ _PACKET_S = 0.1
 
 _MAX_PACKET_S = 1.0
 _MAX_AHEAD_S = 10.0
+_MAX_UTTERANCES_AHEAD = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Live:
         self._unsent = bytearray()
         self._sent_bytes = 0
         self._heard_s = 0.0
+        self._heard_utterances = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -61,7 +63,10 @@ class Live:
     @property
     def is_behind(self) -> bool:
         """Whether the client should wait before it appends more."""
-        return self.received_s - self._heard_s > _MAX_AHEAD_S
+        return (
+            self.received_s - self._heard_s > _MAX_AHEAD_S
+            or self.utterance - self._heard_utterances > _MAX_UTTERANCES_AHEAD
+        )
 
     def append(self, content: bytes) -> None:
         """Take the next audio."""
@@ -89,7 +94,7 @@ class Live:
         """Return what was heard next. Raises ServeError."""
         heard = await self._talk.receive()
         assert isinstance(heard, Heard)
-        self._heard_s = heard.audio_s
+        self._heard_s, self._heard_utterances = heard.audio_s, heard.utterance + heard.is_final
         if heard.committed:
             self._metrics.stream_lag_s.observe(heard.lag_s)
         return heard

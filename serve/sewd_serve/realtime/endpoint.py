@@ -4,6 +4,7 @@ import json
 import logging
 import time
 import uuid
+from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -35,16 +36,17 @@ async def converse(websocket: WebSocket) -> None:
             model = service.find_model(websocket.query_params.get("model"), task="ctc")
             protocols = websocket.scope["subprotocols"]
             await websocket.accept(subprotocol="realtime" if "realtime" in protocols else None)
-            status = await _run(websocket, service, SessionOptions(model=model.name), number)
+            code = await _run(websocket, service, SessionOptions(model=model.name), number)
+            status = 101
     except ServeError as error:
-        status = error.status
+        code = status = error.status
         await websocket.send_denial_response(JSONResponse(error.body, status, headers=error.headers))
     service.metrics.requests.labels("/v1/realtime", str(status)).inc()
     _ACCESS.info(
         "session",
         extra={
             "endpoint": "/v1/realtime",
-            "status": status,
+            "status": code,
             "seconds": round(time.monotonic() - began, 4),
             "request_id": number,
         },
@@ -61,7 +63,8 @@ async def _run(websocket: WebSocket, service: Service, options: SessionOptions, 
         return left.code
     except Exception as error:
         _ERRORS.error("unexpected error, request %s", number, exc_info=error)
-        await websocket.close(FAILED, "an unexpected error")
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await websocket.close(FAILED, "an unexpected error")
         return FAILED
     return code
 

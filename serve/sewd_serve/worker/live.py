@@ -1,5 +1,6 @@
 """Live streams: encoded audio in, words out; the windows of several streams run together."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -87,6 +88,7 @@ class LiveStream:
         self._offset_s = self._heard_s
         self._utterance += 1
         self._pending = ()
+        self._reported_s = -math.inf
         self.stream = self._open()
 
     def report(self, partial: Partial, *, came: float, is_final: bool) -> None:
@@ -139,3 +141,5 @@ def run_streams(streams: Sequence[LiveStream]) -> None:
     for stream, mark in marks:
         if mark is not None:
             stream.begin_utterance()
+        if isinstance(mark, Clear):
+            stream.report(Partial(committed=(), pending=()), came=now, is_final=False)
