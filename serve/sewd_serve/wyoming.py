@@ -6,7 +6,7 @@ import logging
 import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
@@ -25,6 +25,7 @@ _LOG = logging.getLogger("sewd.serve")
 _MAX_BYTES = 1 << 20
 """Of an event's JSON, and of its audio: half a minute at 16 kHz."""
 
+_LINGER_S = 5.0
 _ATTRIBUTION = Attribution(name="sewd", url="https://pypi.org/project/sewd/")
 
 
@@ -69,16 +70,31 @@ class _Client:
     async def run(self) -> None:
         """Answer events until the client leaves, or makes an error."""
         try:
-            while (event := await self._read()) is not None:
-                await self._handle(event)
-        except ServeError as error:
-            await self._write(Error(text=error.message, code=error.actual_code))
-        except OSError:
-            pass  # it left
+            with suppress(OSError):  # it left
+                await self._answer()
         except Exception as error:
             _LOG.error("unexpected error, a Wyoming client", exc_info=error)
         finally:
             await self._end_utterance()
+
+    async def _answer(self) -> None:
+        try:
+            while (event := await self._read()) is not None:
+                await self._handle(event)
+        except ServeError as error:
+            await self._refuse(error)
+
+    async def _refuse(self, error: ServeError) -> None:
+        """Send an error as the last event; a client that still sends would not read it once we had closed."""
+        await self._end_utterance()
+        await self._write(Error(text=error.message, code=error.actual_code))
+        self._writer.write_eof()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._discard(), _LINGER_S)
+
+    async def _discard(self) -> None:
+        while await self._reader.read(_MAX_BYTES):
+            pass
 
     async def _read(self) -> Event | None:
         """Return the next event, None when the client has left or sends nothing. Raises ServeError."""

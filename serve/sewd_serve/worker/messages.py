@@ -208,9 +208,9 @@ class LiveTurn:
 class Heard:
     """What a stream has recognized since the last message.
 
-    utterance: how many Commits and Clears came before. is_final: this answers a Commit; a Clear is answered by
-    the next utterance's first. audio_s: what the stream has taken so far. lag_s: how long the newest audio
-    waited and ran.
+    utterance: how many Commits and Clears came before. is_final: this answers a Commit; the first message of
+    an utterance answers a Clear before it. audio_s: what the stream has taken so far. lag_s: how long the
+    newest audio waited and ran.
     """
 
     id: int
