@@ -1,15 +1,18 @@
-"""An audio file's recordings as samples, by libsndfile; what is missing is reported, never silent."""
+"""An audio file's recordings as samples, by libsndfile where it can; what is missing is reported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.channels import Downmix
 from sewd_runtime.audio.containers import find_parts
+from sewd_runtime.audio.media import HEAD_BYTES, decode_media, find_kind
+from sewd_runtime.audio.mp3 import after_tags
 from sewd_runtime.audio.parts import Part
+from sewd_runtime.audio.regions import read_at
 from sewd_runtime.audio.resampling import Resampler
 from sewd_runtime.audio.rules import Rules
 from sewd_runtime.errors import AudioDecodeError
@@ -28,7 +31,14 @@ def decode(file: BinaryIO, rules: Rules) -> tuple[Iterator[Samples], int]:
     """
     parts = find_parts(file)
     first = next(parts)
-    sound = _open(first, rules)
+    try:
+        sound = _open(first, rules)
+    except AudioDecodeError:
+        content = cast(BinaryIO, first.content)
+        kind = find_kind(read_at(content, after_tags(content, 0), HEAD_BYTES))
+        if kind is None:
+            raise
+        return decode_media(content, kind, rules, first.missing)
     return _decode_parts(sound, first, parts, rules), sound.samplerate
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from sewd_runtime._types import Samples
+from sewd_runtime.audio import media
 from sewd_runtime.audio.reading import stream_audio
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_seconds
 from sewd_runtime.errors import SewdError
@@ -25,7 +26,7 @@ Writer: TypeAlias = Callable[[str, Result], None]
 
 ERRORS = 'Errors go to stderr, one line each: "sewd: FILE: message".'
 
-KINDS = "WAV, FLAC, OGG or MP3; - for stdin"
+KINDS = "WAV, FLAC, OGG or MP3, with sewd[media] M4A, MP4, WebM and others; - for stdin"
 
 _SUFFIXES = (
     *(".aif", ".aiff", ".au", ".caf", ".flac", ".mp3"),
@@ -54,13 +55,18 @@ def walk_folders(options: argparse.Namespace) -> None:
         is_folder = bool(name) and Path(name).is_dir()
         found = _recordings_in(Path(name)) if is_folder else [name]
         if not found:
-            options.error(f"{name}: there is no recording in this folder ({', '.join(_SUFFIXES)})")
+            options.error(f"{name}: there is no recording in this folder ({', '.join(_suffixes())})")
         files += found
     options.files = files
 
 
+def _suffixes() -> tuple[str, ...]:
+    return _SUFFIXES + (media.SUFFIXES if media.is_installed() else ())
+
+
 def _recordings_in(folder: Path) -> list[str]:
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    suffixes = _suffixes()
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     return sorted(str(path) for path in paths if path.is_file())
 
 

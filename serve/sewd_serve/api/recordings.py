@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from typing import Any
 
 from starlette.requests import Request
@@ -94,10 +95,11 @@ def _recording(form: Form) -> str:
         raise InvalidRequestError("there is no recording; send it in the field file", param="file")
     if form.path is None:
         raise InvalidRequestError("the recording is empty", param="file", code="invalid_audio")
-    if form.head.startswith(b"\x1a\x45\xdf\xa3") or form.head[4:8] == b"ftyp":
+    is_media = form.head.startswith(b"\x1a\x45\xdf\xa3") or form.head[4:8] == b"ftyp"
+    if is_media and find_spec("av") is None:
         raise UnsupportedMediaError(
             "mp4, m4a and webm are not read here; send WAV, FLAC, MP3 or Ogg "
-            "(ffmpeg -i FILE -ac 1 -ar 16000 FILE.flac)",
+            "(ffmpeg -i FILE -ac 1 -ar 16000 FILE.flac), or pip install 'sewd[media]' on the server",
             param="file",
         )
     return str(form.path)
