@@ -87,7 +87,7 @@ def make(random: Random) -> Mutant:
 def attempt(folder: Path) -> None:
     """Read the recording from its path, its bytes and a pipe; raise the longest refusal.
 
-    What was read is finite and not empty. Strictly, exactly what gives no warning otherwise is read.
+    What was read is finite and not empty. Strictly, exactly what lacks nothing otherwise is read.
     """
     (path,) = folder.iterdir()
     content = path.read_bytes()
@@ -112,16 +112,19 @@ def _is_same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 
 
 def _read(source: Any, *, strict: bool = False) -> tuple[np.ndarray | None, bool, Exception | None]:
-    """Return the samples, whether there was a warning, and the refusal; any other exception is raised."""
+    """Return the samples, whether a warning says that some are missing, and the refusal.
+
+    Any other exception is raised.
+    """
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             samples = np.concatenate(list(stream_audio(source, strict=strict)))
         except (SewdError, OSError) as error:
-            return None, bool(warned), error
+            return None, False, error
     assert samples.dtype == np.float32 and samples.ndim == 1 and samples.size, "not an array of samples"
     assert np.isfinite(samples).all(), "samples that are not finite"
-    return samples, bool(warned), None
+    return samples, any("truncated" in str(warning.message) for warning in warned), None
 
 
 def _read_pipe(content: bytes) -> tuple[np.ndarray | None, bool, Exception | None]:
