@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from sewd_serve.api import recordings, status
+from sewd_serve.api import page, recordings, status
 from sewd_serve.api.authorization import KeyMiddleware
 from sewd_serve.api.endpoint import Endpoint, Handler, refusal
 from sewd_serve.errors import MethodError, UnknownPathError
@@ -60,6 +60,8 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         route("GET", "/health/ready", status.ready),
         route("GET", "/metrics", status.metrics),
     ]
+    if settings.page:
+        routes += [route("GET", "/", page.index), route("GET", "/page/{name}", page.file)]
     if settings.admin:
         routes.append(route("POST", "/admin/reload", status.reload))
     return routes

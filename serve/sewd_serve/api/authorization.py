@@ -9,8 +9,8 @@ from sewd_serve.api.endpoint import refusal
 from sewd_serve.errors import UnauthorizedError
 from sewd_serve.keys import Keys, key_of
 
-_OPEN = ("/health/", "/favicon.ico")
-"""Paths that need no key: a probe has none, and what they show is no secret."""
+_OPEN = ("/health/", "/page/", "/favicon.ico")
+"""Paths that need no key: a probe and a browser have none, and what they show is no secret."""
 
 
 class KeyMiddleware:

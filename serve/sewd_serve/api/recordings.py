@@ -84,6 +84,7 @@ def _read_form(form: Form, service: Service, number: int) -> tuple[Transcribe, s
         granularities=read_choices(form, "timestamp_granularities", ("word", "segment")),
         decode=read_decode(form),
         vad=read_flag(form, "sewd_vad") or form.get("chunking_strategy") is not None,
+        subtitles=read_flag(form, "sewd_subtitles"),
         max_duration_s=service.limits.duration_s,
     )
     return message, check_language(form.get("language"), service.settings.language)

@@ -5,7 +5,7 @@ from typing import Any
 from sewd_runtime.decode import DECODERS, Decoder
 from sewd_runtime.text.formats import as_srt, as_vtt
 from sewd_runtime.text.transcript import Classification, Segment, Transcript
-from sewd_serve.worker.messages import Decode
+from sewd_serve.worker.messages import Decode, Transcribe
 
 
 def decoder_of(options: Decode) -> Decoder:
@@ -19,9 +19,9 @@ def decoder_of(options: Decode) -> Decoder:
     return DECODERS[name](**({} if name == "greedy" else fields))
 
 
-def body_of(transcript: Transcript, response_format: str, granularities: tuple[str, ...]) -> Any:
+def body_of(transcript: Transcript, request: Transcribe) -> Any:
     """Return a transcript as OpenAI's ``response_format``: text, or the content of JSON."""
-    match response_format:
+    match request.response_format:
         case "text":
             return f"{transcript.text}\n"
         case "srt":
@@ -29,7 +29,7 @@ def body_of(transcript: Transcript, response_format: str, granularities: tuple[s
         case "vtt":
             return as_vtt(transcript)
         case "verbose_json":
-            return _verbose(transcript, granularities)
+            return _verbose(transcript, request)
         case _:
             return {"text": transcript.text, "usage": _usage(transcript)}
 
@@ -47,22 +47,24 @@ def _usage(transcript: Transcript) -> dict[str, Any]:
     return {"type": "duration", "seconds": round(transcript.duration_s)}
 
 
-def _verbose(transcript: Transcript, granularities: tuple[str, ...]) -> dict[str, Any]:
+def _verbose(transcript: Transcript, request: Transcribe) -> dict[str, Any]:
     content: dict[str, Any] = {
         "task": "transcribe",
         "duration": transcript.duration_s,
         "text": transcript.text,
         "usage": _usage(transcript),
     }
-    if "word" in granularities:
+    if "word" in request.granularities:
         content["words"] = [
             {"word": word.text, "start": word.start_s, "end": word.end_s, "confidence": word.confidence}
             for word in transcript.words
         ]
-    if "segment" in granularities or not granularities:
+    if "segment" in request.granularities or not request.granularities:
         content["segments"] = [
             _segment(number, segment) for number, segment in enumerate(transcript.segments)
         ]
+    if request.subtitles:
+        content["sewd_subtitles"] = {"srt": as_srt(transcript), "vtt": as_vtt(transcript)}
     return content
 
 

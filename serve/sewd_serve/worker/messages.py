@@ -49,7 +49,10 @@ class Decode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcribe:
-    """A recording to transcribe. path: an uploaded file. vad: skip silence in short recordings too."""
+    """A recording to transcribe.
+
+    path: an uploaded file. vad: skip silence in short recordings too. subtitles: add them to verbose_json.
+    """
 
     id: int
     model: str
@@ -58,6 +61,7 @@ class Transcribe:
     granularities: tuple[str, ...]
     decode: Decode
     vad: bool
+    subtitles: bool
     max_duration_s: float
 
 

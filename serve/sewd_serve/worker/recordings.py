@@ -134,8 +134,7 @@ class Recording:
 
     def _answer_with(self, transcript: Transcript, batch: int) -> None:
         assert isinstance(self.request, Transcribe)
-        body = body_of(transcript, self.request.response_format, self.request.granularities)
-        self._answer(transcript.text, body, transcript.duration_s, batch)
+        self._answer(transcript.text, body_of(transcript, self.request), transcript.duration_s, batch)
 
     def _answer(self, text: str, body: object, duration_s: float, batch: int) -> None:
         if self.notes and isinstance(body, dict):
