@@ -161,6 +161,43 @@ def test_cleared_audio_leaves_no_words(client: RealtimeClient, digits: Recognize
     assert client.transcript() == text_of(heard_by_stream(digits, samples)[0])
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("turns", [None, {"type": "server_vad"}])
+def test_random_sessions_hear_what_streams_of_their_utterances_hear(
+    client: RealtimeClient, digits: Recognizer, seed: int, turns: dict[str, str] | None
+) -> None:
+    """Utterances end by commits, or are cleared; with turns the items are others, and the words the same."""
+    generator = np.random.default_rng(seed)
+    spoken = np.concatenate([part for clip in CLIPS for part in (speech(clip), silence(0.7))])
+    client.update(turn_detection=turns)
+    place, begin, expected = 0, 0, []
+    while place < len(spoken):
+        end = place + int(generator.integers(2_400, 24_000))
+        client.append(spoken[place:end], packet_bytes=int(generator.integers(1_000, 50_000)))
+        place = end
+        match generator.choice(["append", "append", "append", "commit", "clear"]):
+            case "commit":
+                client.commit()
+            case "clear" if turns is None:
+                client.send("input_audio_buffer.clear")
+                begin = place
+                continue
+            case _:
+                continue
+        expected.append(text_of(heard_by_stream(digits, spoken[begin:place])[0]))
+        begin = place
+    expected.append(text_of(heard_by_stream(digits, spoken[begin:])[0]))
+    client.update(format={"type": "audio/pcmu"})  # ends the last utterance
+    transcripts = [event["transcript"] for event in client.all(f"{TRANSCRIPTION}.completed")]
+    if turns is None:
+        assert transcripts == expected[: len(transcripts)] and not any(expected[len(transcripts) :])
+    else:
+        assert " ".join(filter(None, transcripts)) == " ".join(filter(None, expected))
+    begun = [event["item_id"] for event in client.all("input_audio_buffer.speech_started")]
+    ended = [event["item_id"] for event in client.all("input_audio_buffer.speech_stopped")]
+    assert begun == ended and bool(begun) == (turns is not None)
+
+
 def test_a_flood_of_events_is_read_no_faster_than_it_is_done(
     client: RealtimeClient, digits: Recognizer
 ) -> None:

@@ -34,13 +34,12 @@ async def converse(websocket: WebSocket) -> None:
         with service.room_for_stream():
             _refuse_foreign(websocket, service)
             model = service.find_model(websocket.query_params.get("model"), task="ctc")
-            protocols = websocket.scope["subprotocols"]
-            await websocket.accept(subprotocol="realtime" if "realtime" in protocols else None)
             code = await _run(websocket, service, SessionOptions(model=model.name), number)
             status = 101
     except ServeError as error:
         code = status = error.status
-        await websocket.send_denial_response(JSONResponse(error.body, status, headers=error.headers))
+        with suppress(WebSocketDisconnect):
+            await websocket.send_denial_response(JSONResponse(error.body, status, headers=error.headers))
     service.metrics.requests.labels("/v1/realtime", str(status)).inc()
     _ACCESS.info(
         "session",
@@ -55,7 +54,9 @@ async def converse(websocket: WebSocket) -> None:
 
 async def _run(websocket: WebSocket, service: Service, options: SessionOptions, number: str) -> int:
     """Run a session, and return the code that closed it."""
+    protocols = websocket.scope["subprotocols"]
     try:
+        await websocket.accept(subprotocol="realtime" if "realtime" in protocols else None)
         code, reason = await Session(websocket, service, options).run()
         if reason is not None:
             await websocket.close(code, reason)
