@@ -111,7 +111,9 @@ def _keys(options: argparse.Namespace) -> tuple[str, ...]:
         return () if options.api_key_file is None else read_keys(options.api_key_file)
     except ValueError as error:
         options.error(str(error))
-        raise AssertionError from None
+    except OSError as error:
+        options.error(f"{options.api_key_file}: {error.strerror}")
+    raise AssertionError
 
 
 def _parse_port(text: str) -> int:

@@ -162,6 +162,7 @@ class InferenceProcess:
             with suppress(UnavailableError):
                 self.is_stalled = not await self._makes_progress()
             if self.is_stalled and self._process is not None:
+                self.is_ready = False
                 _LOG.error("the inference process makes no progress; ending it")
                 with suppress(ProcessLookupError):
                     self._process.kill()

@@ -24,6 +24,9 @@ from sewd_serve.uploads import Form
 from sewd_serve.worker.messages import Classify, Delta, Done, Transcribe
 
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
+CLASSIFIED_S = 300.0
+"""A recording gets its label as a whole, and the memory for that grows with the square of its length."""
+
 _MEDIA_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
 
 
@@ -62,7 +65,7 @@ async def classify(request: Request, respond: Respond) -> None:
                     model=model.name,
                     path=_recording(form),
                     top_k=top_k,
-                    max_duration_s=service.limits.duration_s,
+                    max_duration_s=min(service.limits.duration_s, CLASSIFIED_S),
                 )
             )
             done = await unless_client_leaves(request, _result(talk, service))
