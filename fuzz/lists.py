@@ -13,13 +13,13 @@ import numpy as np
 
 import sewd_runtime
 from fuzz.mutants import NUMBERS, SEEDS, Mutant, mutate_bytes
-from sewd_export.parity.transcripts import read_transcripts
 from sewd_runtime.commands import lm
 from sewd_runtime.commands._decoding import add_decoding, decoder_of
 from sewd_runtime.decode.lm.arpa import write_arpa
 from sewd_runtime.decode.lm.kneser_ney import estimate
 from sewd_runtime.decode.lm.model import KenlmModel
 from sewd_runtime.errors import LanguageModelError
+from sewd_runtime.evaluation.references import read_transcripts
 from sewd_runtime.text.files import read_text_file
 
 _NOISE = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)

@@ -32,7 +32,7 @@ SewdError
 │   └── EngineMismatchError                       no engine of the bundle fits this GPU and TensorRT
 ├── StreamFinishedError        RuntimeError       a stream was fed after it was finished
 ├── TaskError                  TypeError          the bundle is for another task
-└── TextError                  ValueError         a text the model cannot write, or a file that is not UTF-8
+└── TextError                  ValueError         a text the model cannot write, or a bad text file or list
 
 A message says what is wrong, where, and what to do.
 
@@ -175,7 +175,7 @@ class TaskError(SewdError, TypeError):
 
 
 class TextError(SewdError, ValueError):
-    """A text has a character that the model cannot write, or a text file is not in UTF-8 or UTF-16."""
+    """A text has a character that the model cannot write, or a file of texts or its encoding is wrong."""
 
 
 class AudioWarning(UserWarning):

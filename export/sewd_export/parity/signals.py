@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sewd_export.checkpoint.geometry import Geometry
 from sewd_export.errors import ExportError
-from sewd_export.parity.transcripts import read_transcripts
 from sewd_runtime import SewdError, read_audio
+from sewd_runtime.audio.folders import find_recordings, suffixes
+from sewd_runtime.evaluation.references import read_transcripts
 
 _SPEECH = Path(__file__).parents[1] / "speech"
-_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 BATCH_SIZES = (1, 2, 5, 17)
 _MAX_FRAMES = 3100  # a minute at the usual 20 ms; attention's time and memory grow with the square
 
@@ -103,11 +103,11 @@ def read_recordings(folder: Path, rate: int) -> list[Signal]:
 
     Raises ExportError: no recordings, one that cannot be read or is truncated, or a bad `transcripts.tsv`.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    paths = find_recordings(folder)
     if not paths:
-        raise ExportError(f"{folder}: no recordings ({', '.join(sorted(_SUFFIXES))})")
-    transcripts = read_transcripts(paths)
+        raise ExportError(f"{folder}: no recordings ({', '.join(suffixes())})")
     try:
+        transcripts = read_transcripts(paths)
         return [
             Signal(
                 name=path.relative_to(folder).as_posix(),
@@ -116,5 +116,5 @@ def read_recordings(folder: Path, rate: int) -> list[Signal]:
             )
             for path in paths
         ]
-    except SewdError as error:
+    except (SewdError, OSError) as error:
         raise ExportError(str(error)) from error

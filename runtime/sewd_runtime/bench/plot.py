@@ -5,17 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sewd_runtime.errors import MissingPackageError
+from sewd_runtime.system.packages import find_matplotlib
 from sewd_runtime.system.writing import whole_file
 
-
-def find_matplotlib() -> Any:
-    """Return matplotlib's Figure class; raises MissingPackageError, which names the extra."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(f"plots need matplotlib: pip install 'sewd[plot]' ({error})") from error
-    return Figure
+EXTRA = "plot"
 
 
 def save_plot(document: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -23,7 +16,7 @@ def save_plot(document: Mapping[str, Any], path: str | os.PathLike[str]) -> None
 
     Raises MissingPackageError, and OSError for a path that cannot be written.
     """
-    figure = find_matplotlib()(figsize=(10, 4.5), layout="constrained")
+    figure = find_matplotlib(EXTRA)(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     bundle, machine = document["bundle"], document["machine"]
     where = f"{machine['processor']}, {machine['cores']} of {machine['cores_total']} cores"

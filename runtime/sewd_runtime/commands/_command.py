@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,12 +63,26 @@ def add_json(output: argparse._ActionsContainer, help_text: str) -> None:
 def refuse_inputs(options: argparse.Namespace, outputs: Iterable[Path]) -> None:
     """Exit with wrong usage if a file that the command reads would be replaced by one that it writes."""
     inputs: list[str | Path] = []
-    for name in ("files", "texts", "text_file", "lm", "lexicon", "hotwords", "model"):
+    for name in ("files", "texts", "text_file", "lm", "lexicon", "hotwords", "model", "manifest", "against"):
         value = getattr(options, name, None)
         inputs += value if isinstance(value, list) else [] if value is None else [value]
     replaced = find_replaced(outputs, inputs)
     if replaced is not None:
         options.error(f"{replaced}: the output would replace a file that is read; give it another name")
+
+
+def output_file(*endings: str) -> Callable[[str], Path]:
+    """Return a parser of the path of an output with one of some endings, in a folder that exists."""
+
+    def parse(text: str) -> Path:
+        path = Path(text)
+        if path.suffix not in endings:
+            raise argparse.ArgumentTypeError(f"{text}: ends in neither {' nor '.join(endings)}")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"{text}: there is no such folder to write to")
+        return path
+
+    return parse
 
 
 def parse_count(text: str) -> int:

@@ -74,8 +74,7 @@ def check_decoding(options: argparse.Namespace) -> None:
 
 def decoder_of(options: argparse.Namespace) -> Decoder:
     """Return the decoder that the options ask for; raises SewdError, OSError."""
-    given = _given(options)
-    name = options.decoder or ("beam" if given else "greedy")
+    given, name = _given(options), _decoder_name(options)
     fields: dict[str, Any] = {_OF_BEAM[name]: value for name, value in given.items()}
     level = fields.pop("lm_level", "word")
     if options.lm is not None:
@@ -91,11 +90,15 @@ def decoder_of(options: argparse.Namespace) -> Decoder:
 
 def describe_decoding(options: argparse.Namespace) -> str:
     """Return the decoding options as text, files by their sha256: equal texts decode equally."""
-    given = {**_given(options), "decoder": options.decoder}
+    given = {"decoder": _decoder_name(options), **_given(options)}
     return " ".join(
         f"{_flag(name)}={sha256_of(value) if isinstance(value, Path) else value}"
         for name, value in given.items()
     )
+
+
+def _decoder_name(options: argparse.Namespace) -> str:
+    return options.decoder or ("beam" if _given(options) else "greedy")
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from sewd_runtime._types import Samples
-from sewd_runtime.audio import media
+from sewd_runtime.audio.folders import find_recordings, suffixes
 from sewd_runtime.audio.reading import stream_audio
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_seconds
 from sewd_runtime.errors import SewdError
@@ -27,12 +27,6 @@ Writer: TypeAlias = Callable[[str, Result], None]
 ERRORS = 'Errors go to stderr, one line each: "sewd: FILE: message".'
 
 KINDS = "WAV, FLAC, OGG or MP3, with sewd[media] M4A, MP4, WebM and others; - for stdin"
-
-_SUFFIXES = (
-    *(".aif", ".aiff", ".au", ".caf", ".flac", ".mp3"),
-    *(".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav"),
-)
-"""How the names of recordings end; of a folder, only such files are taken."""
 
 _GROUP_SAMPLES = 10_000_000
 """Samples read before they run: enough to find recordings of similar length, few enough to fit in memory."""
@@ -53,21 +47,11 @@ def walk_folders(options: argparse.Namespace) -> None:
     files: list[str] = []
     for name in options.files:
         is_folder = bool(name) and Path(name).is_dir()
-        found = _recordings_in(Path(name)) if is_folder else [name]
+        found = list(map(str, find_recordings(Path(name)))) if is_folder else [name]
         if not found:
-            options.error(f"{name}: there is no recording in this folder ({', '.join(_suffixes())})")
+            options.error(f"{name}: there is no recording in this folder ({', '.join(suffixes())})")
         files += found
     options.files = files
-
-
-def _suffixes() -> tuple[str, ...]:
-    return _SUFFIXES + (media.SUFFIXES if media.is_installed() else ())
-
-
-def _recordings_in(folder: Path) -> list[str]:
-    suffixes = _suffixes()
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    return sorted(str(path) for path in paths if path.is_file())
 
 
 def add_reading(group: argparse._ActionsContainer) -> None:

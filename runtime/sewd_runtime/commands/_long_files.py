@@ -35,6 +35,14 @@ a crash, and the same command with --resume continues from there."""
 def add_long_files(command: argparse.ArgumentParser) -> None:
     """Add how long recordings are split, and ``--resume``."""
     group = command.add_argument_group("long recordings", _LONG_FILES)
+    add_splitting(group)
+    group.add_argument(
+        "--resume", action="store_true", help="resume interrupted long recordings; needs --output"
+    )
+
+
+def add_splitting(group: argparse._ArgumentGroup) -> None:
+    """Add how long recordings are split."""
     split = group.add_mutually_exclusive_group()
     split.add_argument(
         "--vad", action="store_true", help="skip silence, detected by energy, in short recordings too"
@@ -43,9 +51,6 @@ def add_long_files(command: argparse.ArgumentParser) -> None:
         "--no-pauses",
         action="store_true",
         help="split into overlapping windows instead: where noise or music hides the pauses",
-    )
-    group.add_argument(
-        "--resume", action="store_true", help="resume interrupted long recordings; needs --output"
     )
 
 

@@ -21,6 +21,11 @@ def add_model(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("model")
     group.add_argument("--model", metavar="BUNDLE", help=WHICH_MODEL)
     add_variant(group, default="what the provider prefers: fp32, on GPUs fp16")
+    add_running(group)
+
+
+def add_running(group: argparse._ActionsContainer) -> None:
+    """Add ``--threads``, ``--allow-fallback`` and ``--provider-option``."""
     add_threads(group)
     group.add_argument(
         "--allow-fallback", action="store_true", help="let the CPU run what the provider cannot, and warn"
@@ -39,6 +44,12 @@ def add_variant(group: argparse._ActionsContainer, *, default: str, auto: bool =
     """Add ``--precision`` and ``--provider``; default: the precision that runs without the option."""
     remark = f"; {AUTO}: the fastest here, measured once" if auto else ""
     group.add_argument("--precision", metavar="P", help=f"one of the bundle{remark} (default: {default})")
+    add_provider(group, auto=auto)
+
+
+def add_provider(group: argparse._ActionsContainer, *, auto: bool = True) -> None:
+    """Add ``--provider``."""
+    remark = f"; {AUTO}: the fastest here, measured once" if auto else ""
     group.add_argument(
         "--provider",
         type=partial(_parse_provider, others=(AUTO,) if auto else ()),

@@ -3,13 +3,13 @@
 import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from sewd_runtime.commands._command import (
     DONE,
     add_bundle,
     add_json,
+    output_file,
     parse_count,
     parse_number,
     refuse_inputs,
@@ -33,7 +33,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-o",
         "--output",
-        type=_parse_output,
+        type=output_file(".json", ".png"),
         action="append",
         default=[],
         metavar="FILE",
@@ -59,15 +59,16 @@ def run(options: argparse.Namespace) -> int:
     """Measure, write what is asked for, and return the exit code."""
     from sewd_runtime.bench.callers import callers_table, measure_callers
     from sewd_runtime.bench.cases import Plan
-    from sewd_runtime.bench.plot import find_matplotlib, save_plot
+    from sewd_runtime.bench.plot import EXTRA, save_plot
     from sewd_runtime.bench.report import as_table
     from sewd_runtime.bench.run import Target, run_benchmark
+    from sewd_runtime.system.packages import find_matplotlib
 
     refuse_inputs(options, options.output)
     if any(path.suffix == ".png" for path in options.output):
         if options.serve:
             options.error("--serve draws no plot; give FILE.json")
-        find_matplotlib()  # fails before minutes of measuring
+        find_matplotlib(EXTRA)  # fails before minutes of measuring
     target = Target(path=options.model, precision=options.precision, provider=options.provider)
     plan = Plan(
         seconds=options.seconds, threads=options.threads, batches=options.batches, rounds=options.rounds
@@ -103,12 +104,3 @@ def _parse_seconds(text: str) -> float:
     if seconds <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
-
-
-def _parse_output(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".json", ".png"):
-        raise argparse.ArgumentTypeError(f"{text}: ends in neither .json nor .png")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: there is no such folder to write to")
-    return path

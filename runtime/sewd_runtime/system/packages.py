@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from typing import Any
+
+from sewd_runtime.errors import MissingPackageError
 
 ONNXRUNTIME = (
     "onnxruntime",
@@ -39,6 +42,15 @@ def find_version(module: str, *, packages: Iterable[str]) -> str | None:
     if find_spec(module) is None:
         return None
     return next(iter(find_packages(packages).values()), "unknown")
+
+
+def find_matplotlib(extra: str) -> Any:
+    """Return matplotlib's Figure class; raises MissingPackageError, which names the extra that brings it."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(f"plots need matplotlib: pip install 'sewd[{extra}]' ({error})") from error
+    return Figure
 
 
 def find_conflicts(versions: Mapping[str, str] | None = None) -> dict[str, str]:

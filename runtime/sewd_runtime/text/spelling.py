@@ -52,7 +52,7 @@ class Speller:
         exact.pop(" ", None)
         self._exact = _Tokens(exact)
         self._caseless = _Tokens({text.casefold(): token_id for text, token_id in reversed(exact.items())})
-        self._folded = _Tokens({_fold(text): token_id for text, token_id in reversed(exact.items())})
+        self._folded = _Tokens({fold(text): token_id for text, token_id in reversed(exact.items())})
         self._delimiter = vocabulary.word_delimiter_id
         self._spell_word = lru_cache(_REMEMBERED_WORDS)(self._find)
 
@@ -85,9 +85,9 @@ class Speller:
         for form, tokens in self._forms(word):
             if found := tokens.split(form):
                 return Spelling(words=(tuple(map(tokens.ids.__getitem__, found)),), left_out=())
-        bare = unicodedata.normalize("NFKD", word.translate(_TYPOGRAPHIC))
+        bare = unicodedata.normalize("NFKD", with_plain_signs(word))
         forms = [(case(bare), self._exact) for case in (str, str.upper, str.lower)]
-        forms.append((_fold(bare), self._folded))
+        forms.append((fold(bare), self._folded))
         splits = [(tokens.split(form, loosely=True), tokens) for form, tokens in forms]
         spellings = [_without_missing(parts, tokens) for parts, tokens in splits if parts is not None]
         unwritable = Spelling(words=(None,), left_out=())
@@ -95,14 +95,14 @@ class Speller:
 
     def _forms(self, word: str) -> Iterator[tuple[str, "_Tokens"]]:
         """Yield the forms of a word, and the tokens to make them up from."""
-        plain = word.translate(_TYPOGRAPHIC)
+        plain = with_plain_signs(word)
         for base in dict.fromkeys((word, plain, unicodedata.normalize("NFKC", plain))):
             for cased in (base, base.upper(), base.lower()):
                 yield cased, self._exact
                 yield unicodedata.normalize("NFC", cased), self._exact
                 yield unicodedata.normalize("NFD", cased), self._exact
             yield base.casefold(), self._caseless
-            yield _fold(base), self._folded
+            yield fold(base), self._folded
 
     def _refuse(self, text: str) -> None:
         """Raise TextError for the first character that no form of its word can be spelled with."""
@@ -179,7 +179,12 @@ def _can_be_missing(character: str) -> bool:
     return unicodedata.combining(character) > 0 or unicodedata.category(character)[0] in "PSZC"
 
 
-def _fold(text: str) -> str:
+def with_plain_signs(text: str) -> str:
+    """Return the text with plain apostrophes, quotes and hyphens for typographic ones."""
+    return text.translate(_TYPOGRAPHIC)
+
+
+def fold(text: str) -> str:
     """Return the text for caseless matching (the Unicode Standard, definition D145)."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 

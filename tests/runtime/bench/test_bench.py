@@ -344,7 +344,7 @@ def test_a_plot_without_matplotlib(
     assert "pip install 'sewd[plot]'" in capsys.readouterr().err
     assert not stand_in
     with pytest.raises(MissingPackageError):
-        plot.find_matplotlib()
+        plot.find_matplotlib("plot")
 
 
 @pytest.mark.usefixtures("stand_in")
