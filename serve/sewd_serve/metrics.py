@@ -36,7 +36,9 @@ class Metrics:
         self.audio_s = Counter("sewd_audio_seconds", "Audio transcribed", ["kind"], registry=registry)
         self.refused = Counter("sewd_rejected", "Refused requests", ["reason"], registry=registry)
         self.stream_lag_s = histogram(
-            "sewd_stream_lag_seconds", "From the arrival of live audio to the words it completed"
+            "sewd_stream_lag_seconds",
+            "From the arrival of live audio to the words it completed",
+            (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10),
         )
         self.streams = Gauge("sewd_streams", "Open live streams", registry=registry)
         self.restarts = Gauge("sewd_worker_restarts", "Restarts of the inference process", registry=registry)

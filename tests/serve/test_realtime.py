@@ -257,6 +257,7 @@ MALFORMED = [
             {"type": "realtime"},
             {"audio": 1},
             {"audio": {"input": {"format": {"type": "audio/opus"}}}},
+            {"audio": {"input": {"format": {"type": []}}}},
             {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 10**9}}}},
             {"audio": {"input": {"format": {"type": "audio/pcmu", "rate": 16_000}}}},
             {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}},
@@ -265,6 +266,7 @@ MALFORMED = [
             {"audio": {"input": {"transcription": {"keywords": ["€€€"]}}}},
             {"audio": {"input": {"transcription": {"languages": [1]}}}},
             {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}},
+            {"audio": {"input": {"transcription": {"model": "\ud800"}}}},
             {"sewd": {"pending": "yes"}},
         )
     ),

@@ -37,7 +37,6 @@ class Items:
 
     def __init__(self) -> None:
         self._previous: str | None = None
-        self._end_s = 0.0  # of the streams before
 
     def begin_stream(self, options: SessionOptions, separator: str, *, begin_s: float) -> None:
         """Expect another stream, which begins at this second of the session's audio."""
@@ -96,11 +95,10 @@ class Items:
         time_s = turn.time_s + self._offset_s
         if turn.begins:
             item = self._items[number] = self._items[number] or _Item(time_s)
-            start_ms = round(1000 * time_s)
             yield {
                 "type": "input_audio_buffer.speech_started",
                 "item_id": item.id,
-                "audio_start_ms": start_ms,
+                "audio_start_ms": round(1000 * time_s),
             }
             return
         item = self._open(number)

@@ -91,7 +91,7 @@ def update_options(options: SessionOptions, session: dict[str, Any], service: Se
 
 def _update_format(options: SessionOptions, content: dict[str, Any]) -> SessionOptions:
     kind, path = content.get("type", "audio/pcm"), "session.audio.input.format"
-    if kind not in _FORMATS:
+    if not isinstance(kind, str) or kind not in _FORMATS:
         raise _invalid(f"{path}.type", f"one of {', '.join(_FORMATS)}", kind)
     usual = _PCM_HZ if kind == "audio/pcm" else _TELEPHONE_HZ
     rate = content.get("rate", usual)

@@ -52,13 +52,14 @@ class Session:
             await self._close_stream()
 
     async def _converse(self) -> tuple[int, str | None]:
+        """Listen to client, stream and server at once; an event waits while the stream is behind."""
         receive = asyncio.create_task(self._websocket.receive())
         stop = asyncio.create_task(self._service.stopping.wait())
         idle_s, last = self._service.limits.stream_idle_s, time.monotonic()
+        event: Message | None = None
         try:
             while True:
-                is_behind = self._live is not None and self._live.is_behind
-                waiting: set[asyncio.Task[Any]] = {stop} if is_behind else {stop, receive}
+                waiting: set[asyncio.Task[Any]] = {stop, receive} if event is None else {stop}
                 if self._reply is not None:
                     waiting.add(self._reply)
                 done, _ = await asyncio.wait(waiting, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
@@ -68,14 +69,14 @@ class Session:
                 if self._reply is not None and self._reply in done:
                     await self._hear()
                 if receive in done:
-                    message, last = receive.result(), time.monotonic()
-                    if message["type"] == "websocket.disconnect":
-                        return message.get("code", DONE), None
+                    event = receive.result()
+                    if event["type"] == "websocket.disconnect":
+                        return event.get("code", DONE), None
+                if event is not None and not (self._live is not None and self._live.is_behind):
+                    await self._handle(event)
+                    event, last = None, time.monotonic()
                     receive = asyncio.create_task(self._websocket.receive())
-                    await self._handle(message)
-                elif is_behind:
-                    last = time.monotonic()
-                elif time.monotonic() - last >= idle_s:
+                elif event is None and time.monotonic() - last >= idle_s:
                     return GOING_AWAY, f"nothing was sent for {idle_s:g} s"
         finally:
             for task in (receive, stop):
@@ -191,8 +192,7 @@ class Session:
         await self._send({"type": "error", "error": content})
 
     async def _send(self, event: Event) -> None:
-        text = json.dumps({"event_id": new_id("event"), **event}, ensure_ascii=False)
-        await self._websocket.send_text(text)
+        await self._websocket.send_text(json.dumps({"event_id": new_id("event"), **event}))
 
 
 def _parse(message: Message) -> dict[str, Any]:
