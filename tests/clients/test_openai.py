@@ -71,7 +71,6 @@ def test_models_are_listed(recordings: dict[str, Any]) -> None:
 def test_errors_are_its_exceptions(recordings: dict[str, Any]) -> None:
     assert {name: tuple(error) for name, error in recordings["errors"].items()} == {
         "no audio": ("BadRequestError", 400, "invalid_audio", "file"),
-        "webm": ("APIStatusError", 415, "unsupported_format", "file"),
         "speakers": ("BadRequestError", 400, None, "response_format"),
         "language": ("BadRequestError", 400, None, "language"),
         "model": ("NotFoundError", 404, "model_not_found", "model"),
@@ -79,14 +78,30 @@ def test_errors_are_its_exceptions(recordings: dict[str, Any]) -> None:
     }
 
 
+WITHOUT_MEDIA = """
+import sys
+
+sys.modules["av"] = None  # as if the extra media was not installed
+from sewd_runtime.cli import main
+
+sys.exit(main(["serve", "--port", "0", *sys.argv[1:]]))
+"""
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server with a key, and with room for one recording."""
+    """A server with a key, with room for one recording, and without the extra ``media``."""
     folder = tmp_path_factory.mktemp("small")
     (folder / "keys").write_text("secret\n")
     arguments = ("--api-key-file", str(folder / "keys"), "--queue", "1")
-    with running(*arguments, log=folder / "log") as server:
+    with running(*arguments, log=folder / "log", program=("-c", WITHOUT_MEDIA)) as server:
         yield server
+
+
+def test_a_container_that_is_not_read(ask: Ask, small: RunningServer, tmp_path: Path) -> None:
+    (tmp_path / "a.webm").write_bytes(b"\x1a\x45\xdf\xa3" + bytes(100))
+    error = ask("OPENAI", "openai_error", small.url, "secret", tmp_path / "a.webm", 0)
+    assert error == ["APIStatusError", 415, "unsupported_format"]
 
 
 def test_a_wrong_key(ask: Ask, small: RunningServer, clip: Path) -> None:

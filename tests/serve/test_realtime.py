@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests.serve.realtime import (
     speech,
     text_of,
 )
-from tests.serve.running import RunningServer, running
+from tests.serve.running import RunningServer, running, wait_until, with_limits
 
 BY_COMMIT: dict[str, Any] = {"turn_detection": None}
 
@@ -387,10 +386,7 @@ def test_metrics(server: RunningServer) -> None:
 
 def wait_for_metric(server: RunningServer, name: str, value: float) -> None:
     """The server notices a moment later that a client of an earlier test has left."""
-    deadline = time.monotonic() + 60
-    while server.metric(name) != value:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: server.metric(name) == value)
 
 
 @pytest.mark.parametrize(
@@ -470,19 +466,11 @@ def test_keys_and_tokens(tmp_path: Path) -> None:
             assert refused.value.response.headers["Retry-After"] == "1"
 
 
-PROGRAM = """
-from sewd_serve.server import serve
-from sewd_serve.settings import Limits, Settings
-from sewd_serve.worker.messages import Bundle, Setup
-
-bundles = (Bundle(name="digits", path=None),)
-setup = Setup(bundles=bundles, precision=None, provider="cpu", workers=1, threads=1)
-serve(Settings(setup=setup, limits=Limits(stream_idle_s=0.5)), host="127.0.0.1", port=0)
-"""
-
-
 def test_a_client_that_sends_nothing_is_closed(tmp_path: Path) -> None:
-    with running(log=tmp_path / "log", program=("-c", PROGRAM)) as server, session(server) as client:
+    with (
+        running(log=tmp_path / "log", program=with_limits(stream_idle_s=0.5)) as server,
+        session(server) as client,
+    ):
         with pytest.raises(ConnectionClosed) as closed:
             client.receive()
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001

@@ -39,7 +39,6 @@ found: dict[str, Any] = {
     "model": client.models.retrieve("digits").id,
     "errors": {
         "no audio": error_of(file=("a.wav", b"no audio")),
-        "webm": error_of(file=("a.webm", b"\x1a\x45\xdf\xa3" + bytes(100))),
         "speakers": error_of(response_format="diarized_json"),
         "language": error_of(language="de"),
         "model": error_of(model="whisper-1"),
