@@ -93,6 +93,7 @@ def ask(number: int, path: Path, **options: object) -> Transcribe:
         "granularities": (),
         "decode": Decode(),
         "vad": False,
+        "subtitles": False,
         "max_duration_s": 3600.0,
     }
     return Transcribe(id=number, path=str(path), **(defaults | options))  # type: ignore[arg-type]
