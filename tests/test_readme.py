@@ -1,24 +1,35 @@
 """Law: every `sh` and `python` block of the README and of docs/*.md runs as written, in order, and prints the
-`text` block that follows it directly. Other fences show what is not run."""
+`text` block that follows it directly. Other fences show what is not run.
+
+A server that a block starts in the background gets a port of its own until the page ends. Blocks that
+import openai run where `.ci/run` installs it."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import soxr
 
+from sewd_runtime import read_audio
 from sewd_runtime.cli import main
+from tests.serve.running import RunningServer, running
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "tests/data/checkpoint-tiny"
 CLIPS = ROOT / "export/sewd_export/speech"
 MAKE = re.compile(r"make (demo|test)")
 INSTALL = re.compile(r"pip install '\.\[(\w+)\]'( +#.*)?")
+SERVE = re.compile(r"sewd serve(.*) &")
+SERVED = "127.0.0.1:8000"
+OPENAI = Path(os.environ.get("OPENAI", ROOT / ".venv-openai")) / "bin/python"
 BLOCK = re.compile(
     r"^```(?P<language>sh|python)\n(?P<program>.*?)^```\n(?:```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
@@ -41,6 +52,8 @@ def workplace(tmp_path: Path) -> Path:
     shutil.copytree(CLIPS, tmp_path / "recordings")
     for name in ("speech.flac", "lecture.flac"):
         shutil.copy(CLIPS / "awb_1.flac", tmp_path / name)
+    samples = soxr.resample(read_audio(CLIPS / "awb_1.flac"), 16_000, 24_000)
+    (tmp_path / "speech.pcm").write_bytes((samples * 32767).astype("<i2").tobytes())
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("six six eight five seven\none two three four\n")
     assert main(["lm", "build", str(sentences), "-o", str(tmp_path / "lm.arpa")]) == 0
@@ -60,22 +73,32 @@ def test_every_block_runs_in_order(page: str, workplace: Path) -> None:
         "HF_HUB_OFFLINE": "1",
         "XDG_CACHE_HOME": str(workplace / "cache"),
     }
-    for block in BLOCK.finditer((ROOT / page).read_text("utf-8")):
-        program, output = block["program"], block["output"]
-        if block["language"] == "sh":
-            lines = [
-                line
-                for line in program.splitlines()
-                if not (MAKE.fullmatch(line) or INSTALL.fullmatch(line))  # .ci/run runs these
-            ]
-            command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
-        else:
-            command = [sys.executable, "-c", program]
-        done = subprocess.run(
-            command, cwd=workplace, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{page}:\n{program}\n{done.stderr}"
-        assert output is None or done.stdout == output, f"{page}:\n{program}"
+    served: list[RunningServer] = []
+    with ExitStack() as stack:
+        for block in BLOCK.finditer((ROOT / page).read_text("utf-8")):
+            program, output = block["program"], block["output"]
+            if block["language"] == "sh":
+                lines = [
+                    line
+                    for line in program.splitlines()
+                    if not (MAKE.fullmatch(line) or INSTALL.fullmatch(line))  # .ci/run runs these
+                ]
+                if lines and (start := SERVE.fullmatch(lines[0])):
+                    arguments = shlex.split(start[1])
+                    served = [stack.enter_context(running(*arguments, log=workplace / "serve.log"))]
+                    del lines[0]
+                command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
+            elif "import OpenAI" in program or "import AsyncOpenAI" in program:
+                command = [str(OPENAI), "-c", program] if OPENAI.exists() else ["true"]
+            else:
+                command = [sys.executable, "-c", program]
+            if served:
+                command[-1] = command[-1].replace(SERVED, f"127.0.0.1:{served[0].port}")
+            done = subprocess.run(
+                command, cwd=workplace, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{page}:\n{program}\n{done.stderr}"
+            assert output is None or done.stdout == output, f"{page}:\n{program}"
 
 
 def test_every_fence_has_a_meaning() -> None:
