@@ -49,14 +49,16 @@ def add_variant(group: argparse._ActionsContainer, *, default: str, auto: bool =
 
 def add_provider(group: argparse._ActionsContainer, *, auto: bool = True) -> None:
     """Add ``--provider``."""
+    others = (AUTO,) if auto else ()
     remark = f"; {AUTO}: the fastest here, measured once" if auto else ""
-    group.add_argument(
+    provider = group.add_argument(
         "--provider",
-        type=partial(_parse_provider, others=(AUTO,) if auto else ()),
+        type=partial(_parse_provider, others=others),
         metavar="NAME",
         default="cpu",
         help=f"{', '.join(PROVIDERS)}{remark} (default: cpu)",
     )
+    vars(provider)["completer"] = lambda **_: (*PROVIDERS, *others)  # for argcomplete
 
 
 def add_threads(group: argparse._ActionsContainer) -> None:
