@@ -29,7 +29,10 @@ from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.standard_streams import ClosedOutput, replace_closed_streams
 from sewd_runtime.system.terminal import set_encoding
 
-COMMANDS = ("transcribe", "align", "stream", "classify", "evaluate", "inspect", "bench", "lm", "doctor")
+COMMANDS = (
+    *("transcribe", "align", "stream", "classify", "encode", "evaluate"),
+    *("inspect", "bench", "lm", "doctor"),
+)
 """The modules of ``sewd_runtime.commands``, in the order of the help."""
 
 PLUGINS = "sewd.commands"

@@ -24,7 +24,7 @@ CLASS_OF: Mapping[str, str] = MappingProxyType(
 _USE = {
     "ctc": "sewd transcribe, or Recognizer.load",
     "classification": "sewd classify, or Classifier.load",
-    "encoding": "Encoder.load",
+    "encoding": "sewd encode, or Encoder.load",
 }
 
 

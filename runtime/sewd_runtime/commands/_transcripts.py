@@ -69,9 +69,14 @@ def check_output(options: argparse.Namespace) -> None:
     endings = {row.ending for row in FORMATS.values()}
     if not options.output.is_dir() and (options.output.exists() or options.output.suffix in endings):
         options.error(f"--output {options.output}: not a folder; give one, and the format with --format")
+    check_folder(options, chosen.ending)
+
+
+def check_folder(options: argparse.Namespace, ending: str) -> None:
+    """Exit with wrong usage if a file in the folder of the outputs must not be written."""
     sources: dict[Path, str] = {}
     for name in options.files:
-        path = beside(options.output, name, chosen.ending)
+        path = beside(options.output, name, ending)
         if path in sources:
             options.error(f"{sources[path]} and {name} would both be written to {path}; give one at a time")
         sources[path] = name

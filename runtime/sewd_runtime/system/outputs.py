@@ -34,13 +34,14 @@ class OutputFolder:
             fault = "was not written by sewd, or has been changed since; move it, or choose another --output"
             raise FileExistsError(errno.EEXIST, fault, str(path))
 
-    def write(self, path: Path, text: str) -> None:
-        """Write a UTF-8 file, whole or not at all; raises OSError, also where ``check`` does."""
+    def write(self, path: Path, content: str | bytes) -> None:
+        """Write a file, text in UTF-8, whole or not at all; raises OSError, also where ``check`` does."""
+        content = content.encode() if isinstance(content, str) else content
         self.check(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._remember(hashlib.sha256(text.encode()).hexdigest().encode())
+        self._remember(hashlib.sha256(content).hexdigest().encode())
         with whole_file(path) as file:
-            file.write(text)
+            file.buffer.write(content)
 
     def _remember(self, digest: bytes) -> None:
         """Record a file before it is there: a killed run must not leave one that the next cannot replace."""
