@@ -9,10 +9,11 @@ import numpy as np
 
 from benchmarks.accuracy import synthetic_voices
 from benchmarks.accuracy.listening import Heard, Listener
-from benchmarks.errors import align, as_percent, count_words, wer
+from benchmarks.errors import as_percent, count_words, wer
 from benchmarks.speech import WORDS
 from sewd_runtime import BeamSearch
 from sewd_runtime.decode import Decoder
+from sewd_runtime.evaluation.counting import align
 
 BONUSES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 MAX_HARM = 0.2  # percentage points of the word error rate elsewhere

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 import sewd_runtime as sewd
-from benchmarks import errors
 from benchmarks.accuracy.sections import Section
 from benchmarks.markdown import table
 from benchmarks.speech import (
@@ -24,6 +23,7 @@ from benchmarks.speech import (
     read_fsdd,
     read_test_sets,
 )
+from sewd_runtime.evaluation.counting import count
 from sewd_runtime.long.segmentation import Segmentation, find_regions
 
 SEED = 0
@@ -85,8 +85,8 @@ def join_all(
 
 def count_errors(truth: str, text: str) -> dict[str, Any]:
     """Count the words, those wrong, and of these the missing ones."""
-    found = errors.count([truth], [text])
-    words, wrong, missing = (int(one.sum()) for one in (found.words, found.wrong, found.missing))
+    found = count([truth], [text])
+    words, wrong, missing = (int(one.sum()) for one in (found.total, found.wrong, found.deletions))
     return {"words": words, "wrong": wrong, "missing": missing, "wer": round(found.wer, 5)}
 
 

@@ -15,10 +15,11 @@ from benchmarks.accuracy.distortions import DISTORTIONS
 from benchmarks.accuracy.english import CHECKPOINT, read_sets
 from benchmarks.accuracy.precisions_report import lines
 from benchmarks.accuracy.sections import Section
-from benchmarks.errors import as_percent, count, count_words, interval, summarise, wer
+from benchmarks.errors import as_percent, count_words, interval, summarise, wer
 from benchmarks.speech import SAMPLE_RATE_HZ, Utterances, read_test_sets
 from sewd_export import export
 from sewd_runtime import Recognizer
+from sewd_runtime.evaluation.counting import count
 
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "fp32": {},
@@ -141,8 +142,8 @@ def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -
     more = errors.wrong - count(truth, reference).wrong
     return {
         **summarise(truth, texts),
-        "difference": as_percent(more.sum() / errors.words.sum()),
-        "difference_interval": interval(more, errors.words),
+        "difference": as_percent(more.sum() / errors.total.sum()),
+        "difference_interval": interval(more, errors.total),
         "words_changed": as_percent(count(reference, texts).wrong.sum() / max(1, count_words(reference))),
         "texts_equal": as_percent(float(np.mean([a == b for a, b in zip(texts, reference, strict=True)]))),
     }
@@ -151,7 +152,7 @@ def _row(truth: Sequence[str], texts: Sequence[str], reference: Sequence[str]) -
 def _worst(truth: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
     """Return the utterances with the largest share of wrong words."""
     errors = count(truth, texts)
-    order = np.argsort(-errors.wrong / np.maximum(errors.words, 1), kind="stable")[:WORST]
+    order = np.argsort(-errors.wrong / np.maximum(errors.total, 1), kind="stable")[:WORST]
     return [{"said": truth[place], "heard": texts[place]} for place in order if errors.wrong[place]]
 
 

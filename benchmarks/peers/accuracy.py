@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks import errors, parity
 from benchmarks.parity import Logits, transcribe
+from sewd_runtime.evaluation import counting
 
 
 def read_logits(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -40,15 +41,15 @@ def score(
     rows = about["utterances"]
     truth = [row["text"] for row in rows]
     texts, expected = ([transcribe(each[row["key"]], tokens) for row in rows] for each in (logits, reference))
-    count, before = errors.count(truth, texts), errors.count(truth, expected)
+    count, before = counting.count(truth, texts), counting.count(truth, expected)
     sets = np.array([row["set"] for row in rows])
     chosen = {name: sets == name for name in dict.fromkeys(row["set"] for row in rows)}
     return {
         "words": errors.count_words(truth),
-        "wer": round(count.wer, 5),
-        "wer_increase": round(count.wer - before.wer, 5),
+        "wer": round(count.rate, 5),
+        "wer_increase": round(count.rate - before.rate, 5),
         "wer_by_set": {
-            name: round(float(count.wrong[own].sum() / count.words[own].sum()), 5)
+            name: round(float(count.wrong[own].sum() / count.total[own].sum()), 5)
             for name, own in chosen.items()
         },
         "transcripts_equal": round(sum(a == b for a, b in zip(texts, expected, strict=True)) / len(texts), 5),

@@ -58,18 +58,19 @@ def count(references: Sequence[str], texts: Sequence[str], *, characters: bool =
     return Errors(substitutions=substitutions, deletions=deletions, insertions=insertions, total=totals)
 
 
-def draw_rates(errors: Errors) -> Floats:
+def draw_rates(wrong: Ints, total: Ints) -> Floats:
     """Return the rate of each of 2,000 draws of utterances with replacement, (draws,) float64.
 
+    wrong, total: the errors and the units of the references by utterance, (utterances,) int64 each.
     Seeded, so that the draws of two systems on the same references are of the same utterances, and their
     differences are paired. Draws without any unit of a reference are left out.
     """
-    rng, num_utterances = np.random.default_rng(0), len(errors.total)
-    wrong, rates, remaining = errors.wrong, [], DRAWS
+    rng, num_utterances = np.random.default_rng(0), len(total)
+    rates, remaining = [], DRAWS
     while remaining:
         block = min(remaining, max(1, _BLOCK // num_utterances))
         drawn = rng.integers(num_utterances, size=(block, num_utterances))
-        totals = errors.total[drawn].sum(axis=1)
+        totals = total[drawn].sum(axis=1)
         rates.append(wrong[drawn].sum(axis=1)[totals > 0] / totals[totals > 0])
         remaining -= block
     return np.concatenate(rates)

@@ -95,7 +95,10 @@ def _count(truth: Sequence[str], texts: Sequence[str], is_spaced: bool) -> _Coun
         truth, texts = ([one.replace(" ", "") for one in side] for side in (truth, texts))
     characters = count(truth, texts, characters=True)
     return _Counted(
-        words=words, characters=characters, drawn_wer=draw_rates(words), drawn_cer=draw_rates(characters)
+        words=words,
+        characters=characters,
+        drawn_wer=draw_rates(words.wrong, words.total),
+        drawn_cer=draw_rates(characters.wrong, characters.total),
     )
 
 

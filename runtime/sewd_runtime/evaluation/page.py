@@ -103,8 +103,13 @@ def _plots(document: Mapping[str, Any]) -> str:
         ranks = [100 * (index + 1) / len(shares) for index in range(len(shares))]
         spread.step(shares, ranks, where="post", label=system["name"])
     rates.set_yticks(range(len(systems)), [system["name"] for system in systems])
-    rates.set(xlabel="errors, % (95 % interval)", xlim=(0, None), ylim=(len(systems) - 0.5, -0.5))
-    spread.set(xlabel="wrong words of an utterance, %, at most", ylabel="utterances, %", ylim=(0, 101))
+    rates.set(xlabel="errors, % (95 % interval)", xlim=(-0.1, None), ylim=(len(systems) - 0.5, -0.5))
+    spread.set(
+        xlabel="wrong words of an utterance, %, at most",
+        ylabel="utterances, %",
+        xlim=(-1, None),
+        ylim=(0, 101),
+    )
     for axes in (rates, spread):
         axes.grid(visible=True, alpha=0.3)
         axes.legend(fontsize="small")
