@@ -11,9 +11,7 @@ from pathlib import Path
 from socket import create_connection, socket
 from threading import Event, Thread
 
-import numpy as np
 import pytest
-import soundfile
 
 import sewd_runtime
 from sewd_runtime import Recognizer
@@ -361,10 +359,6 @@ def test_several_models(tmp_path: Path) -> None:
         default = server.transcribe(CLIPS[0])["text"]
         assert server.transcribe(CLIPS[0], model="digits")["text"] == default
         assert server.transcribe(CLIPS[0], model="org/small")["text"] != default
-        long = tmp_path / "long.wav"
-        soundfile.write(long, np.zeros(61 * 16_000, np.float32), 16_000)
-        refused = server.post(long, "/v1/audio/classifications")
-        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "audio_too_long")
         labels = sewd_runtime.load(classifier)
         assert isinstance(labels, sewd_runtime.Classifier)
         expected = labels.classify(CLIPS[0])

@@ -27,9 +27,6 @@ FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 CLASSIFIED_S = 300.0
 """A recording gets its label as a whole, and the memory for that grows with the square of its length."""
 
-CLASSIFY_S = 60.0
-"""A classifier runs a recording whole, and memory grows with its length; longer ones are refused."""
-
 _MEDIA_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
 
 
@@ -91,7 +88,7 @@ def _read_form(form: Form, service: Service, number: int) -> tuple[Transcribe, s
         decode=read_decode(form),
         vad=read_flag(form, "sewd_vad") or form.get("chunking_strategy") is not None,
         subtitles=read_flag(form, "sewd_subtitles"),
-        max_duration_s=min(service.limits.duration_s, CLASSIFY_S),
+        max_duration_s=service.limits.duration_s,
     )
     return message, check_language(form.get("language"), service.settings.language)
 
