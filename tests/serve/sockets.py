@@ -55,6 +55,7 @@ class Answer:
         self.headers = {
             name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
         }
+        self.body = self.body[: int(self.headers.get("content-length", len(self.body)))]
 
     @property
     def error(self) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def check_error(body: Any) -> dict[str, Any]:
 
 
 def receive(connection: socket.socket) -> Answer:
-    """The first answer of a connection, with its whole body if that states its length."""
+    """The first answer of a connection, with its whole body."""
     content = b""
     while not _is_whole(content):
         try:
@@ -91,7 +92,7 @@ def _is_whole(content: bytes) -> bool:
         return False
     answer = Answer(content)
     length = answer.headers.get("content-length")
-    return length is not None and len(answer.body) >= int(length)
+    return answer.body.endswith(b"0\r\n\r\n") if length is None else len(answer.body) >= int(length)
 
 
 def ask(port: int, *sent: bytes) -> Answer:

@@ -22,10 +22,17 @@ RATE_HZ = 8000
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with small limits."""
     with running(
-        *("--max-bytes", "200000", "--max-duration", "600", "--queue", "4", "--workers", "1"),
+        *("--max-bytes", "200000", "--max-duration", "600", "--workers", "1"),
         log=tmp_path_factory.mktemp("strict") / "log",
         program=with_limits(idle_s=1.0, upload_s=3.0),
     ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with few places, and the usual patience."""
+    with running("--queue", "4", log=tmp_path_factory.mktemp("narrow") / "log") as server:
         yield server
 
 
@@ -168,33 +175,36 @@ def full(server: RunningServer) -> Iterator[None]:
         yield
 
 
-def test_a_full_queue_is_answered_before_the_body_is_read(strict: RunningServer) -> None:
-    refused = strict.metric('sewd_rejected_total{reason="queue_full"}')
-    with full(strict):
-        answer = ask(strict.port, head(1000))  # the body is never sent
+def test_a_full_queue_is_answered_before_the_body_is_read(narrow: RunningServer) -> None:
+    refused = narrow.metric('sewd_rejected_total{reason="queue_full"}')
+    with full(narrow):
+        answer = ask(narrow.port, head(1000))  # the body is never sent
         assert (answer.status, answer.error["code"]) == (429, "queue_full")
         assert answer.error["type"] == "rate_limit_error"
         assert int(answer.headers["retry-after"]) >= 1
-        assert strict.client.get("/health/live").status_code == 200
-    assert strict.metric('sewd_rejected_total{reason="queue_full"}') == refused + 1
+        assert narrow.client.get("/health/live").status_code == 200
+    assert narrow.metric('sewd_rejected_total{reason="queue_full"}') == refused + 1
 
 
-def test_clients_that_leave_free_their_places(strict: RunningServer) -> None:
+def test_clients_that_leave_free_their_places(narrow: RunningServer) -> None:
     left = f'sewd_requests_total{{endpoint="{PATH}",status="499"}}'
-    before = strict.metric(left)
-    with full(strict):
+    before = narrow.metric(left)
+    with full(narrow):
         pass
-    wait_until(lambda: strict.metric(left) == before + 4)
+    wait_until(lambda: narrow.metric(left) == before + 4)
+    check_idle(narrow)
 
 
-def test_a_full_disk_is_answered_with_507(tmp_path: Path, strict: RunningServer) -> None:
-    """Files of this process cannot grow beyond 100 kB, as on a disk without room for more."""
-    with running(log=tmp_path / "log") as server:
-        pid = server.process.pid
-        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, hard))
-        body = form(bytes(300_000))
-        answer = ask(server.port, head(len(body)), body)
-        assert (answer.status, answer.error["code"]) == (507, "no_space")
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-        check_idle(server)
+def test_a_full_disk_is_answered_with_507(narrow: RunningServer) -> None:
+    """Files of the server cannot grow beyond 100 kB, as on a disk without room for more."""
+    pid = narrow.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, before[1]))
+    body = form(bytes(300_000))
+    answer = ask(narrow.port, head(len(body)), body)
+    assert (answer.status, answer.error["code"]) == (507, "no_space")
+    assert narrow.transcribe(CLIPS[0])["text"]  # a smaller one has room
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    answer = ask(narrow.port, head(len(body)), body)
+    assert answer.status == 400  # received, and not audio
+    check_idle(narrow)

@@ -249,7 +249,11 @@ class Scheduler:
 
     def _fail(self, recording: Recording, error: Exception) -> None:
         self._forget(recording)
-        self._send(failure(recording.request.id, error))
+        if isinstance(error, FileNotFoundError):  # its client has left, and Cancel is on its way
+            reply = Failed(id=recording.request.id, kind="Removed", message="the recording was removed")
+        else:
+            reply = failure(recording.request.id, error)
+        self._send(reply)
 
 
 def failure(number: int, error: Exception) -> Failed:
