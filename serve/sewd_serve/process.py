@@ -9,6 +9,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import anyio
+
 from sewd_serve.errors import UnavailableError, from_runtime
 from sewd_serve.worker.messages import (
     HEADER_BYTES,
@@ -170,9 +172,10 @@ class InferenceProcess:
     async def _makes_progress(self) -> bool:
         async with self.conversation() as talk:
             talk.send(Ping(id=talk.id))
-            try:
-                reply = await asyncio.wait_for(talk.inbox.get(), self._stalled_s)
-            except asyncio.TimeoutError:  # another class than TimeoutError before Python 3.11
+            reply = None
+            with anyio.move_on_after(self._stalled_s):  # wait_for may swallow the end of this task
+                reply = await talk.inbox.get()
+            if reply is None:
                 return False
             talk.is_done = True
             return not isinstance(reply, Pong) or (
