@@ -50,7 +50,9 @@ def test_a_client_that_leaves_stops_its_recording(
     if stream == "true":
         content = b""
         while b"transcript.text.delta" not in content:
-            content += connections[0].recv(1000)
+            block = connections[0].recv(1000)
+            assert block, content
+            content += block
         assert json.loads(content.split(b"data: ")[1].split(b"\n")[0])["delta"]
     else:
         wait_until(lambda: cpu_s(server) > busy + 0.3)

@@ -24,7 +24,7 @@ from sewd_serve.uploads import Form
 from sewd_serve.worker.messages import Classify, Delta, Done, Transcribe
 
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
-CLASSIFIED_S = 300.0
+CLASSIFIED_S = 60.0
 """A recording gets its label as a whole, and the memory for that grows with the square of its length."""
 
 _MEDIA_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
