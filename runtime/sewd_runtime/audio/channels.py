@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sewd_runtime._types import Samples
-from sewd_runtime.errors import AudioWarning
+from sewd_runtime.errors import AudioValueError, AudioWarning
 
 _CANCELLED = 0.01
 """Power of the mean, times the number of channels over the channels' mean power, below which it is cancelled.
@@ -21,17 +21,25 @@ _MIN_FRAMES = 4_000
 
 
 class Downmix:
-    """Averages the channels of a recording's blocks; where they cancel, uses the strongest and warns."""
+    """Averages the channels of a recording's blocks; where they cancel, uses the strongest and warns.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    chosen: the only channel to use, from 1; None averages them.
+    """
+
+    def __init__(self, name: str, chosen: int | None = None) -> None:
+        self._name, self._chosen = name, chosen
         self._has_warned = False
         self._channel: int | None = None
         self._power: Any = 0.0
         self._mean_power, self._num_frames = 0.0, 0
 
     def __call__(self, block: NDArray[Any]) -> Samples:
-        """Return a block ``(samples, channels)`` float32 as ``(samples,)``."""
+        """Return a block ``(samples, channels)`` float32 as ``(samples,)``.
+
+        Raises AudioValueError if there is no channel of that number.
+        """
+        if self._chosen is not None:
+            return self._only(block, self._chosen)
         if block.shape[1] == 1:
             return block[:, 0]
         mean = np.asarray(block.mean(axis=1, dtype=np.float64), dtype=np.float32)
@@ -49,3 +57,10 @@ class Downmix:
             warnings.warn(text, AudioWarning, stacklevel=2)
             self._has_warned = True
         return np.ascontiguousarray(block[:, self._channel])
+
+    def _only(self, block: NDArray[Any], chosen: int) -> Samples:
+        channels = block.shape[1]
+        if not 1 <= chosen <= channels:
+            has = "1 channel" if channels == 1 else f"{channels} channels"
+            raise AudioValueError(f"{self._name}: has {has}; there is no channel {chosen}")
+        return np.ascontiguousarray(block[:, chosen - 1])

@@ -9,9 +9,11 @@ import numpy as np
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.channels import Downmix
 from sewd_runtime.audio.containers import find_parts
-from sewd_runtime.audio.media import HEAD_BYTES, decode_media, find_kind
+from sewd_runtime.audio.ffmpeg import FFmpegDecoder
+from sewd_runtime.audio.media import HEAD_BYTES, find_kind, mixed_blocks, open_media
 from sewd_runtime.audio.mp3 import after_tags
 from sewd_runtime.audio.parts import Part
+from sewd_runtime.audio.pyav import PyavDecoder
 from sewd_runtime.audio.regions import read_at
 from sewd_runtime.audio.resampling import Resampler
 from sewd_runtime.audio.rules import Rules
@@ -31,15 +33,16 @@ def decode(file: BinaryIO, rules: Rules) -> tuple[Iterator[Samples], int]:
     """
     parts = find_parts(file)
     first = next(parts)
-    try:
-        sound = _open(first, rules)
-    except AudioDecodeError:
-        content = cast(BinaryIO, first.content)
-        kind = find_kind(read_at(content, after_tags(content, 0), HEAD_BYTES))
-        if kind is None:
-            raise
-        return decode_media(content, kind, rules, first.missing)
+    sound = _open_any(first, rules)
+    if isinstance(sound, (PyavDecoder, FFmpegDecoder)):
+        return mixed_blocks(sound, rules), sound.rate_hz
     return _decode_parts(sound, first, parts, rules), sound.samplerate
+
+
+def channels_of(file: BinaryIO, rules: Rules) -> int:
+    """Return the number of channels of a file's first recording. Raises as ``decode``."""
+    with _open_any(next(find_parts(file)), rules) as sound:
+        return int(sound.channels)
 
 
 def stated_frames(file: BinaryIO) -> tuple[int, int] | None:
@@ -63,6 +66,18 @@ def _decode_parts(sound: Any, first: Part, parts: Iterator[Part], rules: Rules) 
         yield resampler.finish()
 
 
+def _open_any(part: Part, rules: Rules) -> Any:
+    """Open a recording with libsndfile, or what it does not read with FFmpeg."""
+    try:
+        return _open(part, rules)
+    except AudioDecodeError:
+        content = cast(BinaryIO, part.content)
+        kind = find_kind(read_at(content, after_tags(content, 0), HEAD_BYTES))
+        if kind is None:
+            raise
+        return open_media(content, kind, rules, part.missing)
+
+
 def _open(part: Part, rules: Rules) -> Any:
     import soundfile
 
@@ -82,7 +97,7 @@ def _states_length(sound: Any, part: Part) -> bool:
 
 def _blocks(sound: Any, part: Part, rules: Rules) -> Iterator[Samples]:
     """Yield the samples of one recording, then report what is missing of it."""
-    downmix = Downmix(rules.name)
+    downmix = Downmix(rules.name, rules.channel)
     read, missing = 0, part.missing
     rules.check_channels(sound.channels)
     size = max(1, BLOCK_FRAMES // sound.channels)

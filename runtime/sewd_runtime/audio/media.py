@@ -1,18 +1,20 @@
 """Containers that libsndfile does not read, m4a, mp4, webm and others, and the audio of videos.
 
 A container is recognised by its first bytes, and its demuxer is named: nothing is probed, so no file is taken
-for a playlist that names others. PyAV decodes it (extra ``media``).
+for a playlist that names others. PyAV decodes it (extra ``media``), or the program ffmpeg if it is allowed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.channels import Downmix
+from sewd_runtime.audio.ffmpeg import FFmpegDecoder, find_ffmpeg
 from sewd_runtime.audio.media_ends import asf_missing, avi_missing, ebml_missing, mp4_missing
+from sewd_runtime.audio.pyav import PyavDecoder
 from sewd_runtime.audio.resampling import Resampler
 from sewd_runtime.audio.rules import Rules
 from sewd_runtime.errors import AudioDecodeError
@@ -78,40 +80,38 @@ def is_installed() -> bool:
     return find_spec("av") is not None
 
 
-def decode_media(
+def open_media(
     file: BinaryIO, kind: Kind, rules: Rules, missing: str | None = None
-) -> tuple[Iterator[Samples], int]:
-    """Return the blocks of a file's first audio stream at the rate in Hz, each the mean of its channels.
+) -> PyavDecoder | FFmpegDecoder:
+    """Open a file's first audio stream.
 
     The samples are those of ``ffmpeg -map 0:a:0``: without what an encoder put before the first.
-    missing: in words, what is known to be missing. Raises AudioDecodeError (no audio, no decoder, PyAV not
-    installed; strict: truncated), AudioTooLongError.
+    missing: in words, what is known to be missing. Raises AudioDecodeError (no audio, no decoder; PyAV is not
+    installed, nor ffmpeg allowed; strict: truncated), AudioTooLongError.
     """
     if missing is None and kind in _MISSING:
         missing = _MISSING[kind](file)
     if missing is not None and rules.strict:
         raise rules.truncated(missing)
     file.seek(0)
-    if not is_installed():
-        raise AudioDecodeError(
-            f"{rules.name}: {kind.title} needs one more package: pip install 'sewd[media]'"
-        )
-    from sewd_runtime.audio.pyav import Decoded
-
-    decoded = Decoded(file, kind.demuxer, rules, missing)
-    return _mixed(decoded, rules), decoded.rate_hz
+    if is_installed():
+        return PyavDecoder(file, kind.demuxer, rules, missing)
+    if rules.ffmpeg:
+        return FFmpegDecoder(file, kind.demuxer, rules, missing)
+    other = "allow ffmpeg: --ffmpeg, ffmpeg=True" if find_ffmpeg() else "ffmpeg -i FILE FILE.flac"
+    raise AudioDecodeError(f"{rules.name}: {kind.title} needs: pip install 'sewd[media]' (or {other})")
 
 
-def _mixed(decoded: Any, rules: Rules) -> Iterator[Samples]:
+def mixed_blocks(decoder: PyavDecoder | FFmpegDecoder, rules: Rules) -> Iterator[Samples]:
     """Yield blocks ``(samples, channels)`` of any rate and channels as samples at the first rate."""
-    downmix, channels, rate_hz = Downmix(rules.name), 0, decoded.rate_hz
+    downmix, channels, rate_hz = Downmix(rules.name, rules.channel), 0, decoder.rate_hz
     resampler = Resampler(rate_hz, rate_hz, name=rules.name)
-    for block, block_rate_hz in decoded:
+    for block, block_rate_hz in decoder:
         if block.shape[1] != channels:
-            channels, downmix = block.shape[1], Downmix(rules.name)
+            channels, downmix = block.shape[1], Downmix(rules.name, rules.channel)
             rules.check_channels(channels)
         if block_rate_hz != rate_hz:
             yield resampler.finish()
-            rate_hz, resampler = block_rate_hz, Resampler(block_rate_hz, decoded.rate_hz, name=rules.name)
+            rate_hz, resampler = block_rate_hz, Resampler(block_rate_hz, decoder.rate_hz, name=rules.name)
         yield resampler.feed(downmix(block))
     yield resampler.finish()

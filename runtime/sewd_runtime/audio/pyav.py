@@ -27,8 +27,8 @@ Block = tuple[NDArray[np.float32], int]
 """Samples ``(samples, channels)`` float32 and their rate in Hz."""
 
 
-class Decoded:
-    """The blocks of a file's first audio stream. rate_hz: of its first block.
+class PyavDecoder:
+    """The blocks of a file's first audio stream. rate_hz, channels: of its first block.
 
     missing: in words, what the container lacks; it is reported after the last block.
     """
@@ -51,11 +51,18 @@ class Decoded:
         except StopIteration:
             lacks = self._missing or "nothing of its audio can be decoded"
             raise rules.truncated(lacks) from None
-        self.rate_hz = self._first[1]
+        self.rate_hz, self.channels = self._first[1], self._first[0].shape[1]
+
+    def __enter__(self) -> PyavDecoder:
+        """Return itself; close the container at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
 
     def __iter__(self) -> Iterator[Block]:
         """Yield the blocks, then report what is missing; close the container at the end."""
-        with self._container:
+        with self:
             yield self._first
             yield from self._frames
         missing = self._missing

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.audio.channels import Downmix
-from sewd_runtime.audio.decoding import decode, stated_frames
+from sewd_runtime.audio.decoding import channels_of, decode, stated_frames
 from sewd_runtime.audio.pipes import read_pipe
 from sewd_runtime.audio.resampling import Resampler
 from sewd_runtime.audio.rules import Rules
+from sewd_runtime.audio.time_range import TimeRange
 from sewd_runtime.errors import AudioDecodeError, AudioValueError
 
 
@@ -27,6 +28,10 @@ def read_audio(
     strict: bool = False,
     max_duration_s: float | None = None,
     max_channels: int | None = None,
+    channel: int | None = None,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    ffmpeg: bool = False,
 ) -> Samples:
     """Read a recording as ``(samples,)`` float32 in [-1, 1] at ``target_rate_hz``; channels are averaged.
 
@@ -39,6 +44,10 @@ def read_audio(
     that says what is missing.
     max_duration_s: refuse more seconds of audio than this, from the header where it states the length.
     max_channels: refuse a file with more channels than this.
+    channel: read only this channel, from 1.
+    start_s, duration_s: read only this part: its samples are exactly those of the whole recording at its own
+    rate, and times count from its start.
+    ffmpeg: let the program ffmpeg decode containers that libsndfile does not, if PyAV is not installed.
 
     Raises AudioDecodeError (not audio; strict: truncated), AudioTooLongError, AudioValueError (empty, NaN or
     infinite, unfit array or rate), and OSError for a path that cannot be opened.
@@ -50,6 +59,10 @@ def read_audio(
         strict=strict,
         max_duration_s=max_duration_s,
         max_channels=max_channels,
+        channel=channel,
+        start_s=start_s,
+        duration_s=duration_s,
+        ffmpeg=ffmpeg,
     )
     return np.concatenate(list(blocks))
 
@@ -62,6 +75,10 @@ def stream_audio(
     strict: bool = False,
     max_duration_s: float | None = None,
     max_channels: int | None = None,
+    channel: int | None = None,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    ffmpeg: bool = False,
 ) -> Iterator[Samples]:
     """Read audio block by block; joined, the blocks are what ``read_audio`` returns, bit by bit.
 
@@ -69,13 +86,21 @@ def stream_audio(
     when the reader gets there, and the warning comes at the end of the recording that lacks something.
     """
     name = _name_of(source)
-    rules = Rules(name=name, strict=strict, max_duration_s=max_duration_s, max_channels=max_channels)
+    rules = Rules(
+        name=name,
+        strict=strict,
+        max_duration_s=max_duration_s,
+        max_channels=max_channels,
+        channel=channel,
+        ffmpeg=ffmpeg,
+    )
+    part = TimeRange(start_s=start_s, duration_s=duration_s)
     with ExitStack() as stack:
         content, rate_hz = _open(source, rules, stack)
         if rate_hz is None and hasattr(content, "read"):
             blocks, rate_hz = decode(content, rules)
         else:
-            downmix = Downmix(name)
+            downmix = Downmix(name, channel)
             arrays = content if isinstance(content, Iterator) else [content]
             blocks = (_from_array(array, downmix) for array in arrays)
             rate_hz = rate_hz or (target_rate_hz if sample_rate_hz is None else sample_rate_hz)
@@ -83,7 +108,15 @@ def stream_audio(
             raise AudioValueError(
                 f"{name}: its rate is {rate_hz} Hz, not {sample_rate_hz}; sample_rate_hz is for arrays"
             )
-        yield from _resample(_checked(blocks, rate_hz, rules), rate_hz, target_rate_hz, name)
+        blocks = part.cut(_checked(blocks, rate_hz, rules), rate_hz, name)
+        yield from _resample(blocks, rate_hz, target_rate_hz, name)
+
+
+def count_channels(path: str | os.PathLike[str], *, ffmpeg: bool = False) -> int:
+    """Return the number of channels of a file. Raises AudioError, OSError; ffmpeg: as in ``read_audio``."""
+    rules = Rules(name=os.fspath(path), strict=False, ffmpeg=ffmpeg)
+    with _open_path(rules.name) as file:
+        return channels_of(file, rules)
 
 
 def stated_duration_s(path: Path) -> float | None:
@@ -172,7 +205,7 @@ def _from_array(source: Any, downmix: Downmix) -> Samples:
     if array.ndim == 2 and 0 < array.shape[0] < array.shape[1]:
         raise AudioValueError(f"audio of shape {array.shape} has more channels than samples; transpose it")
     samples = _scale(array)
-    return samples if samples.ndim == 1 else downmix(samples)
+    return downmix(samples[:, None] if samples.ndim == 1 else samples)
 
 
 def _scale(array: NDArray[Any]) -> NDArray[np.float32]:

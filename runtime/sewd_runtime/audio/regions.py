@@ -32,6 +32,11 @@ class Region(io.RawIOBase):
         self._replaced = dict(replaced or {})
         self._position = 0
 
+    def whole_file(self) -> BinaryIO | None:
+        """Return the file if the region is all of it, unchanged."""
+        is_part = self._start or self._before or self._replaced
+        return None if is_part or self._file.seek(0, os.SEEK_END) != self.size else self._file
+
     def readable(self) -> bool:
         """Return True."""
         return True

@@ -11,13 +11,16 @@ class Rules:
     """What to do with a file that lacks something or is long.
 
     name: of the file, for messages. strict: refuse what is truncated, instead of warning.
-    max_duration_s, max_channels: refuse what has more.
+    max_duration_s, max_channels: refuse what has more. channel: read this one, from 1, instead of all mixed.
+    ffmpeg: the program may be used.
     """
 
     name: str
     strict: bool
     max_duration_s: float | None = None
     max_channels: int | None = None
+    channel: int | None = None
+    ffmpeg: bool = False
 
     def report(self, missing: str) -> None:
         """Warn of something that is missing; raises AudioDecodeError if the rules are strict."""
