@@ -15,7 +15,9 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import soxr
 
 from sewd_runtime import read_audio
@@ -43,6 +45,14 @@ def pages() -> list[str]:
     return [path.relative_to(ROOT).as_posix() for path in every if BLOCK.search(path.read_text("utf-8"))]
 
 
+def write_call(path: Path) -> None:
+    """Write a call: a party on each channel, one after the other."""
+    clips = [soundfile.read(CLIPS / name, dtype="float32")[0] for name in ("awb_1.flac", "kal16_3.flac")]
+    one, other = (np.zeros(sum(map(len, clips)), np.float32) for _ in clips)
+    one[: len(clips[0])], other[len(clips[0]) :] = clips
+    soundfile.write(path, np.stack([one, other], axis=1), 16_000)
+
+
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
     """Return a folder with what a reader is assumed to have: a checkpoint, a bundle, recordings, a language
@@ -54,6 +64,7 @@ def workplace(tmp_path: Path) -> Path:
         shutil.copy(CLIPS / "awb_1.flac", tmp_path / name)
     samples = soxr.resample(read_audio(CLIPS / "awb_1.flac"), 16_000, 24_000)
     (tmp_path / "speech.pcm").write_bytes((samples * 32767).astype("<i2").tobytes())
+    write_call(tmp_path / "call.wav")
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("six six eight five seven\none two three four\n")
     assert main(["lm", "build", str(sentences), "-o", str(tmp_path / "lm.arpa")]) == 0

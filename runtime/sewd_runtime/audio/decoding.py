@@ -48,7 +48,9 @@ def channels_of(file: BinaryIO, rules: Rules) -> int:
 def stated_frames(file: BinaryIO) -> tuple[int, int] | None:
     """Return the sample frames of the first recording of a file and its rate in Hz; None if not stated."""
     part = next(find_parts(file))
-    with _open(part, Rules(name="", strict=False)) as sound:
+    with _open_any(part, Rules(name="", strict=False)) as sound:
+        if isinstance(sound, (PyavDecoder, FFmpegDecoder)):
+            return None if sound.stated_s is None else (round(sound.stated_s * sound.rate_hz), sound.rate_hz)
         return (sound.frames, sound.samplerate) if _states_length(sound, part) else None
 
 

@@ -36,6 +36,9 @@ class FFmpegDecoder:
     the audio are filled as PyAV's are; that it begins later than the video is not seen.
     """
 
+    stated_s = None
+    """The length in seconds that the container states is not asked for."""
+
     def __init__(self, file: BinaryIO, demuxer: str, rules: Rules, missing: str | None) -> None:
         self._rules, self._missing, self._has_stalled = rules, missing, False
         self._stack = ExitStack()

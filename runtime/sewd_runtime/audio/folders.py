@@ -10,13 +10,13 @@ _SUFFIXES = (
 )
 
 
-def suffixes() -> tuple[str, ...]:
-    """Return how the names of recordings end that can be read here, in lower case."""
-    return _SUFFIXES + (media.SUFFIXES if media.is_installed() else ())
+def suffixes(*, ffmpeg: bool = False) -> tuple[str, ...]:
+    """Return how names of recordings end that can be read here, in lower case; ffmpeg: by it too."""
+    return _SUFFIXES + (media.SUFFIXES if ffmpeg or media.is_installed() else ())
 
 
-def find_recordings(folder: Path) -> list[Path]:
+def find_recordings(folder: Path, *, ffmpeg: bool = False) -> list[Path]:
     """Return all recordings in a folder and in its folders, sorted."""
-    endings = suffixes()
+    endings = suffixes(ffmpeg=ffmpeg)
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in endings)
     return sorted(path for path in paths if path.is_file())

@@ -30,6 +30,8 @@ Block = tuple[NDArray[np.float32], int]
 class PyavDecoder:
     """The blocks of a file's first audio stream. rate_hz, channels: of its first block.
 
+    stated_s: the length in seconds that the container states, None if it states none.
+
     missing: in words, what the container lacks; it is reported after the last block.
     """
 
@@ -40,6 +42,7 @@ class PyavDecoder:
         self._rules, self._missing = rules, missing
         self._num_damaged, self._num_packets = 0, 0
         self._due_s: float | None = None
+        self.stated_s: float | None = None
         try:
             self._container: Any = av.open(file, format=demuxer, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
@@ -87,9 +90,11 @@ class PyavDecoder:
             self._container.close()
             raise AudioDecodeError(f"{name}: its audio is encrypted, or in an encoding that FFmpeg lacks")
         self._rules.check_channels(self._stream.codec_context.channels)
-        stated = self._container.duration
-        if demuxer in _STATES_LENGTH and stated is not None and self._stream.duration is not None:
-            self._rules.check_duration(float(self._stream.duration * self._stream.time_base))
+        stream, whole = self._stream, self._container.duration
+        if demuxer in _STATES_LENGTH and whole is not None:
+            of_stream = stream.duration and float(stream.duration * stream.time_base)
+            self.stated_s = of_stream or whole / self._av.time_base
+            self._rules.check_duration(self.stated_s)
         self._begin_s = (self._container.start_time or 0) / self._av.time_base
 
     def _decode(self) -> Iterator[Block]:

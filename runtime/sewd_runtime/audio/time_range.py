@@ -21,6 +21,11 @@ class TimeRange:
         if self.duration_s is not None and not 0 < self.duration_s < math.inf:
             raise AudioValueError(f"duration_s must be a number of seconds above 0, not {self.duration_s}")
 
+    def length_s(self, whole_s: float | None) -> float | None:
+        """Return how long the part is of a recording of a length, None if that is not known."""
+        rest_s = None if whole_s is None else max(0.0, whole_s - self.start_s)
+        return min((each for each in (rest_s, self.duration_s) if each is not None), default=None)
+
     def cut(self, blocks: Iterable[Samples], rate_hz: int, name: str) -> Iterator[Samples]:
         """Yield the samples of the range; what lies before is dropped, and what follows is not read.
 

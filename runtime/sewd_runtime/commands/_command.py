@@ -110,6 +110,13 @@ def parse_seconds(text: str) -> float:
     return number
 
 
+def parse_time(text: str) -> float:
+    """Read a number of at least 0."""
+    if (number := parse_number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds of at least 0")
+    return number
+
+
 def complain(error: Exception | str, name: str = "") -> None:
     """Write one line to standard error: the input it is about, and the error."""
     reason = str(error)

@@ -11,9 +11,11 @@ import numpy as np
 
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.reading import stated_duration_s
+from sewd_runtime.audio.time_range import TimeRange
 from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.commands._command import complain
+from sewd_runtime.commands._files import SPLIT
 from sewd_runtime.commands._transcripts import beside
 from sewd_runtime.decode import Decoder
 from sewd_runtime.long.journal import Journal, Task
@@ -61,43 +63,49 @@ def check_long_files(options: argparse.Namespace) -> None:
 
 
 def chosen_segmentation(options: argparse.Namespace) -> Segmentation:
-    """Return what the flags say of long recordings."""
-    if options.vad:
-        return Segmentation(whole_s=0)
-    return Segmentation(pause_s=None) if options.no_pauses else Segmentation()
+    """Return what the flags say of long recordings; a channel is silent while another one speaks."""
+    if options.no_pauses:
+        return Segmentation(pause_s=None)
+    return Segmentation(whole_s=0) if options.vad or options.channel == SPLIT else Segmentation()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongFile:
-    """A recording too long to run whole: its name, "-" for stdin, and its blocks."""
+    """A recording too long to run whole: its name, "-" for stdin, and its blocks.
+
+    channel: which one of a recording whose channels are split.
+    """
 
     name: str
     blocks: Iterator[Samples]
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongFiles:
     """How long files are run.
 
-    decoding: the decoder's options in words. journals: the folder of the journals, or None to keep none.
+    decoding: the decoder's options in words. part: what is read of each.
+    journals: the folder of the journals, or None to keep none.
     resume: continue from the journals that are there.
     """
 
     recognizer: Recognizer
     decoder: Decoder
     decoding: str
+    part: TimeRange
     segmentation: Segmentation
     characters: bool
     journals: Path | None
     resume: bool
-    _done: dict[str, Journal] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _done: dict[str, list[Journal]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def open(self, name: str, blocks: Iterator[Samples]) -> Samples | LongFile:
+    def open(self, name: str, blocks: Iterator[Samples], channel: int | None = None) -> Samples | LongFile:
         """Read a recording that runs whole, and the beginning of a longer one."""
         recording = open_recording(self.recognizer.network, blocks, None, self.segmentation)
         if isinstance(recording, np.ndarray):
             return recording
-        return LongFile(name=name, blocks=recording)
+        return LongFile(name=name, blocks=recording, channel=channel)
 
     def run(self, file: LongFile) -> Iterator[Transcript]:
         """Yield the transcript of one recording.
@@ -108,19 +116,20 @@ class LongFiles:
         if self.journals is None or file.name == "-":
             yield from self._run(file, None)
             return
-        task = self._task(Path(file.name))
+        task = self._task(file)
+        ending = _JOURNAL if file.channel is None else f".channel{file.channel}{_JOURNAL}"
         start = Journal.resume if self.resume else Journal.start
-        journal = start(beside(self.journals, file.name, _JOURNAL), task)
+        journal = start(beside(self.journals, file.name, ending), task)
         try:
-            self._done[file.name] = journal
+            self._done.setdefault(file.name, []).append(journal)
             yield from self._run(file, journal)
         finally:
             journal.close()
 
     def forget(self, name: str) -> None:
-        """Delete the journal that this run kept of a file, now that its output is written."""
-        if name in self._done:
-            self._done.pop(name).delete()
+        """Delete the journals that this run kept of a file, now that its output is written."""
+        for journal in self._done.pop(name, ()):
+            journal.delete()
 
     def _run(self, file: LongFile, journal: Journal | None) -> Iterator[Transcript]:
         steps = [] if journal is None else list(journal.steps)
@@ -132,7 +141,7 @@ class LongFiles:
         except KeyboardInterrupt:
             transcript = self.recognizer.join(steps)
             kept = "the text so far is written" if journal is None else "--resume continues from there"
-            note = f"interrupted at {clock_time(transcript.duration_s)}; {kept}"
+            note = f"interrupted at {clock_time(self.part.start_s + transcript.duration_s)}; {kept}"
             complain(InterruptedError(note), file.name)
             if journal is None:
                 yield transcript
@@ -152,17 +161,18 @@ class LongFiles:
         return show_position(
             steps,
             position_s=lambda step: step.num_samples / rate_hz,
-            duration_s=None if file.name == "-" else stated_duration_s(Path(file.name)),
+            duration_s=None if file.name == "-" else self.part.length_s(stated_duration_s(Path(file.name))),
             begin_s=0.0 if last is None else last.num_samples / rate_hz,
         )
 
-    def _task(self, path: Path) -> Task:
+    def _task(self, file: LongFile) -> Task:
         network = self.recognizer.network
         return Task(
-            audio_sha256=sha256_of(path),
+            audio_sha256=sha256_of(Path(file.name)),
             bundle_sha256=sha256_of(network.bundle.path / MANIFEST_NAME),
             precision=network.precision,
             provider=network.session.provider,
             library=network.session.library,
-            options=f"{self.decoding} {self.segmentation} characters={self.characters}",
+            options=f"{self.decoding} {self.segmentation} characters={self.characters}"
+            + ("" if file.channel is None else f" channel={file.channel}"),
         )

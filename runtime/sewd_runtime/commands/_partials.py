@@ -26,16 +26,16 @@ def show_lines(partial: Partial) -> None:
 
 
 class JsonLines:
-    """Writes one JSON object for each change."""
+    """Writes one JSON object for each change. start_s: where in the recording the stream began."""
 
-    def __init__(self) -> None:
-        self._pending = ""
+    def __init__(self, start_s: float = 0.0) -> None:
+        self._start_s, self._pending = start_s, ""
 
     def __call__(self, partial: Partial) -> None:
         """Write a partial if anything changed."""
         pending = text_of(partial.pending)
         if partial.committed or pending != self._pending:
-            committed = [word_as_dict(word) for word in partial.committed]
+            committed = [word_as_dict(word.shifted(self._start_s)) for word in partial.committed]
             print(json_line({"committed": committed, "pending": pending}), flush=True)
         self._pending = pending
 

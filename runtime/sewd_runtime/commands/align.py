@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sewd_runtime._types import Samples
 from sewd_runtime.commands._command import SOME_FAILED, complain
-from sewd_runtime.commands._files import KINDS, add_reading, reader, run_files
+from sewd_runtime.commands._files import KINDS, add_part, add_reading, reader, run_files
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
 from sewd_runtime.errors import TextError
@@ -26,6 +26,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("input")
     group.add_argument("files", nargs=1, metavar="FILE", help=KINDS)
     add_reading(group)
+    add_part(group)
     text = group.add_mutually_exclusive_group(required=True)
     text.add_argument("--text", metavar="TEXT", help="all that is said")
     text.add_argument("--text-file", type=Path, metavar="PATH", help="a text file of all that is said")
@@ -48,4 +49,5 @@ def run(options: argparse.Namespace) -> int:
     def align(recordings: Sequence[Iterator[Samples]]) -> list[Transcript]:
         return [model.align(blocks, text, characters=options.characters) for blocks in recordings]
 
-    return run_files(options, read, align, choose_writer(options))
+    save = choose_writer(options)
+    return run_files(options, read, align, lambda name, each: save(name, each.shifted(options.start)))

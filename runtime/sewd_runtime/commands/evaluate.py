@@ -47,6 +47,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--manifest", type=Path, metavar="FILE|DIR", required=True, help=text)
     add_reading(group)
+    command.set_defaults(start=0.0, duration=None)
     group = command.add_argument_group("comparison", _NORMALISE)
     text = "what is compared (default: model)"
     group.add_argument("--normalise", choices=tuple(NORMALISATIONS), default="model", help=text)

@@ -21,7 +21,7 @@ from sewd_runtime.commands._command import (
     parse_number,
 )
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of
-from sewd_runtime.commands._files import KINDS, add_reading, read_blocks
+from sewd_runtime.commands._files import KINDS, add_part, add_reading, describe_reading, read_blocks
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._partials import InPlace, JsonLines, Show, show_lines
 from sewd_runtime.errors import AudioError, AudioValueError
@@ -55,6 +55,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("--rate", type=parse_count, metavar="HZ", help=text)
     group.add_argument("--realtime", action="store_true", help="play a file no faster than it was spoken")
     add_reading(group)
+    add_part(group)
     text = "one JSON object per change: committed words with times, and pending text"
     add_json(command.add_argument_group("output", _OUTPUT), text)
     add_model(command)
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     model = load_model(options, Recognizer)
     rate_hz, blocks = _open(options, model.manifest.sample_rate_hz)
     stream = model.stream(sample_rate_hz=rate_hz, decoder=decoder, streaming=streaming)
-    with closing(blocks), _shown(options.format) as show, Interrupt() as interrupt:
+    with closing(blocks), _shown(options.format, options.start) as show, Interrupt() as interrupt:
         code = _hear(stream, blocks, show, interrupt, options.file or "")
         show(stream.finish())
     return INTERRUPTED if interrupt.is_noted and not options.microphone else code
@@ -87,6 +88,8 @@ def _streaming(options: argparse.Namespace) -> Streaming:
     """Return the streaming options; exits with wrong usage where they are out of range."""
     if options.rate is not None and options.file != "-":
         options.error("--rate is for raw samples on stdin: give - as the FILE")
+    if describe_reading(options) and (options.microphone or options.rate is not None):
+        options.error("--start, --duration and --channel are for a FILE, or stdin without --rate")
     try:
         return Streaming(
             chunk_s=options.chunk,
@@ -151,9 +154,9 @@ def _paced(blocks: Blocks, rate_hz: int) -> Blocks:
 
 
 @contextmanager
-def _shown(output_format: str) -> Iterator[Show]:
+def _shown(output_format: str, start_s: float) -> Iterator[Show]:
     if output_format == "json":
-        yield JsonLines()
+        yield JsonLines(start_s)
     elif not can_redraw(sys.stdout):
         yield show_lines
     else:

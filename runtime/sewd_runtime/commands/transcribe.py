@@ -4,9 +4,13 @@ import argparse
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import numpy as np
+
 from sewd_runtime._types import Samples
+from sewd_runtime.audio.time_range import TimeRange
+from sewd_runtime.commands._channels import SplitFile, run_channels, split_reader
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of, describe_decoding
-from sewd_runtime.commands._files import add_files, reader, run_files, walk_folders
+from sewd_runtime.commands._files import SPLIT, add_files, describe_reading, reader, run_files, walk_folders
 from sewd_runtime.commands._long_files import (
     LongFile,
     LongFiles,
@@ -23,13 +27,14 @@ HELP = "Transcribe recordings."
 EXAMPLES = """\
   sewd transcribe speech.wav
   sewd transcribe --format srt -o subtitles *.mp3
+  sewd transcribe --start 90 --duration 30 --channel split call.wav
   sewd transcribe --json --hotword "Aachen=8" - < speech.flac
 """
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_files(command)
+    add_files(command, split=True)
     add_output(command, default="text")
     add_model(command)
     add_long_files(command)
@@ -41,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     walk_folders(options)
     check_output(options)
     check_long_files(options)
+    if options.channel == SPLIT and options.n_best is not None:
+        options.error("--n-best gives readings of whole segments, which --channel split cuts into turns")
     check_decoding(options)
     decoder = decoder_of(options)
     model = load_model(options, Recognizer)
@@ -49,28 +56,37 @@ def run(options: argparse.Namespace) -> int:
     long_files = LongFiles(
         recognizer=model,
         decoder=decoder,
-        decoding=describe_decoding(options),
+        decoding=describe_decoding(options) + describe_reading(options),
+        part=TimeRange(start_s=options.start, duration_s=options.duration),
         segmentation=chosen_segmentation(options),
         characters=options.characters,
         journals=options.output,
         resume=options.resume,
     )
     read = reader(options, model.manifest.sample_rate_hz, long_files.open)
+    if options.channel == SPLIT:
+        read = split_reader(options)
     save = choose_writer(options)
 
     def write(name: str, transcript: Transcript) -> None:
-        save(name, transcript)
+        save(name, transcript.shifted(options.start))
         long_files.forget(name)
 
-    return run_files(options, read, partial(_transcribe, long_files), write)
+    return run_files(options, read, partial(_transcribe, long_files, options), write)
 
 
-def _transcribe(long_files: LongFiles, recordings: Sequence[Samples | LongFile]) -> Iterable[Transcript]:
-    """Transcribe recordings that run whole together; a long one comes alone."""
+def _transcribe(
+    long_files: LongFiles,
+    options: argparse.Namespace,
+    recordings: Sequence[Samples | LongFile | SplitFile],
+) -> Iterable[Transcript]:
+    """Transcribe recordings that run whole together; a long one, and one to be split, comes alone."""
+    if recordings and isinstance(recordings[0], SplitFile):
+        return run_channels(recordings[0], options, long_files)
     if recordings and isinstance(recordings[0], LongFile):
         return long_files.run(recordings[0])
     return long_files.recognizer.transcribe_batch(
-        [samples for samples in recordings if not isinstance(samples, LongFile)],
+        [samples for samples in recordings if isinstance(samples, np.ndarray)],
         decoder=long_files.decoder,
         segmentation=long_files.segmentation,
         characters=long_files.characters,

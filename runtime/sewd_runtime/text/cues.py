@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from sewd_runtime.errors import CueLimitsError
+from sewd_runtime.text.channels import split_channels
 from sewd_runtime.text.scripts import columns
 from sewd_runtime.text.transcript import Transcript, Word
 
@@ -50,7 +51,7 @@ class Cue:
     """Lines of words and the times at which they are shown.
 
     words: those of each line. spoken_ms: the end of the last one. gap: what stands between words, nothing in
-    text without spaces.
+    text without spaces. channel: whose words these are, None if the channels were mixed.
     """
 
     start_ms: int
@@ -58,6 +59,7 @@ class Cue:
     spoken_ms: int
     words: tuple[tuple[Word, ...], ...]
     gap: str = " "
+    channel: int | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -66,12 +68,17 @@ class Cue:
 
 
 def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cue]:
-    """Return the cues in order; each word is in one cue, and cues never overlap.
+    """Return the cues in order; each word is in one cue, and cues of a channel never overlap.
 
     Of all ways to cut the words into cues that keep the limits, the one with the least cost is taken: a cue
     costs more if it must be read too fast, has one or two words, contains a pause, or ends in the middle of a
     clause. A cue stays on for ``shortest_s`` or as long as reading takes, but only until the next one begins.
     """
+    cues = [cue for channel, own in split_channels(transcript) for cue in _find_cues(own, limits, channel)]
+    return sorted(cues, key=lambda cue: cue.start_ms)
+
+
+def _find_cues(transcript: Transcript, limits: CueLimits, channel: int | None) -> list[Cue]:
     groups = [group for run in _runs(transcript) for group in _best_groups(run, limits)]
     starts = accumulate(
         (_ms(group.words[0].start_s) for group in groups),
@@ -85,7 +92,16 @@ def find_cues(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> list[Cu
         end = max(end, start + 1) if following is None else max(start + 1, min(end, following))
         spoken = min(max(spoken, start + 1), end)
         lines = tuple(map(tuple, _wrap(group.words, group.gap, limits.line_characters)))
-        cues.append(Cue(start_ms=start, end_ms=end, spoken_ms=spoken, words=lines, gap=group.gap))
+        cues.append(
+            Cue(
+                start_ms=start,
+                end_ms=end,
+                spoken_ms=spoken,
+                words=lines,
+                gap=group.gap,
+                channel=channel,
+            )
+        )
     return cues
 
 

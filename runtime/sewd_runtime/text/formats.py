@@ -33,7 +33,12 @@ PARAGRAPH_PAUSE_S, PARAGRAPH_CHARACTERS = 2.0, 800
 
 
 def as_text(transcript: Transcript) -> str:
-    """Return the text in paragraphs, each on one line; most recordings of up to a minute are one."""
+    """Return the text in paragraphs, each on one line; most recordings of up to a minute are one.
+
+    Of channels that were transcribed on their own, each turn is a line: "[1] hello".
+    """
+    if transcript.channels:
+        return f"{transcript.text}\n"
     lines: list[list[str]] = [[]]
     end_s = math.inf
     for segment in transcript.segments:
@@ -49,14 +54,15 @@ def as_text(transcript: Transcript) -> str:
 def as_dict(transcript: Transcript) -> dict[str, Any]:
     """Return the content of the JSON format: text, duration, segments and words with their times in seconds.
 
-    The alternatives of each segment, with scores, and the characters of each word are included if there are
-    any.
+    The alternatives of each segment, with scores, the characters of each word, and the channel of segments
+    and words are included if there are any.
     """
-    words = [word_as_dict(word) for word in transcript.words]
-    segments = [
-        {"text": segment.text, "start_s": segment.start_s, "end_s": segment.end_s}
-        for segment in transcript.segments
-    ]
+    words, segments = [], []
+    for place, segment in enumerate(transcript.segments):
+        channel = {"channel": transcript.channels[place]} if transcript.channels else {}
+        times = {"start_s": segment.start_s, "end_s": segment.end_s}
+        segments.append({"text": segment.text, **times, **channel})
+        words += [word_as_dict(word) | channel for word in segment.words]
     content = {
         "text": transcript.text,
         "duration_s": transcript.duration_s,
@@ -84,28 +90,28 @@ def as_json(transcript: Transcript) -> str:
 
 
 def as_srt(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
-    """Return SubRip: numbered cues, a comma before the milliseconds."""
+    """Return SubRip: numbered cues, a comma before the milliseconds; "[1] " before the text of a channel."""
     return "".join(
-        f"{number}\n{_span(cue, ',')}\n{_lines(cue)}\n\n"
+        f"{number}\n{_span(cue, ',')}\n{_label(cue)}{_lines(cue)}\n\n"
         for number, cue in enumerate(find_cues(transcript, limits), start=1)
     )
 
 
 def as_vtt(transcript: Transcript, limits: CueLimits = CUE_LIMITS, *, highlight: bool = False) -> str:
-    """Return WebVTT (W3C), with the characters of tags and entities escaped.
+    """Return WebVTT (W3C), with the characters of tags and entities escaped, and channels as voices.
 
     highlight: put the time of each word before it, so that players show word by word what is spoken.
     """
     show = _timed_lines if highlight else _escaped_lines
     return "WEBVTT\n" + "".join(
-        f"\n{_span(cue, '.')}\n{show(cue)}\n" for cue in find_cues(transcript, limits)
+        f"\n{_span(cue, '.')}\n{_voice(cue)}{show(cue)}\n" for cue in find_cues(transcript, limits)
     )
 
 
 def as_tsv(transcript: Transcript, limits: CueLimits = CUE_LIMITS) -> str:
     """Return tab-separated start, end and text like whisper: when it is spoken, in whole milliseconds."""
     return "start\tend\ttext\n" + "".join(
-        f"{cue.start_ms}\t{cue.spoken_ms}\t{cue.gap.join(cue.lines)}\n"
+        f"{cue.start_ms}\t{cue.spoken_ms}\t{_label(cue)}{cue.gap.join(cue.lines)}\n"
         for cue in find_cues(transcript, limits)
     )
 
@@ -120,6 +126,14 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     }
 )
 """Name on the command line → format."""
+
+
+def _label(cue: Cue) -> str:
+    return "" if cue.channel is None else f"[{cue.channel}] "
+
+
+def _voice(cue: Cue) -> str:
+    return "" if cue.channel is None else f"<v Channel {cue.channel}>"
 
 
 def _lines(cue: Cue) -> str:

@@ -88,11 +88,18 @@ class Transcript:
     """The text of a recording, in segments; none if the recording is shorter than one frame.
 
     duration_s: the length of the recording in seconds.
+    channels: the channel of each segment, from 1; empty if the channels were mixed.
     """
 
     text: str
     segments: tuple[Segment, ...]
     duration_s: float
+    channels: tuple[int, ...] = ()
+
+    def shifted(self, seconds: float) -> "Transcript":
+        """Return the transcript as if ``seconds`` had preceded it: of a part, with the times of the whole."""
+        segments = tuple(segment.shifted(seconds) for segment in self.segments)
+        return replace(self, segments=segments, duration_s=self.duration_s + seconds)
 
     @property
     def words(self) -> tuple[Word, ...]:
