@@ -33,6 +33,11 @@ _PING_S = 2.0
 _MAX_PAUSE_S = 30.0
 """A process that dies again and again is started less and less often."""
 
+# Not "-m", which would import modules of the folder that the server was started in.
+_WORKER = (
+    "import sys; sys.path[:] = filter(None, sys.path); from sewd_serve.worker.__main__ import main; main()"
+)
+
 _LOG = logging.getLogger("sewd.serve")
 
 
@@ -105,7 +110,7 @@ class InferenceProcess:
 
     async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "sewd_serve.worker", stdin=PIPE, stdout=PIPE
+            sys.executable, "-c", _WORKER, stdin=PIPE, stdout=PIPE
         )
         assert self._process.stdin is not None
         self._process.stdin.write(encode(self._setup))
