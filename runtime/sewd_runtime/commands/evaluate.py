@@ -123,13 +123,13 @@ def _run_all(
     first = None
     for precision in dict.fromkeys(precisions):
         against = str(file) if file else first
-        if options.against and not file:
+        if options.against is not None and not file:
             other = _run(options, options.against, precision, utterances, prefix="against ")
             against = other.system
         one = _run(options, options.model, precision, utterances, against=against)
         first = first or one.system
         yield one
-        if options.against and not file:
+        if options.against is not None and not file:
             yield other
 
 

@@ -25,7 +25,7 @@ del { color: #b00020; } ins { color: #00639b; }
 def as_page(document: Mapping[str, Any]) -> str:
     """Return the HTML. Raises MissingPackageError without matplotlib."""
     title = f"Evaluation of {document['systems'][0]['name']}"
-    return "\n".join(
+    page = "\n".join(
         [
             "<!doctype html>",
             f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>',
@@ -40,6 +40,7 @@ def as_page(document: Mapping[str, Any]) -> str:
             "",
         ]
     )
+    return page.encode(errors="backslashreplace").decode()  # a file's name may not be text
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sewd_runtime.evaluation.measuring import worst
+from sewd_runtime.system.terminal import printable
 
 _WORST, _CONFUSIONS = 5, 8
 
 
 def as_table(document: Mapping[str, Any]) -> str:
     """Return the figures, the worst utterances and the most frequent confusions of the first system."""
-    return "\n".join([*_lines(document), ""])
+    return "\n".join([*map(printable, _lines(document)), ""])
 
 
 def headline(document: Mapping[str, Any]) -> str:

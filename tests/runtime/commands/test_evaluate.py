@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -151,6 +152,21 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert "<b>" in page.text  # escaped, so it is text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_file_name_need_not_be_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", reason="needs sewd[evaluate]")
+    (tmp_path / "clips").mkdir()
+    shutil.copy(CLIPS / "awb_4.flac", tmp_path / "clips" / "a\udcff\n.flac")
+    shutil.copy(CLIPS / "awb_1.flac", tmp_path / "clips" / "b.flac")
+    names = tmp_path / "names.jsonl"
+    rows = [{"audio": f"clips/{name}.flac", "text": "one"} for name in ("a\udcff\n", "b")]
+    names.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = tmp_path / "page.html"
+    assert main(["evaluate", "--manifest", str(names), "-o", str(page)]) == 0
+    assert r"a\udcff" in page.read_text(encoding="utf-8")
+    assert [line for line in capsys.readouterr().out.splitlines() if r"\n.flac: " in line]
+
+
 def test_the_table_has_the_worst_utterances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     worst = {**SAID, "awb_4": "zero " * 30}
     manifest = listed(tmp_path / "list.tsv", worst)
@@ -165,6 +181,7 @@ def test_the_table_has_the_worst_utterances(tmp_path: Path, capsys: pytest.Captu
     ("arguments", "words"),
     [
         (["--manifest", CLIPS, "--against", "nofile.tsv"], "nofile.tsv"),
+        (["--manifest", CLIPS, "--against", ""], "the name is empty"),
         (["--manifest", "nofile.tsv"], "nofile.tsv"),
         (["--manifest", CLIPS, "--precision", "fp16"], "fp16"),
         (["--manifest", "empty.tsv"], "no words after normalisation"),
