@@ -89,7 +89,7 @@ def measure_idle(setting: Setting) -> Any:
     with setting.serve() as server:
         memory = idle.measure_memory(server, clips, CLIENTS)
         start_s = server.start_s
-    [long] = make_clips(setting.folder / "long", 1, seconds=(600.0, 600.0))
+    [long] = make_clips(setting.folder / "long", 1, seconds=(2400.0, 2400.0))
     with setting.serve() as server:
         overhead = idle.measure_overhead(server, Recognizer.load(precision="int8", threads=1), short, 300)
         fairness = idle.measure_fairness(server, long, clips[0], clips[-1], 200)

@@ -41,12 +41,14 @@ def make_clips(folder: Path, count: int, *, seconds: tuple[float, float] = (1.0,
 def _make(path: Path, spoken: Utterances, length_s: float, rng: np.random.Generator) -> Clip:
     """Join utterances until the next one would be too long; the shortest recording is one of them."""
     pieces: Utterances = []
-    left = length_s
-    for place in rng.permutation(len(spoken)):
-        samples, _ = spoken[place]
-        if len(samples) / SAMPLE_RATE_HZ + _PAUSES_S[1] <= left:
-            pieces.append(spoken[place])
-            left -= len(samples) / SAMPLE_RATE_HZ + _PAUSES_S[1]
+    left, before = length_s, -1
+    while len(pieces) > before:
+        before = len(pieces)
+        for place in rng.permutation(len(spoken)):
+            seconds = len(spoken[place][0]) / SAMPLE_RATE_HZ + _PAUSES_S[1]
+            if seconds <= left:
+                pieces.append(spoken[place])
+                left -= seconds
     if not pieces:
         pieces = [min(spoken, key=lambda one: len(one[0]))]
     joined = join(pieces, silence(rng, _PAUSES_S), leading=False)

@@ -76,7 +76,7 @@ def _idle(content: Results) -> Iterator[str]:
             ],
             ["a clip of 30 s, alone", f"{fairness['half_minute_s']:.2f} s"],
             [
-                "a clip of 1 s while four recordings of 10 minutes run: p95",
+                "a clip of 1 s while four of 40 minutes run: p95",
                 f"{fairness['short_p95_s']:.2f} s",
             ],
         ],

@@ -18,6 +18,7 @@ from sewd_runtime.cli import main
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps
 from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.text.formats import as_text
 
 Capture = pytest.CaptureFixture[str]
 RATE_HZ = 16_000
@@ -156,7 +157,7 @@ def test_several_files_each_get_their_own(tiny_bundle: Path, long_file: Path, tm
     assert transcribe(tiny_bundle, short, long_file, "--output", tmp_path / "out") == 0
     model = Recognizer.load(tiny_bundle, threads=1)
     for name, path in (("short.txt", short), ("talk.txt", long_file)):
-        assert (tmp_path / "out" / name).read_text() == model.transcribe(path).text + "\n"
+        assert (tmp_path / "out" / name).read_text() == as_text(model.transcribe(path))
 
 
 def test_a_terminal_shows_the_position(
