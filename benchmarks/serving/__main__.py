@@ -100,16 +100,17 @@ def measure_live(setting: Setting) -> Any:
     """Measure live streams of both models, more and more of them."""
     seconds = setting.options.live_seconds
     rows = []
-    for name, bundle, counts in (
-        ("digits", None, (25, 50, 100, 125, 150)),
-        ("larger", setting.options.larger, (5, 10, 15, 20, 25)),
+    for name, bundle, chunk, counts in (
+        ("digits", None, "0.5", (25, 50, 75, 100)),
+        ("digits", None, "1", (75, 100, 125)),
+        ("larger", setting.options.larger, "0.5", (5, 10, 15, 20, 25)),
     ):
         if name == "larger" and bundle is None:
             continue
-        with setting.serve(*([bundle] if bundle else [])) as server:
+        with setting.serve("--chunk", chunk, *([bundle] if bundle else [])) as server:
             for count in counts:
                 row = live.measure_streams(server, setting.clips[-8:], count, seconds)
-                rows.append({"model": name, **row})
+                rows.append({"model": name, "chunk_s": chunk, **row})
                 if not row["kept_up"]:
                     break
     return rows

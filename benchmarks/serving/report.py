@@ -91,10 +91,11 @@ def _live(content: Results) -> Iterator[str]:
     yield "Live streams, spoken in real time in packets of 40 ms; the end: from the commit to its answer.\n"
     names = {"digits": "digits", "larger": "SEW-D-tiny's dimensions"}
     yield from table(
-        ["model, int8", "streams", "end, p95", "kept up"],
+        ["model, int8", "`--chunk`", "streams", "end, p95", "kept up"],
         [
             [
                 names[row["model"]],
+                row["chunk_s"],
                 str(row["streams"]),
                 "" if row["end_p95_s"] is None else f"{row['end_p95_s']:.2f} s",
                 "yes" if row["kept_up"] else "no",

@@ -8,7 +8,7 @@ from sewd_runtime.commands._model import add_variant, parse_threads
 from sewd_runtime.errors import MissingPackageError
 from sewd_runtime.system.machine import available_cores
 from sewd_serve.settings import Limits, Settings
-from sewd_serve.worker.messages import Bundle, Setup
+from sewd_serve.worker.messages import CHUNK_S, Bundle, Setup
 
 HELP = "Serve bundles over HTTP and websockets, with OpenAI's interfaces."
 EXAMPLES = """\
@@ -54,6 +54,8 @@ def _add_load(command: argparse.ArgumentParser) -> None:
     group.add_argument("--queue", type=parse_count, metavar="N", default=limits.waiting, help=text)
     text = f"live streams at once (default: {limits.streams})"
     group.add_argument("--streams", type=parse_count, metavar="N", default=limits.streams, help=text)
+    text = f"live speech for each run of the model: more serves more streams, later (default: {CHUNK_S:g})"
+    group.add_argument("--chunk", type=parse_seconds, metavar="S", default=CHUNK_S, help=text)
     text = f"bytes of one upload (default: {limits.upload_bytes})"
     group.add_argument("--max-bytes", type=parse_count, metavar="N", default=limits.upload_bytes, help=text)
     text = f"seconds of audio of one upload (default: {limits.duration_s:g})"
@@ -101,6 +103,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         admin=options.admin,
         page=not options.no_page,
         spool=options.spool,
+        chunk_s=options.chunk,
     )
 
 

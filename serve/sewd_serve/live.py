@@ -129,6 +129,7 @@ async def open_stream(service: Service, options: StreamOptions) -> AsyncIterator
             rate_hz=options.rate_hz,
             decode=options.decode,
             pause_s=options.pause_s,
+            chunk_s=service.settings.chunk_s,
         )
         talk.send(request)
         opened = await talk.receive()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sewd_serve.worker.messages import Setup
+from sewd_serve.worker.messages import CHUNK_S, Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,7 @@ class Settings:
     keys: one of them must be given; none: no key is asked for.
     origins: web pages that may call from a browser. admin: serve /admin/reload. page: serve the page at /.
     spool: the folder in which a folder for uploads is made; None: the system's for temporary files.
+    chunk_s: new speech for each run of a live stream's model.
     """
 
     setup: Setup
@@ -46,3 +47,4 @@ class Settings:
     admin: bool = False
     page: bool = True
     spool: Path | None = None
+    chunk_s: float = CHUNK_S

@@ -48,7 +48,12 @@ class LiveStream:
         self._send = send
         self._decoder = decoder_of(request.decode)
         pause_s = request.pause_s
-        self._streaming = Streaming() if pause_s is None else streaming_with_pause(pause_s)
+        pauses = (
+            {}
+            if pause_s is None
+            else {"pause_s": pause_s, "margin_s": min(Streaming().margin_s, pause_s / 2)}
+        )
+        self._streaming = Streaming(chunk_s=request.chunk_s, **pauses)
         self._heard_s = 0.0  # all audio fed
         self._offset_s = 0.0  # where this utterance began
         self._pending: tuple[Word, ...] = ()
@@ -120,11 +125,6 @@ class LiveStream:
             end_s=word.end_s + self._offset_s,
             confidence=word.confidence,
         )
-
-
-def streaming_with_pause(pause_s: float) -> Streaming:
-    """Return streaming options whose turns end after this pause, with a margin that fits it."""
-    return Streaming(pause_s=pause_s, margin_s=min(Streaming().margin_s, pause_s / 2))
 
 
 def run_streams(streams: Sequence[LiveStream]) -> None:

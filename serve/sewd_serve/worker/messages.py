@@ -76,9 +76,16 @@ class Classify:
     max_duration_s: float
 
 
+CHUNK_S = 0.5
+"""New speech for each run of a live stream's model, the runtime's default."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenStream:
-    """A live stream. encoding: a key of SAMPLE_BYTES. pause_s: the pause that ends a turn, None: as usual."""
+    """A live stream. encoding: a key of SAMPLE_BYTES. pause_s: the pause that ends a turn, None: as usual.
+
+    chunk_s: new speech for each run of the model.
+    """
 
     id: int
     model: str
@@ -86,6 +93,7 @@ class OpenStream:
     rate_hz: int
     decode: Decode
     pause_s: float | None = None
+    chunk_s: float = CHUNK_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
