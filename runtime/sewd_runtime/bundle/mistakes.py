@@ -15,7 +15,7 @@ def explain(path: str | os.PathLike[str]) -> str | None:
         return f"{name}: an address, not a folder; download the bundle and give its folder"
     if given.is_file() or given.suffix == ".onnx":
         return f"{name}: a file; give the folder of its bundle: {given.parent}"
-    if (given / "config.json").is_file():
+    if (given / "config.json").is_file() and not any(given.glob("*.onnx")):
         return f"{name}: a checkpoint, not a bundle; export it first: sewd-export {name} -o BUNDLE"
     if checkpoints := sorted(each.name for each in given.glob("checkpoint-*")):
         shown = ", ".join(checkpoints[:_SHOWN]) + ", ..." * (len(checkpoints) > _SHOWN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sewd_runtime import AudioError, Recognizer, Transcript
 from sewd_runtime.cli import main
 
 CLIP = Path(__file__).parents[3] / "export/sewd_export/speech/awb_1.flac"
+needs_kenlm = pytest.mark.skipif(find_spec("kenlm") is None, reason="kenlm is not installed")
 CHECKPOINT = Path(__file__).parents[3] / "export/sewd_export/models/digits"
 
 
@@ -46,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["empty"], "empty: there is no recording in this folder"),
         (["--hotwords", "nofile.txt", "speech.flac"], "nofile.txt: No such file"),
         (["--lexicon", "nofile.txt", "speech.flac"], "nofile.txt: No such file"),
-        (["--lm", "nofile.arpa", "speech.flac"], "nofile.arpa"),
+        pytest.param(["--lm", "nofile.arpa", "speech.flac"], "nofile.arpa", marks=needs_kenlm),
         (["--provider", "gpu", "speech.flac"], "an NVIDIA GPU is 'cuda'"),
         (["--hotword", "seven=abc", "speech.flac"], "'seven=abc' is not TEXT=BONUS"),
     ],

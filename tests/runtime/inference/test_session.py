@@ -24,7 +24,7 @@ def model(tiny_bundle: Path) -> Path:
 
 
 def test_an_unknown_provider_names_the_others() -> None:
-    with pytest.raises(ProviderError, match="'gpu'; installed here: cpu"):
+    with pytest.raises(ProviderError, match="'gpu'; an NVIDIA GPU is 'cuda'; installed here: cpu"):
         find_provider("gpu")
 
 
