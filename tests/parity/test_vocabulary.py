@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import pytest
@@ -87,10 +88,12 @@ def test_the_text_of_any_labels_is_the_original_one(
         try:
             tokens, ctc = read_vocabulary(folder, blank_id=None)
         except TokenizerError:
-            # Refused for a reason: no id is read as the pad token, or two ids are read as one token.
+            # Refused for a reason: no id is read as the pad token, two ids are read as one token, or a token
+            # has a control character, which a bundle cannot hold.
             ids = sorted({*reference.decoder, *reference.added_tokens_decoder})
             names = reference.convert_ids_to_tokens(ids)
-            assert reference.pad_token not in names or len(set(names)) < len(names)
+            has_control = any(category(one) == "Cc" for token in names for one in token)
+            assert reference.pad_token not in names or len(set(names)) < len(names) or has_control
             return
 
     num_outputs = data.draw(st.sampled_from([max(tokens.values()) + 1, ctc.blank_id + 1])) + spare
