@@ -17,12 +17,6 @@ def test_killed_transcriptions_are_resumed(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.startswith("transcribe: 3 kills, ")
 
 
-@pytest.mark.slow
-def test_killed_exports_leave_a_whole_bundle(capsys: pytest.CaptureFixture[str]) -> None:
-    assert kills.main(["--commands", "export", "--kills", "3"]) == 0
-    assert capsys.readouterr().out.startswith("export: 3 kills, ")
-
-
 @pytest.mark.parametrize(
     ("file", "loss"), [("speech.json", "differs from that of"), ("speech.partial.jsonl", "is left")]
 )

@@ -101,7 +101,9 @@ def test_a_signal_while_models_load_ends_at_once(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         env=os.environ | {"TMPDIR": str(tmp_path)},
     )
-    wait_until(lambda: any(tmp_path.iterdir()))  # the folder for uploads is made before
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: children.read_text() != "")  # the models are loaded in the server's child
+    assert any(tmp_path.iterdir())
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) in (0, 130)
     assert not any(tmp_path.iterdir())
