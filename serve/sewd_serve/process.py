@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import logging
 import sys
-import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -101,12 +100,6 @@ class InferenceProcess:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError, RuntimeError):
                 self._process.stdin.write(encode(request))
-
-    async def drain(self) -> None:
-        """Wait until the process has taken what was sent."""
-        if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):
-                await self._process.stdin.drain()
 
     async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -206,7 +199,6 @@ class Conversation:
         self.inbox: asyncio.Queue[Reply] = asyncio.Queue()
         self.is_done = False
         self._process = process
-        self.began = time.monotonic()
 
     def send(self, request: Request) -> None:
         """Send a request, which must have the conversation's id."""
