@@ -21,11 +21,7 @@ CLASS_OF: Mapping[str, str] = MappingProxyType(
 )
 """Task of a bundle → name of the class that loads it."""
 
-_USE = {
-    "ctc": "sewd transcribe, or Recognizer.load",
-    "classification": "sewd classify, or Classifier.load",
-    "encoding": "sewd encode, or Encoder.load",
-}
+_COMMAND_OF = {"ctc": "transcribe", "classification": "classify", "encoding": "encode"}
 
 
 class Model(ABC):
@@ -57,7 +53,8 @@ class Model(ABC):
         task = bundle.manifest.task
         if task != cls.task:
             raise TaskError(
-                f"{bundle.path}: its task is {task}, {cls.__name__} needs {cls.task}; use {_USE[task]}"
+                f"{bundle.path}: its task is {task}, {cls.__name__} needs {cls.task}; "
+                f"use sewd {_COMMAND_OF[task]}, or {CLASS_OF[task]}.load"
             )
         network = open_network(
             bundle,

@@ -1,4 +1,4 @@
-"""The encodings of live samples: 16 bits, and the two of telephony in 8 bits (ITU-T G.711)."""
+"""The encodings of live samples: 16-bit PCM, and the two 8-bit ones of telephony (ITU-T G.711)."""
 
 import numpy as np
 from numpy.typing import NDArray
