@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 
+import anyio
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
@@ -89,8 +90,8 @@ class _Client:
         await self._end_utterance()
         await self._write(Error(text=error.message, code=error.actual_code))
         self._writer.write_eof()
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._discard(), _LINGER_S)
+        with anyio.move_on_after(_LINGER_S):
+            await self._discard()
 
     async def _discard(self) -> None:
         while await self._reader.read(_MAX_BYTES):
@@ -102,8 +103,9 @@ class _Client:
             self._check_listening()
             await asyncio.sleep(0.02)
         try:
-            return await asyncio.wait_for(self._read_event(), self._service.limits.stream_idle_s)
-        except (asyncio.IncompleteReadError, asyncio.TimeoutError):
+            with anyio.fail_after(self._service.limits.stream_idle_s):
+                return await self._read_event()
+        except (asyncio.IncompleteReadError, TimeoutError):
             return None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InvalidRequestError("an event cannot be read", code="invalid_event") from None
