@@ -20,15 +20,20 @@ ROOT, PROGRAMS = Path(__file__).parents[2], Path(__file__).parent / "programs"
 Ask = Callable[..., Any]
 
 
+def python_of(environment: str) -> Path:
+    """The interpreter of another environment; skips where it is absent."""
+    python = Path(os.environ.get(environment, ROOT / f".venv-{environment.lower()}")) / "bin/python"
+    if not python.exists():
+        pytest.skip(f"no {python}; {environment} names another environment")
+    return python
+
+
 @pytest.fixture(scope="session")
 def ask() -> Ask:
     """A function that runs a program in another environment and reads the JSON that it prints last."""
 
     def run(environment: str, program: str, *arguments: object) -> Any:
-        python = Path(os.environ.get(environment, ROOT / f".venv-{environment.lower()}")) / "bin/python"
-        if not python.exists():
-            pytest.skip(f"no {python}; {environment} names another environment")
-        command = [python, PROGRAMS / f"{program}.py", *map(str, arguments)]
+        command = [python_of(environment), PROGRAMS / f"{program}.py", *map(str, arguments)]
         without = {"PYTHONPATH": ""}
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **without})
         assert done.returncode == 0, done.stderr

@@ -3,16 +3,15 @@
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from sewd_runtime import Recognizer, as_srt, as_vtt
-from tests.clients.conftest import Ask
+from tests.clients.conftest import Ask, python_of
 from tests.serve.running import RunningServer, running
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -91,6 +90,7 @@ sys.exit(main(["serve", "--port", "0", *sys.argv[1:]]))
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with a key, with room for one recording, and without the extra ``media``."""
+    python_of("OPENAI")
     folder = tmp_path_factory.mktemp("small")
     (folder / "keys").write_text("secret\n")
     arguments = ("--api-key-file", str(folder / "keys"), "--queue", "1")
@@ -124,18 +124,21 @@ def test_a_killed_worker(ask: Ask, small: RunningServer, clip: Path) -> None:
     """Kill it after the first answer, while the client asks again and again."""
     answered = f'sewd_requests_total{{endpoint="{ENDPOINT}",status="200"}}'
     small.client.headers["Authorization"] = "Bearer secret"
-    before = small.metric(answered)
+    before, has_ended = small.metric(answered), Event()
 
     def kill() -> None:
-        deadline = time.monotonic() + 60
-        while small.metric(answered) == before and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.kill(small.worker_pid(), signal.SIGKILL)
+        while not has_ended.wait(0.05):
+            if small.metric(answered) > before:
+                os.kill(small.worker_pid(), signal.SIGKILL)
+                return
 
     killer = Thread(target=kill)
     killer.start()
-    error = ask("OPENAI", "openai_error", small.url, "secret", clip, 60)
-    killer.join()
+    try:
+        error = ask("OPENAI", "openai_error", small.url, "secret", clip, 60)
+    finally:
+        has_ended.set()
+        killer.join()
     assert error == ["InternalServerError", 503, "unavailable"]
 
 
