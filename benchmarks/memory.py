@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks.memory_jobs import LONG_AROUND, LONG_SECONDS, REQUEST_SECONDS, SEED, SETTLED, speech
 from benchmarks.speech import SAMPLE_RATE_HZ
-from sewd_runtime.bundle.folder import find_bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import find_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.system.machine import describe_machine, describe_versions
 
@@ -156,7 +156,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def describe(model: Model) -> dict[str, Any]:
     """Return the machine, the versions and the bundle."""
-    bundle = open_bundle(find_bundle(model["model"]))
+    bundle = find_bundle(model["model"])
     return {
         "machine": describe_machine(),
         "versions": describe_versions(),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speech import SAMPLE_RATE_HZ, read_packaged
-from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.system.machine import peak_memory_bytes
 
 REQUEST_SECONDS = (0.5, 15.0)
@@ -107,7 +107,7 @@ def open_model(job: dict[str, Any]) -> Callable[[NDArray[np.float32]], object]:
     settings = onnxruntime.RunOptions()
     if variant.get("shrink"):
         settings.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    bundle = open_bundle(find_bundle(job["model"]))
+    bundle = find_bundle(job["model"])
     path = bundle.path_of(bundle.manifest.precisions[job["precision"]].file)
     session = onnxruntime.InferenceSession(
         path, sess_options=options, providers=[("CPUExecutionProvider", extend)]

@@ -32,6 +32,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the arguments; wrong ones, alone or together, end the program with exit code 2."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.revision:
+        if not arguments.checkpoint or Path(arguments.checkpoint).exists():
+            parser.error("--revision is for a hub id, owner/name")
+        arguments.checkpoint += f"@{arguments.revision}"
     if arguments.bundle:
         _check_bundle(parser, arguments)
     if arguments.verify:
@@ -56,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "checkpoint", nargs="?", help="a Hugging Face folder or hub id (default: the embedded digits model)"
     )
+    parser.add_argument("--revision", metavar="R", help="a branch, tag or commit of a hub id")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="BUNDLE", help="folder to write (default: NAME-bundle)"
     )

@@ -26,6 +26,7 @@ from sewd_runtime.errors import BundleNotFoundError as BundleNotFoundError
 from sewd_runtime.errors import CueLimitsError as CueLimitsError
 from sewd_runtime.errors import DecodingError as DecodingError
 from sewd_runtime.errors import FallbackWarning as FallbackWarning
+from sewd_runtime.errors import HubError as HubError
 from sewd_runtime.errors import InferenceError as InferenceError
 from sewd_runtime.errors import LanguageModelError as LanguageModelError
 from sewd_runtime.errors import MissingPackageError as MissingPackageError

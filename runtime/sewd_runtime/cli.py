@@ -27,7 +27,7 @@ from sewd_runtime.errors import AudioWarning, SewdError, TextWarning
 from sewd_runtime.system.interrupted_runs import stop_runs_on_interrupt
 from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.standard_streams import ClosedOutput, replace_closed_streams
-from sewd_runtime.system.terminal import set_encoding
+from sewd_runtime.system.terminal import can_redraw, set_encoding
 
 COMMANDS = (
     *("transcribe", "align", "stream", "classify", "encode", "evaluate"),
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replace_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     set_encoding()
+    if not can_redraw(sys.stderr):
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     parser = _parser(_find_commands(arguments))
     if "_ARGCOMPLETE" in os.environ:  # set by the shell's completion function
         with suppress(ImportError):

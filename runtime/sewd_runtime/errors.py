@@ -13,6 +13,7 @@ SewdError
 │   ├── BundleHashError                           a file's size or sha256 differs from the manifest
 │   ├── BundlePathError                           a file name with a folder in it
 │   ├── FormatVersionError                        a format that this version does not read
+│   ├── HubError               OSError            the Hugging Face Hub refuses, or does not answer
 │   ├── ManifestKeyError       KeyError           a key is unknown or missing
 │   ├── ManifestTypeError      TypeError          a value has the wrong type or range
 │   ├── ModelError                                the library refuses the model, or its interface differs
@@ -96,6 +97,10 @@ class BundlePathError(BundleError):
 
 class FormatVersionError(BundleError):
     """The bundle has a format that this version does not read."""
+
+
+class HubError(BundleError, OSError):
+    """The Hugging Face Hub refuses access, or does not answer."""
 
 
 class ManifestKeyError(BundleError, KeyError):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.encoder import Encoder
 from sewd_runtime.inference.opening import open_network
@@ -24,7 +24,9 @@ def load(
     ``Recognizer.load``, ``Classifier.load`` and ``Encoder.load`` take the same arguments and return their own
     type.
 
-    path: the folder, or the name of an embedded model; None is the embedded digits model.
+    path: the folder, or the name of an embedded model; None is the embedded digits model. Else ``owner/name``
+        or ``owner/name@revision`` on the Hugging Face Hub (extra ``hub``): only the files that are used are
+        fetched, into its cache.
     precision: None takes the one that the provider prefers, fp32 on CPUs and fp16 on GPUs.
     provider: the execution provider, a row of PROVIDERS; if it cannot be used, the error says why.
     threads: CPU threads of one run; None leaves it to the inference library.
@@ -32,11 +34,12 @@ def load(
     provider_options: settings of the inference library, over those of the provider's row.
     Where provider or precision is "auto", the fastest variant left open is measured once on a machine and
     logged at level INFO of the logger "sewd"; allow_fallback and provider_options are then refused.
-    Raises BundleError, PrecisionError, ProviderError, VocabularyError. Warns with PrecisionWarning if another
+    Raises BundleError (HubError among them), MissingPackageError, PrecisionError, ProviderError,
+    VocabularyError. Warns with PrecisionWarning if another
     precision suits the provider better.
     """
     network = open_network(
-        open_bundle(find_bundle(path)),
+        find_bundle(path),
         precision=precision,
         provider=provider,
         threads=threads,

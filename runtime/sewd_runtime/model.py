@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
-from sewd_runtime.bundle.folder import Bundle, find_bundle, open_bundle
+from sewd_runtime.bundle.folder import Bundle, find_bundle
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.bundle.schema import build, parse_json
 from sewd_runtime.errors import BundleError, TaskError, VocabularyError
@@ -49,7 +49,7 @@ class Model(ABC):
 
         Raises TaskError for a bundle of another task, before its model is loaded.
         """
-        bundle = open_bundle(find_bundle(path))
+        bundle = find_bundle(path)
         task = bundle.manifest.task
         if task != cls.task:
             raise TaskError(

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from sewd_runtime.bundle.hub import Repository
 from sewd_runtime.commands._command import WHICH_MODEL, parse_count, parse_seconds
 from sewd_runtime.commands._model import add_variant, parse_threads
 from sewd_runtime.errors import MissingPackageError
@@ -21,7 +22,7 @@ EXAMPLES = """\
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     group = command.add_argument_group("models")
-    text = f"{WHICH_MODEL}; NAME=BUNDLE to choose its name for clients, otherwise that of the folder"
+    text = f"{WHICH_MODEL}; NAME=BUNDLE to choose its name for clients, otherwise its last part"
     group.add_argument("bundles", nargs="*", metavar="BUNDLE", help=text)
     add_variant(group, default="what the provider prefers: fp32, on GPUs fp16", auto=False)
     text = "the models' language, such as en: requests for another are refused (default: any)"
@@ -127,4 +128,7 @@ def _parse_port(text: str) -> int:
 
 def _bundle(text: str) -> Bundle:
     name, equals, path = text.partition("=")
-    return Bundle(name=name, path=path) if equals else Bundle(name=Path(text).resolve().name, path=text)
+    if equals:
+        return Bundle(name=name, path=path)
+    repository = None if Path(text).exists() else Repository.from_text(text)
+    return Bundle(name=Path(repository.hub_id if repository else text).resolve().name, path=text)

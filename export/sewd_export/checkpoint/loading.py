@@ -68,14 +68,13 @@ class Checkpoint:
         return int(self.preprocessor["sampling_rate"])
 
 
-def load_checkpoint(source: str | Path | None, *, revision: str | None = None) -> Checkpoint:
+def load_checkpoint(source: str | Path | None) -> Checkpoint:
     """Find a checkpoint, read it and check that its weights are those of its model.
 
     source: a Hugging Face folder, a hub id, or None for the model in the package (see `find_source`).
-    revision: a branch, tag or commit of a hub id.
     Raises CheckpointError (see `errors.py`), UnsupportedConfigError.
     """
-    origin = find_source(source, revision=revision)
+    origin = find_source(source)
     folder, config_path = origin.folder, origin.folder / "config.json"
     refuse_adapter(folder)
     content = read_json(config_path)

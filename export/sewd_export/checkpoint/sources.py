@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sewd_export.errors import CheckpointError, CheckpointNotFoundError
+from sewd_export.errors import CheckpointNotFoundError
+from sewd_runtime.bundle.hub import Repository, explain_hub_error
 
 EMBEDDED = "digits"
 _EMBEDDED_FOLDER = Path(__file__).parents[1] / "models" / EMBEDDED
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _CONFIGS = ["*config.json", "vocab.json", "added_tokens.json", "special_tokens_map.json"]
 _SAFETENSORS = ["model*.safetensors", "model.safetensors.index.json"]
 _PICKLES = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
@@ -22,8 +21,8 @@ class Source:
     """A folder that should hold a checkpoint.
 
     name: short, fit for a file name.
-    origin: what finds it again: a hub id, `digits`, or a folder's name, never a path: it is written into
-        the bundle.
+    origin: what finds it again: a hub id (with a revision if one was given), `digits`, or a folder's name,
+        never a path: it is written into the bundle.
     """
 
     name: str
@@ -31,24 +30,20 @@ class Source:
     folder: Path
 
 
-def find_source(source: str | Path | None, *, revision: str | None = None) -> Source:
+def find_source(source: str | Path | None) -> Source:
     """Return the folder of a checkpoint; one on the hub is downloaded unless it is cached.
 
-    source: None or `digits`, the model in the package (`./digits` is a folder); a folder; a hub id.
-    revision: a branch, tag or commit of a hub id.
-    Raises CheckpointNotFoundError that says what was tried; CheckpointError for a folder with a revision.
+    source: None or `digits`, the model in the package (`./digits` is a folder); a folder; a hub id,
+        `owner/name` or `owner/name@revision`, with a branch, tag or commit.
+    Raises CheckpointNotFoundError that says what was tried.
     """
     if source is None or source == EMBEDDED:
-        origin = _embedded()
-    elif source != "" and Path(source).is_dir():
+        return _embedded()
+    if source != "" and Path(source).is_dir():
         folder = Path(source).resolve()
         _refuse_training_output(folder)
-        origin = Source(name=folder.name, origin=folder.name, folder=folder)
-    else:
-        return _from_hub(str(source), revision)
-    if revision is not None:
-        raise CheckpointError(f"{origin.folder}: a folder has no revision {revision!r}; leave it out")
-    return origin
+        return Source(name=folder.name, origin=folder.name, folder=folder)
+    return _from_hub(str(source))
 
 
 def _refuse_training_output(folder: Path) -> None:
@@ -69,27 +64,26 @@ def _embedded() -> Source:
     return Source(name=EMBEDDED, origin=EMBEDDED, folder=_EMBEDDED_FOLDER)
 
 
-def _from_hub(hub_id: str, revision: str | None) -> Source:
-    if hub_id and Path(hub_id).exists():
-        raise CheckpointNotFoundError(f"{hub_id} is a file; name the folder that holds it")
-    if not _HUB_ID.fullmatch(hub_id):
+def _from_hub(source: str) -> Source:
+    if source and Path(source).exists():
+        raise CheckpointNotFoundError(f"{source} is a file; name the folder that holds it")
+    repository = Repository.from_text(source)
+    if repository is None:
         raise CheckpointNotFoundError(
-            f"{hub_id}: no such folder, and a hub id has the form owner/name; correct the name"
+            f"{source}: no such folder, and a hub id has the form owner/name; correct the name"
         )
     try:
-        folder = _download(hub_id, revision)
+        folder = _download(repository)
     except Exception as error:  # the network, the hub and its client each raise their own
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        at = f" at revision {revision}" if revision else ""
-        raise CheckpointNotFoundError(
-            f"{hub_id}: no such folder, and neither the hub nor its local cache has it{at}: {reason}"
-        ) from error
-    return Source(name=hub_id.split("/")[1], origin=hub_id, folder=folder)
+        _, reason = explain_hub_error(error, repository)
+        raise CheckpointNotFoundError(f"{source}: no such folder, and on the Hub: {reason}") from error
+    return Source(name=repository.hub_id.split("/")[1], origin=source, folder=folder)
 
 
-def _download(hub_id: str, revision: str | None) -> Path:
+def _download(repository: Repository) -> Path:
     from huggingface_hub import snapshot_download  # slow to import
 
+    hub_id, revision = repository.hub_id, repository.revision
     folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=_CONFIGS + _SAFETENSORS))
     if not any(folder.glob("model*.safetensors")):
         folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=_CONFIGS + _PICKLES))

@@ -18,7 +18,7 @@ from sewd_runtime.bench.cases import (
 )
 from sewd_runtime.bench.fresh import FreshRun, Request, run_fresh
 from sewd_runtime.bench.measure import idle_share, interleave, summarize, timed
-from sewd_runtime.bundle.folder import find_bundle, sha256_of
+from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.loading import load
 from sewd_runtime.system.machine import describe_machine, describe_versions
@@ -51,7 +51,7 @@ def run_benchmark(target: Target, plan: Plan) -> dict[str, Any]:
     speech = Speech(models[most].network.bundle)
     works = dict(make_cases(plan, models, speech))
     request = Request(
-        model=os.fspath(find_bundle(target.path)),
+        model=os.fspath(models[most].network.bundle.path),
         precision=models[most].network.precision,
         provider=target.provider,
         threads=most,

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sewd_runtime.bundle.hub import Repository
 from sewd_runtime.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
 from sewd_runtime.bundle.mistakes import explain
 from sewd_runtime.bundle.onnx_file import check_self_contained
@@ -35,10 +36,14 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A bundle's folder and its manifest; files are checked when they are used."""
+    """A bundle's folder and its manifest; files are checked when they are used.
+
+    repository: where a file that is not in the folder is fetched from when it is used; None: nowhere.
+    """
 
     path: Path
     manifest: Manifest
+    repository: Repository | None = None
 
     def path_of(self, name: str) -> Path:
         """Return the path of a file of the bundle, after checking its size and sha256.
@@ -89,6 +94,8 @@ class Bundle:
         if name not in self.manifest.files:
             raise BundleFileMissingError(f"{self.path}: the manifest has no file {name!r}")
         path, entry = self.path / name, self.manifest.files[name]
+        if self.repository is not None and not path.exists():
+            self.repository.fetch_file(self.path, name)
         if not path.is_file():
             raise BundleFileMissingError(
                 f"{path}: missing, though the manifest names it; copy the whole folder"
@@ -121,9 +128,10 @@ def _check_digest(path: Path, digest: str, entry: FileEntry) -> None:
         )
 
 
-def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+def open_bundle(path: str | os.PathLike[str], *, repository: Repository | None = None) -> Bundle:
     """Open a bundle: read its manifest strictly. Files are checked when they are used.
 
+    repository: where files that are not in the folder are fetched from.
     Raises BundleNotFoundError, BundlePathError, or what ``Manifest.from_json`` raises.
     """
     folder = Path(path)
@@ -140,26 +148,31 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise ManifestTypeError(f"{source}: not UTF-8: {error}") from error
-    return Bundle(path=folder, manifest=Manifest.from_json(text, where=str(source)))
+    return Bundle(path=folder, manifest=Manifest.from_json(text, where=str(source)), repository=repository)
 
 
-def find_bundle(path: str | os.PathLike[str] | None) -> Path:
-    """Return a bundle's folder: a path, an embedded model's name, or None for the default embedded model.
+def find_bundle(path: str | os.PathLike[str] | None) -> Bundle:
+    """Open a bundle: a folder, an embedded model's name, a hub id, or None for the default embedded model.
 
-    Raises BundleNotFoundError, which lists the embedded models.
+    The first of these that exists is taken, and only a str with one slash is a hub id, ``owner/name`` or
+    ``owner/name@revision``. Raises what ``open_bundle`` raises, HubError, MissingPackageError, and
+    BundleNotFoundError that lists the embedded models.
     """
     embedded = sorted(folder.parent.name for folder in MODELS.glob(f"*/{MANIFEST_NAME}"))
     if path is None:
         if not embedded:
             raise BundleNotFoundError("this installation has no embedded model; give the path of a bundle")
-        return MODELS / ("digits" if "digits" in embedded else embedded[0])
+        return open_bundle(MODELS / ("digits" if "digits" in embedded else embedded[0]))
     if os.fspath(path) and Path(path).exists():
-        return Path(path)
+        return open_bundle(path)
     if os.fspath(path) in embedded:
-        return MODELS / os.fspath(path)
+        return open_bundle(MODELS / os.fspath(path))
+    if mistake := explain(path):
+        raise BundleNotFoundError(mistake)
+    if isinstance(path, str) and (repository := Repository.from_text(path)):
+        return open_bundle(repository.fetch_manifest(), repository=repository)
     names = ", ".join(embedded) or "none"
     raise BundleNotFoundError(
-        explain(path)
-        or f"{os.fspath(path)}: not a folder and not an embedded model; embedded are: {names}; "
+        f"{os.fspath(path)}: not a folder and not an embedded model; embedded are: {names}; "
         f"a checkpoint is exported first (sewd-export)"
     )

@@ -21,6 +21,4 @@ def explain(path: str | os.PathLike[str]) -> str | None:
         shown = ", ".join(checkpoints[:_SHOWN]) + ", ..." * (len(checkpoints) > _SHOWN)
         command = f"sewd-export {given / checkpoints[-1]} -o BUNDLE"
         return f"{name}: holds checkpoints ({shown}); export one first: {command}"
-    if not given.exists() and name.count("/") == 1 and not name.startswith((".", "/")):
-        return f"{name}: no such folder; a hub id is exported first: sewd-export {name} -o BUNDLE"
     return None

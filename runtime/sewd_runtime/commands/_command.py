@@ -22,7 +22,7 @@ exit codes:
   141  the reader of the output closed the pipe
 """
 
-WHICH_MODEL = "bundle folder or embedded model (default: digits)"
+WHICH_MODEL = "bundle folder, embedded model, or owner/name[@revision] on the Hub (default: digits)"
 
 
 class Parser(argparse.ArgumentParser):

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
 from sewd_runtime.commands._model import add_threads
 from sewd_runtime.inference.doctor import Choice, Diagnosis, diagnose
@@ -33,7 +33,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the diagnosis and return the exit code."""
-    bundle = open_bundle(find_bundle(options.model))
+    bundle = find_bundle(options.model)
     diagnosis = diagnose(bundle, threads=options.threads, measure=options.measure)
     if options.format == "json":
         print(json_line({**asdict(diagnosis), "healthy": diagnosis.healthy}))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.commands._command import add_bundle, add_json, output_file, refuse_inputs
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of, describe_decoding
 from sewd_runtime.commands._files import KINDS, add_reading, reader, run_files
@@ -119,7 +119,7 @@ def _run_all(
     """Yield a run for each precision, and after it that of the bundle to compare with, if there is one."""
     precisions = options.precisions or [None]
     if _ALL in precisions:
-        precisions = sorted(open_bundle(find_bundle(options.model)).manifest.precisions)
+        precisions = sorted(find_bundle(options.model).manifest.precisions)
     first = None
     for precision in dict.fromkeys(precisions):
         against = str(file) if file else first

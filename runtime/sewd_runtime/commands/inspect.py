@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.commands._command import DONE, SOME_FAILED, add_bundle, add_json
 from sewd_runtime.commands._model import add_threads, add_variant
@@ -30,7 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the report and return the exit code: whether every check passed."""
     inspection = inspect_bundle(
-        open_bundle(find_bundle(options.model)),
+        find_bundle(options.model),
         precision=options.precision,
         provider=options.provider,
         threads=options.threads,

@@ -5,7 +5,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.commands._command import DONE, WHICH_MODEL, add_command, parse_count, refuse_inputs
 from sewd_runtime.decode.lm.arpa import write_arpa
 from sewd_runtime.decode.lm.kneser_ney import UNKNOWN, estimate
@@ -70,7 +70,7 @@ def _parse_order(text: str) -> int:
 
 
 def _load_vocabulary(name: str | None) -> Vocabulary:
-    bundle = open_bundle(find_bundle(name))
+    bundle = find_bundle(name)
     if bundle.manifest.task != "ctc":
         raise TaskError(f"{bundle.path}: is for {bundle.manifest.task}, a language model needs ctc")
     return read_vocabulary(bundle)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -195,20 +196,20 @@ def test_names_of_embedded_models(tmp_path: Path, tiny_bundle: Path, monkeypatch
     with pytest.raises(BundleNotFoundError, match="no embedded model"):
         find_bundle(None)
     for name in ("digits", "another"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / MANIFEST_NAME).touch()
-    assert find_bundle(None) == tmp_path / "digits"
-    assert find_bundle("another") == tmp_path / "another"
-    assert find_bundle(tiny_bundle) == tiny_bundle
-    assert find_bundle(str(tiny_bundle)) == tiny_bundle
+        shutil.copytree(tiny_bundle, tmp_path / name)
+    assert find_bundle(None).path == tmp_path / "digits"
+    assert find_bundle("another").path == tmp_path / "another"
+    assert find_bundle(tiny_bundle) == find_bundle(str(tiny_bundle)) == open_bundle(tiny_bundle)
     with pytest.raises(BundleNotFoundError, match="another, digits"):
         find_bundle("anther")
 
 
-def test_a_folder_comes_before_an_embedded_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "digits").mkdir()
+def test_a_folder_comes_before_an_embedded_model(
+    tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "digits")
     monkeypatch.chdir(tmp_path)
-    assert find_bundle("digits") == Path("digits")
+    assert find_bundle("digits").path == Path("digits")
 
 
 def test_sha256_of(tmp_path: Path) -> None:

@@ -38,7 +38,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "export one first: sewd-export trainer_out/checkpoint-200",
         ),
         (["--model", "model.onnx", "speech.flac"], "give the folder of its bundle"),
-        (["--model", "owner/name", "speech.flac"], "sewd-export owner/name -o BUNDLE"),
         (["--model", "nonesuch", "speech.flac"], "embedded are: digits; a checkpoint is exported first"),
         (["--model", "https://example.org/bundle", "speech.flac"], "an address, not a folder"),
         (["--model", "", "speech.flac"], "the name is empty"),
