@@ -10,21 +10,18 @@ import numpy as np
 from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import VOCAB_NAME
-from sewd_runtime.decode import Decoder, Greedy, align_tokens, log_softmax
+from sewd_runtime.decode import Decoder, Greedy, log_softmax
 from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.network import Network
-from sewd_runtime.long.emission import emission_of
+from sewd_runtime.long.aligning import align_recording
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.long.steps import Decoding, Step, decode_stretches, open_recording, run_steps
 from sewd_runtime.long.windows import START, Place, Stretch
 from sewd_runtime.model import Model, read_json, result_or_error
 from sewd_runtime.streaming.stream import Stream, Streaming
-from sewd_runtime.text.frames import FrameClock
 from sewd_runtime.text.scripts import join_texts
-from sewd_runtime.text.spelling import Speller
 from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
-from sewd_runtime.text.word_times import fit_transcript
 
 _GREEDY = Greedy()
 _STREAMING = Streaming()
@@ -203,31 +200,28 @@ class Recognizer(Model):
         sample_rate_hz: int | None = None,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
+        lenient: bool = False,
     ) -> Transcript:
         """Return when each word of a known text is spoken; the text must be all that is said.
 
+        lenient: letters and digits that the model cannot write are wildcards, which match anything, and so is
+            the word "*", for speech that the text leaves open. Their words have the confidence 0.
         The other arguments and errors are those of ``transcribe``. Memory grows with the text, with the
         square root of the audio's length, and with its log-probabilities. The text is spelled as
         ``Speller`` says. Warns (TextWarning) of punctuation and accents that the model lacks; raises
         TextError for a letter or digit that it cannot write, AlignmentError for a text too long for the
         audio.
         """
-        token_ids = Speller(self.vocabulary).encode(text)
-        blank_id = self.vocabulary.blank_id
         recording = open_recording(self.network, audio, sample_rate_hz, segmentation)
-        emission = emission_of(recording, self.network, segmentation=segmentation, blank_id=blank_id)
-        path = align_tokens(
-            emission.log_probs, token_ids, blank_id=blank_id, canonical_ids=self.vocabulary.canonical_ids
-        )
-        manifest = self.manifest
-        transcript = Transcript.from_hypothesis(
-            path,
+        return align_recording(
+            recording,
+            text,
+            network=self.network,
             vocabulary=self.vocabulary,
-            clock=FrameClock(stride=manifest.stride, sample_rate_hz=manifest.sample_rate_hz),
-            duration_s=emission.duration_s,
+            segmentation=segmentation,
             characters=characters,
+            lenient=lenient,
         )
-        return fit_transcript(transcript, emission.quiet)
 
     def transcripts(
         self,

@@ -125,3 +125,24 @@ def test_a_text_too_long_for_the_audio_is_an_error(recognizer: Recognizer, sampl
 def test_what_the_model_cannot_write_is_an_error(recognizer: Recognizer) -> None:
     with pytest.raises(TextError, match="cannot write '7', character 5 of the text, in 'ONE 7'"):
         recognizer.align(np.zeros(16_000, np.float32), "ONE 7")
+    with pytest.raises(TextError, match=r"or let it match anything with lenient=True \(--lenient\)$"):
+        recognizer.align(np.zeros(16_000, np.float32), "ONE 7")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_wildcard_takes_the_time_of_what_it_stands_for(recognizer: Recognizer, name: str) -> None:
+    known = recognizer.align(CLIPS / name, TEXTS[name]).words
+    for place in range(len(known)):
+        words = TEXTS[name].split()
+        words[place] = "7,0"
+        aligned = recognizer.align(CLIPS / name, " ".join(words), lenient=True)
+        assert aligned.text.split() == [word.text for word in aligned.words] == words
+        assert [word.confidence == 0 for word in aligned.words] == [word == "7,0" for word in words]
+        for one, other in zip(aligned.words, known, strict=True):
+            assert (one.start_s, one.end_s) == pytest.approx((other.start_s, other.end_s), abs=0.1)
+
+
+def test_a_text_without_wildcards_is_aligned_alike_if_lenient(recognizer: Recognizer) -> None:
+    [name, *_] = TEXTS
+    aligned = recognizer.align(CLIPS / name, TEXTS[name], characters=True, lenient=True)
+    assert aligned == recognizer.align(CLIPS / name, TEXTS[name], characters=True)

@@ -17,6 +17,7 @@ from sewd_runtime.text.transcript import Transcript
 HELP = "Find when each word of a known text is said in a recording."
 EXAMPLES = """\
   sewd align --text "six six eight" speech.wav
+  sewd align --text "call 911 now" --lenient speech.wav
   sewd align --text-file speech.txt --format vtt speech.wav > speech.vtt
 """
 
@@ -30,6 +31,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     text = group.add_mutually_exclusive_group(required=True)
     text.add_argument("--text", metavar="TEXT", help="all that is said")
     text.add_argument("--text-file", type=Path, metavar="PATH", help="a text file of all that is said")
+    hint = "let digits and letters that the model cannot write match anything, and the word * too"
+    group.add_argument("--lenient", action="store_true", help=hint)
     add_output(command, default="json")
     add_model(command)
 
@@ -47,7 +50,10 @@ def run(options: argparse.Namespace) -> int:
     read = reader(options, model.manifest.sample_rate_hz, lambda _, blocks: blocks)
 
     def align(recordings: Sequence[Iterator[Samples]]) -> list[Transcript]:
-        return [model.align(blocks, text, characters=options.characters) for blocks in recordings]
+        return [
+            model.align(blocks, text, characters=options.characters, lenient=options.lenient)
+            for blocks in recordings
+        ]
 
     save = choose_writer(options)
     return run_files(options, read, align, lambda name, each: save(name, each.shifted(options.start)))

@@ -11,6 +11,9 @@ from sewd_runtime.decode.decoder import Hypothesis
 from sewd_runtime.decode.greedy import span_means
 from sewd_runtime.errors import AlignmentError
 
+_WILDCARD_COST = 1e-3
+"""Less than anything that a model can mean, more than rounding."""
+
 
 def align_tokens(
     log_probs: LogProbs,
@@ -18,12 +21,17 @@ def align_tokens(
     *,
     blank_id: int,
     canonical_ids: Sequence[int] | None = None,
+    first_wildcard: int | None = None,
 ) -> Hypothesis:
     """Return the most probable of all paths that are written as these tokens (Viterbi).
 
     log_probs: (frames, vocab) float32.
     token_ids: in order, repeats merged, no blanks.
     canonical_ids: (vocab,), as in ``Vocabulary``; None: every output has an id of its own.
+    first_wildcard: ids from this on match anything for a frame or more, like the star token of V. Pratap et
+        al., "Scaling Speech Technology to 1,000+ Languages", 2023. A frame of a wildcard scores as its best
+        output does, less a little, so that silence around it stays blank. The model says nothing of what it
+        stands for: its log-probability in the result is -inf.
     The states of a path are the tokens with a blank before, between and after them. From frame to frame a
     path stays in its state, moves to the next, or skips a blank between tokens that differ (A. Graves et al.,
     "Connectionist Temporal Classification", ICML 2006, equations 6 to 8, with the maximum in place of the
@@ -35,7 +43,13 @@ def align_tokens(
         log_probs = merge_outputs(log_probs, canonical_ids, np.maximum)
         num_ids = len(canonical_ids)
         token_ids = [canonical_ids[token] if 0 <= token < num_ids else token for token in token_ids]
-    tokens = np.asarray(token_ids, np.int64)
+    tokens, given = np.asarray(token_ids, np.int64), token_ids
+    is_wildcard = np.zeros(len(tokens), np.bool_)
+    if first_wildcard is not None:
+        is_wildcard = tokens >= first_wildcard
+        tokens = np.where(is_wildcard, log_probs.shape[1], tokens)
+        anything = log_probs.max(axis=1, keepdims=True, initial=-np.inf) - _WILDCARD_COST
+        log_probs = np.concatenate([log_probs, anything], axis=1)
     _check(len(log_probs), log_probs.shape[1], tokens, blank_id)
     if len(tokens) == 0:
         return Hypothesis()
@@ -46,8 +60,9 @@ def align_tokens(
     starts, ends = np.searchsorted(path, states), np.searchsorted(path, states, side="right")
     scores = log_probs[np.arange(len(path)), labels[path]]
     means = span_means(scores[None], np.zeros_like(starts), starts, ends)
+    means[is_wildcard] = -np.inf
     return Hypothesis(
-        token_ids=tuple(tokens.tolist()),
+        token_ids=tuple(map(int, given)),
         starts=tuple(starts.tolist()),
         ends=tuple(ends.tolist()),
         log_probs=tuple(means.tolist()),

@@ -244,3 +244,10 @@ def test_options_of_subtitles_need_subtitles(options: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["transcribe", *options, "speech.wav"])
     assert ended.value.code == 2
+
+
+def test_align_leniently_keeps_what_cannot_be_written(
+    recognizer: Recognizer, tiny_bundle: Path, noises: list[str], capsys: Capture
+) -> None:
+    assert sewd("align", tiny_bundle, "--text", "E 3", "--lenient", "--format", "tsv", noises[0]) == 0
+    assert capsys.readouterr().out == FORMATS["tsv"].write(recognizer.align(noises[0], "E 3", lenient=True))

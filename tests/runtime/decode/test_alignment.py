@@ -111,3 +111,38 @@ def test_everything_is_a_plain_python_number() -> None:
     found = align_tokens(emission(0, 9), np.array([0, 2]), blank_id=BLANK)  # type: ignore[arg-type]
     assert {type(value) for value in (*found.token_ids, *found.starts, *found.ends)} == {int}
     assert {type(value) for value in found.log_probs} == {float}
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    frames=st.integers(0, 5),
+    tokens=st.lists(st.sampled_from([0, 2, 50, 51]), max_size=4),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_wildcard_is_a_token_as_probable_as_the_best_output(
+    seed: int, frames: int, tokens: list[int]
+) -> None:
+    log_probs = emission(seed, frames)
+    anything = log_probs.max(axis=1, keepdims=True, initial=-np.inf) - 1e-3
+    extended = np.concatenate([log_probs, anything], axis=1)
+    mapped = [min(token, VOCAB) for token in tokens]
+    paths = [path for path in product(range(VOCAB + 1), repeat=frames) if read(path) == tuple(mapped)]
+    if not paths:
+        with pytest.raises(AlignmentError, match=f"there are {frames}; give a shorter text"):
+            align_tokens(log_probs, tokens, blank_id=BLANK, first_wildcard=50)
+        return
+    found = align_tokens(log_probs, tokens, blank_id=BLANK, first_wildcard=50)
+    assert found.token_ids == tuple(tokens)
+    path = [min(label, VOCAB) for label in path_of(found, frames)]
+    assert score(extended, path) == pytest.approx(max(score(extended, one) for one in paths), abs=1e-6)
+    assert [np.isneginf(one) for one in found.log_probs] == [token >= 50 for token in tokens]
+
+
+def test_silence_around_a_wildcard_is_not_its_own() -> None:
+    log_probs = np.log(np.full((40, VOCAB), 0.001, np.float32))
+    log_probs[:, BLANK] = np.log(0.997)
+    for frame, token in ((10, 0), (20, 2), (23, 3), (30, 0)):
+        log_probs[frame] = np.log(0.001)
+        log_probs[frame, token] = np.log(0.997)
+    found = align_tokens(log_probs, (0, 9, 0), blank_id=BLANK, first_wildcard=9)
+    assert (found.starts, found.ends) == ((10, 20, 30), (11, 24, 31))
