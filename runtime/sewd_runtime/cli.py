@@ -31,7 +31,7 @@ from sewd_runtime.system.terminal import can_redraw, set_encoding
 
 COMMANDS = (
     *("transcribe", "align", "stream", "classify", "encode", "evaluate"),
-    *("inspect", "bench", "lm", "doctor"),
+    *("inspect", "bench", "lm", "doctor", "push"),
 )
 """The modules of ``sewd_runtime.commands``, in the order of the help."""
 

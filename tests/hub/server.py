@@ -18,6 +18,8 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import yaml
+
 TOKEN = "hf_local"
 _REPO = r"(?P<hub_id>[\w.-]+/[\w.-]+)"
 
@@ -124,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         self.server.asked.append((self.command, path))
         try:
             for pattern, method in _ROUTES:
@@ -135,6 +137,16 @@ class _Handler(BaseHTTPRequestHandler):
         except RefusedError as refusal:
             status, code = refusal.args
             self._send(b"{}", status=status, headers={"X-Error-Code": code, "X-Error-Message": code})
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content = b""
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
 
     def _send(self, content: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -180,8 +192,16 @@ class _Handler(BaseHTTPRequestHandler):
         repo = self._repo(hub_id)
         sha = self._commit(repo, revision)
         files = [{"rfilename": name} for name in sorted(repo.commits[sha])]
+        _, _, metadata = repo.commits[sha].get("README.md", b"").decode().partition("---\n")
         self._send_json(
-            {"id": hub_id, "sha": sha, "private": repo.private, "gated": repo.gated, "siblings": files}
+            {
+                "id": hub_id,
+                "sha": sha,
+                "private": repo.private,
+                "gated": repo.gated,
+                "siblings": files,
+                "cardData": yaml.safe_load(metadata.partition("---\n")[0]) or {},
+            }
         )
 
     def tree(self, *, hub_id: str, revision: str, body: bytes) -> None:

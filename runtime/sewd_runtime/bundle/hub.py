@@ -95,10 +95,8 @@ def explain_hub_error(error: Exception, repository: Repository) -> tuple[bool, s
     """Return whether something is not there, and what to do about an error of huggingface_hub."""
     from huggingface_hub import constants, errors
 
-    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(
-        error.__cause__, errors.HfHubHTTPError
-    ):
-        error = error.__cause__  # the Hub was reached, and refused
+    if isinstance(error.__cause__, errors.HfHubHTTPError):
+        error = error.__cause__  # what the Hub answered
     match error:
         case errors.GatedRepoError():
             page = f"{constants.ENDPOINT}/{repository.hub_id}"
@@ -116,8 +114,9 @@ def explain_hub_error(error: Exception, repository: Repository) -> tuple[bool, s
             status = error.response.status_code
             login = "; log in: hf auth login" if status in _REFUSED else ""
             return False, f"it answered {status}: {error.server_message or _first_line(error)}{login}"
-    return False, _first_line(error)
+    causes = [error] if error.__cause__ is None else [error, error.__cause__]
+    return False, " ".join(map(_first_line, causes))
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
