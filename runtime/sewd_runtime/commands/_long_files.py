@@ -31,16 +31,17 @@ _JOURNAL = ".partial.jsonl"
 _LONG_FILES = """\
 A recording of more than a minute is read in blocks and split at pauses, in memory that does not grow.
 Ctrl-C writes the text so far. With --output DIR it is kept in DIR/NAME.partial.jsonl instead, as after
-a crash, and the same command with --resume continues from there."""
+a crash, and the same command with --resume continues from there; what it has finished is not done again."""
 
 
 def add_long_files(command: argparse.ArgumentParser) -> None:
     """Add how long recordings are split, and ``--resume``."""
     group = command.add_argument_group("long recordings", _LONG_FILES)
     add_splitting(group)
-    group.add_argument(
-        "--resume", action="store_true", help="resume interrupted long recordings; needs --output"
-    )
+    text = "continue an interrupted run: skip the files it wrote, resume long recordings; needs --output"
+    group.add_argument("--resume", action="store_true", help=text)
+    text = "skip recordings that have a file in --output, whatever is in it"
+    group.add_argument("--skip-existing", action="store_true", help=text)
 
 
 def add_splitting(group: argparse._ArgumentGroup) -> None:
@@ -57,9 +58,10 @@ def add_splitting(group: argparse._ArgumentGroup) -> None:
 
 
 def check_long_files(options: argparse.Namespace) -> None:
-    """Exit with wrong usage where ``--resume`` has no folder to resume from."""
-    if options.resume and options.output is None:
-        options.error("--resume needs --output, the folder of the interrupted run")
+    """Exit with wrong usage where ``--resume`` or ``--skip-existing`` has no folder to look in."""
+    for name in ("resume", "skip_existing"):
+        if getattr(options, name) and options.output is None:
+            options.error(f"--{name.replace('_', '-')} needs --output, the folder of the earlier run")
 
 
 def chosen_segmentation(options: argparse.Namespace) -> Segmentation:
@@ -166,13 +168,17 @@ class LongFiles:
         )
 
     def _task(self, file: LongFile) -> Task:
+        channel = "" if file.channel is None else f" channel={file.channel}"
+        return self.task(sha256_of(Path(file.name)), channel)
+
+    def task(self, audio_sha256: str, more: str = "") -> Task:
+        """Return what a transcript of some audio depends on; more: further options in words."""
         network = self.recognizer.network
         return Task(
-            audio_sha256=sha256_of(Path(file.name)),
+            audio_sha256=audio_sha256,
             bundle_sha256=sha256_of(network.bundle.path / MANIFEST_NAME),
             precision=network.precision,
             provider=network.session.provider,
             library=network.session.library,
-            options=f"{self.decoding} {self.segmentation} characters={self.characters}"
-            + ("" if file.channel is None else f" channel={file.channel}"),
+            options=f"{self.decoding} {self.segmentation} characters={self.characters}{more}",
         )

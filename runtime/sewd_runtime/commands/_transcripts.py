@@ -89,8 +89,13 @@ def check_folder(options: argparse.Namespace, ending: str) -> None:
         options.error(f"{error.filename}: {error.strerror}")
 
 
-def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
-    """Return a function that writes a transcript where the options say."""
+def choose_writer(
+    options: argparse.Namespace, source: Callable[[str], str] = lambda _: ""
+) -> Writer[Transcript]:
+    """Return a function that writes a transcript where the options say.
+
+    source: file → what ``OutputFolder`` shall record that its output was made from.
+    """
     chosen, write = FORMATS[options.format], _writer(options)
 
     def show(name: str, transcript: Transcript) -> None:
@@ -99,7 +104,7 @@ def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
     if options.output is not None:
         folder = OutputFolder(options.output)
         return lambda name, transcript: folder.write(
-            beside(options.output, name, chosen.ending), write(transcript)
+            beside(options.output, name, chosen.ending), write(transcript), source=source(name)
         )
     is_whole = chosen.is_document or (options.format == "text" and len(options.files) == 1)
     cased = sentence_case if options.case == "sentence" else _as_it_is
@@ -110,6 +115,12 @@ def choose_writer(options: argparse.Namespace) -> Writer[Transcript]:
             options, lambda transcript: cased(transcript).text, lambda transcript: as_dict(cased(transcript))
         )
     )
+
+
+def describe_output(options: argparse.Namespace) -> str:
+    """Return the options that the content of an output depends on, as text."""
+    names = ("format", "case", "characters", "highlight", *_LIMITS)
+    return " ".join(f"{name}={getattr(options, name)}" for name in names)
 
 
 def _writer(options: argparse.Namespace) -> Callable[[Transcript], str]:

@@ -19,6 +19,7 @@ from sewd_runtime.commands._long_files import (
     chosen_segmentation,
 )
 from sewd_runtime.commands._model import add_model, load_model
+from sewd_runtime.commands._skipping import skip_existing, skip_made, source_of
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.text.transcript import Transcript
@@ -44,8 +45,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Transcribe the files and return the exit code."""
     walk_folders(options)
-    check_output(options)
     check_long_files(options)
+    if options.skip_existing:
+        skip_existing(options)
+    check_output(options)
     if options.channel == SPLIT and options.n_best is not None:
         options.error("--n-best gives readings of whole segments, which --channel split cuts into turns")
     check_decoding(options)
@@ -66,7 +69,10 @@ def run(options: argparse.Namespace) -> int:
     read = reader(options, model.manifest.sample_rate_hz, long_files.open)
     if options.channel == SPLIT:
         read = split_reader(options)
-    save = choose_writer(options)
+    source = source_of(options, long_files)
+    if options.resume:
+        skip_made(options, source)
+    save = choose_writer(options, source)
 
     def write(name: str, transcript: Transcript) -> None:
         save(name, transcript.shifted(options.start))

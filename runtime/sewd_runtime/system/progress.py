@@ -14,15 +14,19 @@ _MIN_ITEMS = 10
 _WIDTH = 30
 
 
-def show_progress(items: Iterable[Item], *, total: int) -> Iterator[Item]:
-    """Yield the items, with a bar of how many are done; only for a list of 10 or more."""
+def show_progress(
+    items: Iterable[Item], *, total: int, now_s: Callable[[], float] = time.monotonic
+) -> Iterator[Item]:
+    """Yield the items, with a bar of how many are done, how fast, and the time left; for 10 or more."""
     if total < _MIN_ITEMS:
         return iter(items)
-    numbers = count(1)
+    numbers, start_s = count(1), now_s()
 
     def line(_: Item) -> str:
         number = next(numbers)
-        return f"{_bar(number / total)} {number}/{total}"
+        speed = number / max(now_s() - start_s, 1e-3)
+        left = clock_time((total - number) / speed)
+        return f"{_bar(number / total)} {number}/{total}, {speed:.3g} a second, {left} left"
 
     return _redraw(items, line)
 
@@ -35,7 +39,7 @@ def show_position(
     begin_s: float = 0.0,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Iterator[Item]:
-    """Yield the items, with a line of how far into a recording they are, and how fast.
+    """Yield the items, with a line of how far into a recording they are, how fast, and the time left.
 
     duration_s: of the recording; None: unknown. begin_s: what lies before was done in an earlier run, so it
     does not count for the speed.
@@ -45,11 +49,12 @@ def show_position(
     def line(item: Item) -> str:
         at_s = position_s(item)
         speed = max(0.0, at_s - begin_s) / max(now_s() - start_s, 1e-3)
-        position = clock_time(at_s)
+        position, left = clock_time(at_s), ""
         if duration_s:
             share = min(1.0, at_s / duration_s)
             position = f"{_bar(share)} {share:4.0%} {position} of {clock_time(duration_s)}"
-        return f"{position}, {speed:.0f}x real time"
+            left = f", {clock_time(max(0.0, duration_s - at_s) / speed)} left" if speed else ""
+        return f"{position}, {speed:.0f}x real time{left}"
 
     return _redraw(items, line)
 

@@ -26,6 +26,18 @@ def test_a_bar_on_a_terminal_for_a_long_list(
     assert captured.err.endswith("\r\033[K" if shown else "")
 
 
+def test_the_bar_says_how_fast_and_how_much_longer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    seconds = iter(range(100, 400, 10))
+    list(show_progress(range(20), total=20, now_s=lambda: float(next(seconds))))
+    shown = capsys.readouterr().err
+    assert " 5/20, 0.1 a second, 0:02:30 left" in shown
+    assert " 20/20, 0.1 a second, 0:00:00 left" in shown
+
+
 def test_the_bar_is_cleared_when_the_work_is_interrupted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -39,7 +51,7 @@ def test_the_bar_is_cleared_when_the_work_is_interrupted(
 
 @pytest.mark.parametrize(
     ("duration_s", "shown"),
-    [(7200.0, "50% 1:00:00 of 2:00:00, 40x real time"), (None, "\033[K1:00:00, 40x real time")],
+    [(7200.0, "50% 1:00:00 of 2:00:00, 40x real time, 0:01:30 left"), (None, "\033[K1:00:00, 40x real time")],
 )
 def test_the_position_in_a_long_recording_is_shown(
     duration_s: float | None, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
