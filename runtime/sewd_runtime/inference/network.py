@@ -137,11 +137,17 @@ class Network:
 
     def run_frames(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return each recording's output, ``(frames, num_outputs)``; no frames where it is too short."""
-        results: list[Output] = [np.zeros((0, self.manifest.num_outputs), np.float32) for _ in recordings]
+        outputs = dict(self.run_each(recordings))
+        return [outputs[index] for index in range(len(recordings))]
+
+    def run_each(self, recordings: Sequence[Samples]) -> Iterator[tuple[int, Output]]:
+        """Yield the index and the output of each recording as soon as its batch has run."""
         for indices, output, lengths in self.run_batches(recordings):
             for index, item, length in zip(indices, output, lengths, strict=True):
-                results[index] = item[:length].copy()  # a view would keep the whole batch alive
-        return results
+                yield index, item[:length].copy()  # a view would keep the whole batch alive
+        for index, samples in enumerate(recordings):
+            if self.is_too_short(samples):
+                yield index, np.zeros((0, self.manifest.num_outputs), np.float32)
 
 
 def _check_samples(samples: Samples) -> None:

@@ -60,8 +60,8 @@ def _run_regions(
     groups = WindowGroups(blocks, manifest, segmentation)
     parts = []
     for group in groups:
-        for window, emitted in zip(group, run_windows(group, network), strict=True):
-            taken = window.taken(emitted, manifest.stride)
+        for index, emitted in run_windows(group, network):
+            taken = group[index].taken(emitted, manifest.stride)
             begin_s = taken.first.region / rate_hz + clock.seconds(taken.first.frame)
             parts.append((begin_s, taken.log_probs.copy(), find_quiet(taken.samples, rate_hz)))
     log_probs = np.full(

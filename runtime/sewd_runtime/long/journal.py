@@ -19,6 +19,7 @@ from typing import TypeVar
 from sewd_runtime.bundle.schema import build, parse_json, to_plain
 from sewd_runtime.errors import BundleError, JournalError
 from sewd_runtime.long.steps import Step
+from sewd_runtime.long.windows import START
 from sewd_runtime.system.writing import open_locked
 from sewd_runtime.text.transcript import Character, Segment, Word
 
@@ -100,7 +101,7 @@ class Journal:
 
     def add(self, step: Step) -> None:
         """Write a step, unless it is no further than the one before; raises OSError if the disk is full."""
-        if not self.steps or step.done > self.steps[-1].done:
+        if step.done > (self.steps[-1].done if self.steps else START):
             self._write(_sealed(step, self._seal))
             self.steps.append(step)
 

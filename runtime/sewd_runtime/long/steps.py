@@ -40,8 +40,9 @@ class Decoding:
 class Step:
     """One step through a recording.
 
-    segments: those that follow the previous step's. done: the place to resume from after this step.
-    num_samples: samples of the recording read and run so far, at the model's rate; in the last step, all.
+    segments: those that follow the previous step's, often none: windows run together before they are decoded.
+    done: the place to resume from after this step. num_samples: samples of the recording that are behind it,
+    at the model's rate; in the last step, all.
     """
 
     segments: tuple[Segment, ...]
@@ -108,29 +109,39 @@ def run_steps(
     decoding: Decoding,
     done: Place = START,
 ) -> Iterator[Step]:
-    """Yield the steps through a recording; what lies before ``done`` is read, and not run again.
+    """Yield a step after each window; what lies before ``done`` is read, and not run again.
 
     recording: as ``open_recording`` returns it; where its blocks end never matters. Law: the steps after the
     one whose ``done`` is given are the same, bit by bit, as those that followed it.
     """
     groups = WindowGroups(recording, network.manifest, decoding.segmentation)
     stitcher = Stitcher(vocabulary, groups.plan, done)
+    begin = 0
     for group in groups:
         last = group[-1]
         segments: tuple[Segment, ...] = ()
         if last.after > done:  # a group that is done in part runs whole, so that its batches are the same
-            pairs = zip(group, run_windows(group, network), strict=True)
-            stretches = [stretch for window, emitted in pairs for stretch in stitcher.add(window, emitted)]
+            emitted = {}
+            for index, log_probs in run_windows(group, network):
+                emitted[index] = log_probs
+                if len(emitted) < len(group):
+                    yield Step(segments=(), done=stitcher.done, num_samples=begin)
+            stretches = [
+                stretch
+                for index, window in enumerate(group)
+                for stretch in stitcher.add(window, emitted[index])
+            ]
             decoded = decode_stretches(stretches, network.manifest, vocabulary, decoding)
             segments = tuple(segment for each in decoded for segment in each)
-        end = last.first.region + last.first.frame * groups.plan.stride + len(last.samples)
-        yield Step(segments=segments, done=stitcher.done, num_samples=end)
+        begin = last.first.region + last.first.frame * groups.plan.stride + len(last.samples)
+        yield Step(segments=segments, done=stitcher.done, num_samples=begin)
     yield Step(segments=(), done=stitcher.done, num_samples=groups.num_samples)
 
 
-def run_windows(group: Sequence[Window], network: Network) -> Iterator[NDArray[np.float32]]:
-    """Yield the log-probabilities of each window, (frames, vocab) float32."""
-    yield from map(log_softmax, network.run_frames([window.samples for window in group]))
+def run_windows(group: Sequence[Window], network: Network) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the index and the log-probabilities, (frames, vocab) float32, of each window when it has run."""
+    for index, logits in network.run_each([window.samples for window in group]):
+        yield index, log_softmax(logits)
 
 
 def decode_stretches(

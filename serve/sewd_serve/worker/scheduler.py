@@ -2,7 +2,7 @@
 
 Live audio goes first, then recordings in the order of their arrival. A recording that runs whole is batched
 with those of similar length that wait at that moment; none waits for a batch to fill. A long one runs step by
-step, and joins the end of the queue after each, so that a short one never waits for all of it.
+step, joins the end of the queue after each, and lets whole ones go first for a while.
 """
 
 import logging
@@ -42,6 +42,9 @@ Task: TypeAlias = Callable[[], None]
 
 _READ_AHEAD_SAMPLES = 5_000_000
 """Samples that are read and wait to run: enough for batches of similar length, 20 MB."""
+
+_LONG_WAITS_S = 2.0
+"""How long a step of a long recording lets whole ones go first that came after it."""
 
 _STREAMS_AT_ONCE = 4
 """Streams that one worker takes together. On a CPU their windows fill no batch, so more would only wait."""
@@ -147,7 +150,7 @@ class Scheduler:
         if self._unread and sum(len(each.read_samples) for each in self._read) < _READ_AHEAD_SAMPLES:
             recording = self._unread.popleft()
             return lambda: self._read_one(recording)
-        if self._long and (not self._read or self._long[0].queued < self._read[0].queued):
+        if self._long and (not self._read or self._long[0].queued + _LONG_WAITS_S < self._read[0].queued):
             recording = self._long.popleft()
             return lambda: self._step(recording)
         if self._read:

@@ -47,7 +47,7 @@ def transcribe(bundle: Path, *arguments: object) -> int:
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> list[int]:
     """Press Ctrl-C in the run after so many; return the runs that there were."""
-    run, count = Network.run_frames, [0]
+    run, count = Network.run_each, [0]
 
     def counted(self: Network, recordings: Any) -> Any:
         if count[0] == runs:
@@ -55,7 +55,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> list[int]:
         count[0] += 1
         return run(self, recordings)
 
-    monkeypatch.setattr(Network, "run_frames", counted)
+    monkeypatch.setattr(Network, "run_each", counted)
     return count
 
 

@@ -97,7 +97,7 @@ def test_times_of_a_stream_count_from_the_start(tiny_bundle: Path, call: Path, c
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> None:
-    run, count = Network.run_frames, [0]
+    run, count = Network.run_each, [0]
 
     def counted(self: Network, recordings: Any) -> Any:
         if count[0] == runs:
@@ -105,7 +105,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> None:
         count[0] += 1
         return run(self, recordings)
 
-    monkeypatch.setattr(Network, "run_frames", counted)
+    monkeypatch.setattr(Network, "run_each", counted)
 
 
 @pytest.mark.parametrize("runs", [0, 1, 2, 3])

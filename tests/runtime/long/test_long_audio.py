@@ -9,6 +9,7 @@ import pytest
 
 from sewd_runtime import Recognizer, read_audio
 from sewd_runtime.inference.network import Network
+from sewd_runtime.inference.session import Session
 from sewd_runtime.long import steps
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 
@@ -80,11 +81,22 @@ def test_segments_come_before_the_end_is_read(
     monkeypatch.setattr(steps, "_GROUP_SAMPLES", 200_000)
     first = next(segments)
     runs = []
-    run = Network.run_frames
-    monkeypatch.setattr(Network, "run_frames", lambda *given: runs.append(1) or run(*given))
+    run = Network.run_batches
+    monkeypatch.setattr(Network, "run_batches", lambda *given: runs.append(1) or run(*given))
     rest = list(segments)
     assert len(runs) > 2
     assert (first, *rest) == digits.transcribe(recording).segments
+
+
+def test_no_step_runs_more_than_one_batch(
+    digits: Recognizer, clips: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    run = Session.run
+    monkeypatch.setattr(Session, "run", lambda *given: runs.append(1) or run(*given))
+    counts = [len(runs) for _ in digits.steps(talk(clips * 12, 1.0, -70))]
+    assert counts[-1] > 5
+    assert max(np.diff([0, *counts])) == 1
 
 
 def test_vad_drops_no_word_of_real_recordings(digits: Recognizer, speech: Path) -> None:
