@@ -1,5 +1,6 @@
 """Detection of speech by energy: levels of frames, thresholds between quiet and loud, hysteresis."""
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,22 +67,46 @@ class LevelTracker:
 
     Quiet is measured over the newest ``quiet_frames``, because noise may change. Loud is measured over the
     newest ``loud_frames`` and never falls: in a long pause there is no speech to measure it by.
+    recent_db: the newest ``quiet_frames``.
     """
 
     def __init__(self, *, quiet_frames: int, loud_frames: int) -> None:
-        self.recent_db: deque[float] = deque(maxlen=quiet_frames)
-        self._loud_frames = loud_frames
+        self._quiet, self._loud = _Newest(quiet_frames), _Newest(loud_frames)
+        self.recent_db = self._quiet.values
         self._loudest_db = FLOOR_DB
 
     def extend(self, frames_db: Iterable[float]) -> None:
         """Take the levels of the next frames."""
-        self.recent_db.extend(frames_db)
+        for frame_db in frames_db:
+            self._quiet.add(frame_db)
+            self._loud.add(frame_db)
 
     def measure(self) -> Levels:
         """Return the levels now; at least one frame must have been taken."""
-        recent_db = np.array(self.recent_db)
-        self._loudest_db = max(self._loudest_db, Levels.of(recent_db[-self._loud_frames :]).loud_db)
-        return Levels(quiet_db=Levels.of(recent_db).quiet_db, loud_db=self._loudest_db)
+        self._loudest_db = max(self._loudest_db, self._loud.percentile(_LOUD_PERCENTILE))
+        return Levels(quiet_db=self._quiet.percentile(_QUIET_PERCENTILE), loud_db=self._loudest_db)
+
+
+class _Newest:
+    """The newest ``size`` values, kept in order too: a stream asks for percentiles ten times a second."""
+
+    def __init__(self, size: int) -> None:
+        self.values: deque[float] = deque(maxlen=size)
+        self._sorted: list[float] = []
+
+    def add(self, value: float) -> None:
+        """Take a value, and forget the oldest beyond the size."""
+        if len(self.values) == self.values.maxlen:
+            del self._sorted[bisect_left(self._sorted, self.values[0])]
+        self.values.append(value)
+        insort(self._sorted, value)
+
+    def percentile(self, percent: float) -> float:
+        """Return a percentile, interpolated between two values as by ``numpy.percentile``."""
+        place = (len(self._sorted) - 1) * percent / 100
+        low = int(place)
+        high = min(low + 1, len(self._sorted) - 1)
+        return self._sorted[low] + (place - low) * (self._sorted[high] - self._sorted[low])
 
 
 def frame_levels(samples: Samples, frame: int) -> NDArray[np.float64]:
