@@ -101,8 +101,8 @@ def measure_live(setting: Setting) -> Any:
     seconds = setting.options.live_seconds
     rows = []
     for name, bundle, chunk, counts in (
-        ("digits", None, "0.5", (25, 50, 75, 100)),
-        ("digits", None, "1", (75, 100, 125)),
+        ("digits", None, "0.5", (25, 50, 75, 80, 100)),
+        ("digits", None, "1", (80, 100, 125)),
         ("larger", setting.options.larger, "0.5", (5, 10, 15, 20, 25)),
     ):
         if name == "larger" and bundle is None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
+import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import soundfile
@@ -25,14 +29,17 @@ _LATE_S = 0.5
 def measure_streams(server: Server, clips: Sequence[Clip], streams: int, seconds: float) -> dict[str, Any]:
     """Open so many streams for some seconds; return how late their words came.
 
-    lag: from the moment a packet was sent to the newest word that it completed, less the model's own latency.
+    lag: from the arrival of audio to the words that it completed, the server's own metric.
+    end: from the commit to the whole text, the client's clock.
     """
+    before = _lags(server)
     late = asyncio.run(_run(server, clips, streams, seconds))
     ends = [each["end_s"] for each in late]
     return {
         "streams": streams,
         "words": sum(each["words"] for each in late),
         "failed": sum(each["failed"] for each in late),
+        "lag_p95_s": _percentile(_lags(server) - before, 0.95),
         "end_p95_s": round(float(np.percentile(ends, 95)), 3) if ends else None,
         "kept_up": all(not each["failed"] and each["end_s"] < _LATE_S for each in late),
     }
@@ -46,6 +53,21 @@ async def _run(server: Server, clips: Sequence[Clip], streams: int, seconds: flo
         return await _speak(server, packets[number % len(packets)])
 
     return await asyncio.gather(*(stream(number) for number in range(streams)))
+
+
+def _lags(server: Server) -> Counter[float]:
+    """Return the server's histogram of lags: upper bound in seconds → count up to it."""
+    with urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+        text = answer.read().decode()
+    counts = re.findall(r'^sewd_stream_lag_seconds_bucket{le="(.+)"} (.+)$', text, re.M)
+    return Counter({float(bound): round(float(count)) for bound, count in counts})
+
+
+def _percentile(counts: Counter[float], share: float) -> float | None:
+    """Return the bound of the first bucket that reaches a share of all; None without a finite one."""
+    whole = max(counts.values(), default=0)
+    reached = (bound for bound in sorted(counts) if whole and counts[bound] >= share * whole)
+    return next((bound for bound in reached if math.isfinite(bound)), None)
 
 
 def _packets(clip: Clip, seconds: float) -> list[str]:

@@ -92,15 +92,19 @@ def _live(content: Results) -> Iterator[str]:
     rows = content.get("live")
     if not rows:
         return
-    yield "Live streams, spoken in real time in packets of 40 ms; the end: from the commit to its answer.\n"
+    yield (
+        "Live streams, spoken in real time in packets of 40 ms. Lag: from the arrival of audio to the words "
+        "that it completed; the end: from the commit to its answer.\n"
+    )
     names = {"digits": "digits", "larger": "SEW-D-tiny's dimensions"}
     yield from table(
-        ["model, int8", "`--chunk`", "streams", "end, p95", "kept up"],
+        ["model, int8", "`--chunk`", "streams", "lag, p95", "end, p95", "kept up"],
         [
             [
                 names[row["model"]],
                 row["chunk_s"],
                 str(row["streams"]),
+                f"≤ {row['lag_p95_s']:.2g} s" if row["lag_p95_s"] is not None else "",
                 "" if row["end_p95_s"] is None else f"{row['end_p95_s']:.2f} s",
                 "yes" if row["kept_up"] else "no",
             ]

@@ -1,6 +1,7 @@
 """A live stream as its client's connection sees it: audio in, in packets of a useful size; words out."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -96,7 +97,7 @@ class Live:
         assert isinstance(heard, Heard)
         self._heard_s, self._heard_utterances = heard.audio_s, heard.utterance + heard.is_final
         if heard.committed:
-            self._metrics.stream_lag_s.observe(heard.lag_s)
+            self._metrics.stream_lag_s.observe(time.monotonic() - heard.came)
         return heard
 
     def close(self) -> None:

@@ -101,7 +101,7 @@ def heard(*, utterance: int, audio_s: float, is_final: bool = False) -> Heard:
         utterance=utterance,
         is_final=is_final,
         audio_s=audio_s,
-        lag_s=0.0,
+        came=0.0,
     )
 
 

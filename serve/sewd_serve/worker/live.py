@@ -113,7 +113,7 @@ class LiveStream:
                     utterance=self._utterance,
                     is_final=is_final,
                     audio_s=self._heard_s,
-                    lag_s=time.monotonic() - came,
+                    came=came,
                 )
             )
         self._pending = partial.pending

@@ -221,8 +221,8 @@ class Heard:
     """What a stream has recognized since the last message.
 
     utterance: how many Commits and Clears came before. is_final: this answers a Commit; the first message of
-    an utterance answers a Clear before it. audio_s: what the stream has taken so far. lag_s: how long the
-    newest audio waited and ran.
+    an utterance answers a Clear before it. audio_s: what the stream has taken so far. came: when the
+    newest audio came, in seconds of the monotonic clock, which processes share.
     """
 
     id: int
@@ -232,7 +232,7 @@ class Heard:
     utterance: int
     is_final: bool
     audio_s: float
-    lag_s: float
+    came: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
