@@ -101,6 +101,7 @@ def test_what_the_exporter_offers() -> None:
         "ExportError",
         "Exported",
         "ParityReport",
+        "add",
         "export",
         "optimize",
         "trace",

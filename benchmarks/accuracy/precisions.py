@@ -67,7 +67,7 @@ def measure(speech: Path) -> Mapping[str, Any]:
 def _measure_model(model: Model, speech: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"
-        export(model.checkpoint, bundle, precisions=("fp32", "fp16", "int8", "int8-static"))
+        export(model.checkpoint, bundle, precisions=("fp32", "fp16", "int8", "int8-static"), strict=True)
         recognizers = {name: _load(bundle, options) for name, options in VARIANTS.items()}
         return {
             name: {

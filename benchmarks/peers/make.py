@@ -53,20 +53,10 @@ def export_with_optimum(source: Path, folder: Path, calibration: Path, options: 
 def export_with_sewd(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:
     """Export a bundle with every precision that passes its parity; write the others to REFUSED."""
     from sewd_export import export
-    from sewd_export.errors import ParityError
     from sewd_export.precisions import PRECISIONS
 
-    refused = {}
-    try:
-        export(source, folder, precisions=tuple(PRECISIONS))
-    except ParityError:
-        for name in PRECISIONS:
-            try:
-                export(source, folder, precisions=(name,))
-            except ParityError as error:  # noqa: PERF203 - rare
-                refused[name] = " ".join(str(error).split())
-        export(source, folder, precisions=tuple(name for name in PRECISIONS if name not in refused))
-    (folder.parent / REFUSED).write_text(json.dumps(refused), encoding="utf-8")
+    exported = export(source, folder, precisions=tuple(PRECISIONS))
+    (folder.parent / REFUSED).write_text(json.dumps(dict(exported.failed)), encoding="utf-8")
 
 
 def quantize_dynamic(source: Path, folder: Path, calibration: Path, options: Mapping[str, str]) -> None:

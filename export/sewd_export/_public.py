@@ -1,5 +1,6 @@
 """The public names, in one list: ``sewd_export`` takes them from here when one is first used."""
 
+from sewd_export.addition import add as add
 from sewd_export.errors import ExportError as ExportError
 from sewd_export.exporter import Exported as Exported
 from sewd_export.exporter import export as export

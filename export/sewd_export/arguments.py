@@ -21,11 +21,13 @@ examples:
   sewd-export asapp/sew-d-tiny-100k-ft-ls100h --int8 -o tiny
   sewd-export CHECKPOINT --int8-static --calibrate recordings/
   sewd-export CHECKPOINT --int8 --evaluate recordings/ --max-wer-increase 0.5
+  sewd-export --add tiny --fp16                 bring a precision into a bundle
   sewd-export --verify tiny                     compare a bundle again
   sewd-export --bundle tiny --layout onnx-asr   write what another tool opens
 
 exit codes: 0 done; 1 the bundle differs from the original, or the checkpoint cannot be exported: nothing
-was written; 2 wrong usage; 130 interrupted (Ctrl-C or SIGTERM): nothing was written."""
+was written; 2 wrong usage; 3 written without the precisions that failed, which are named; 130 interrupted
+(Ctrl-C or SIGTERM): nothing was written."""
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -40,6 +42,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         _check_bundle(parser, arguments)
     if arguments.verify:
         _check_verify(parser, arguments)
+    if arguments.add:
+        _check_add(parser, arguments)
     _check_bound(parser, arguments)
     if not arguments.tensorrt and (arguments.profile or arguments.compute_capability):
         parser.error("--profile and --compute-capability need --tensorrt")
@@ -85,6 +89,9 @@ def _add_precisions(parser: argparse.ArgumentParser) -> None:
                 default=[],
                 help=precision.summary,
             )
+    group.add_argument(
+        "--strict", action="store_true", help="write nothing if one fails (default: write the others)"
+    )
 
 
 def _add_recordings(parser: argparse.ArgumentParser) -> None:
@@ -151,6 +158,12 @@ def _add_bundles(parser: argparse.ArgumentParser) -> None:
         "--verify", type=Path, metavar="BUNDLE", help="compare an existing bundle again; write nothing"
     )
     group.add_argument(
+        "--add",
+        type=Path,
+        metavar="BUNDLE",
+        help="bring the precisions given into this bundle; all else in it stays as it is",
+    )
+    group.add_argument(
         "--layout",
         action="append",
         default=[],
@@ -173,7 +186,7 @@ def _add_bundles(parser: argparse.ArgumentParser) -> None:
 def _check_bundle(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if not (arguments.layout or arguments.ort):
         parser.error("--bundle converts a bundle: add --layout or --ort")
-    for_export = ("checkpoint", "output", "precisions", "audio", "verify", "tensorrt")
+    for_export = ("checkpoint", "output", "precisions", "audio", "verify", "add", "strict", "tensorrt")
     if any(getattr(arguments, name) for name in for_export):
         parser.error("--bundle exports nothing: leave out the checkpoint and the options of an export")
 
@@ -187,8 +200,19 @@ def _check_verify(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         parser.error("--verify writes nothing: use --bundle for --layout and --ort")
     if arguments.tensorrt:
         parser.error("--verify writes nothing: leave out --tensorrt")
+    if arguments.add or arguments.strict:
+        parser.error("--verify writes nothing: leave out --add and --strict")
     if arguments.evaluate:
         parser.error("--verify writes nothing: leave out --max-wer-increase and --evaluate")
+
+
+def _check_add(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if arguments.output:
+        parser.error("--add changes the bundle it names: leave out -o")
+    if arguments.tensorrt:
+        parser.error("--add adds precisions: leave out --tensorrt")
+    if not arguments.precisions:
+        parser.error("--add needs the precisions to add, such as --int8")
 
 
 def _check_bound(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sewd_export.exporter import Exported
     from sewd_export.tensorrt import EngineOptions
 
+SOME_FAILED = 3
+"""Exit code: the bundle is written without the precisions that failed."""
+
 
 @sigterm_as_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,27 +67,32 @@ def _shown_warnings() -> Iterator[None]:
 
 def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
     progress("import torch and transformers")
-    from sewd_export.exporter import export
+    from sewd_export import addition, exporter
 
-    exported = export(
-        arguments.checkpoint,
-        arguments.output,
-        precisions=(REFERENCE, *arguments.precisions),
-        audio=arguments.audio,
-        evaluate=arguments.evaluate,
-        max_wer_increase=arguments.max_wer_increase,
-        calibrate=arguments.calibrate,
-        engines=_engine_options(arguments),
-        progress=progress,
-    )
+    options: dict[str, Any] = {
+        "precisions": (REFERENCE, *arguments.precisions),
+        "audio": arguments.audio,
+        "evaluate": arguments.evaluate,
+        "max_wer_increase": arguments.max_wer_increase,
+        "calibrate": arguments.calibrate,
+        "strict": arguments.strict,
+        "progress": progress,
+    }
+    if arguments.add:
+        exported = addition.add(arguments.add, arguments.checkpoint, **options)
+    else:
+        engines = _engine_options(arguments)
+        exported = exporter.export(arguments.checkpoint, arguments.output, engines=engines, **options)
     if arguments.json:
         _print_json(exported, progress.elapsed_s)
     elif not arguments.quiet:
         _print_tables(exported)
     if arguments.layout or arguments.ort:
         _convert(arguments, exported.path)
+    for why in exported.failed.values():
+        _warn(why)
     progress("done")
-    return 0
+    return SOME_FAILED if exported.failed else 0
 
 
 def _print_json(exported: Exported, elapsed_s: float) -> None:
@@ -95,6 +103,7 @@ def _print_json(exported: Exported, elapsed_s: float) -> None:
         "precisions": {name: asdict(entry) for name, entry in manifest.precisions.items()},
         "sensitivities": {name: asdict(result) for name, result in exported.sensitivities.items()},
         "engines": {name: asdict(entry) for name, entry in manifest.engines.items()},
+        "failed": dict(exported.failed),
         "warnings": exported.warnings,
     }
     print(json_line(result))

@@ -105,4 +105,11 @@ class EngineBuildError(ExportError, RuntimeError):
 
 
 class ParityError(ExportError, ArithmeticError):
-    """A precision is further from the original than its tolerance."""
+    """A precision is further from the original than its tolerance.
+
+    report: the table of every utterance, "" if there is none.
+    """
+
+    def __init__(self, message: str, *, report: str = "") -> None:
+        super().__init__(message)
+        self.report = report

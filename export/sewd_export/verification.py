@@ -10,7 +10,7 @@ from sewd_export.parity.reference import Reference
 from sewd_export.parity.report import ParityReport
 from sewd_export.precisions import PRECISIONS, stricter
 from sewd_export.progress import Progress, no_progress
-from sewd_runtime.bundle.folder import open_bundle
+from sewd_runtime.bundle.folder import Bundle, open_bundle
 
 
 def verify(
@@ -30,14 +30,8 @@ def verify(
     progress("check the bundle's files")
     opened = open_bundle(Path(bundle))
     opened.verify()
-    provenance = opened.manifest.provenance
     progress("load the checkpoint")
-    loaded = _load_named(provenance.checkpoint) if checkpoint is None else load_checkpoint(checkpoint)
-    if loaded.sha256 != provenance.checkpoint_sha256:
-        raise CheckpointError(
-            f"{loaded.folder}: sha256 {loaded.sha256[:12]}..., but {opened.path} was made from "
-            f"{provenance.checkpoint}, sha256 {provenance.checkpoint_sha256[:12]}...; name that checkpoint"
-        )
+    loaded = load_original(opened, checkpoint)
     progress("run the original")
     reference = Reference.make(loaded, audio=audio)
     reports = []
@@ -47,6 +41,18 @@ def verify(
         own = PRECISIONS[name].tolerance if name in PRECISIONS else entry.tolerance
         reports.append(reference.compare(path, precision=name, tolerance=stricter(own, entry.tolerance)))
     return tuple(reports)
+
+
+def load_original(bundle: Bundle, checkpoint: str | Path | None) -> Checkpoint:
+    """Load the checkpoint that a bundle was made from, None by its name there; check its sha256."""
+    provenance = bundle.manifest.provenance
+    loaded = _load_named(provenance.checkpoint) if checkpoint is None else load_checkpoint(checkpoint)
+    if loaded.sha256 != provenance.checkpoint_sha256:
+        raise CheckpointError(
+            f"{loaded.folder}: sha256 {loaded.sha256[:12]}..., but {bundle.path} was made from "
+            f"{provenance.checkpoint}, sha256 {provenance.checkpoint_sha256[:12]}...; name that checkpoint"
+        )
+    return loaded
 
 
 def _load_named(origin: str) -> Checkpoint:

@@ -15,11 +15,12 @@ import onnx_ir as ir
 import pytest
 from safetensors.torch import load_file, save_file
 
-from sewd_export import Exported, export, exporter
+from sewd_export import Exported, conversion, export, exporter
 from sewd_export.checkpoint.loading import load_checkpoint
 from sewd_export.families import build_module
 from sewd_export.parity import reference
 from sewd_export.parity.signals import Signal, signals
+from sewd_export.precisions.attempts import Attempts
 from sewd_export.tracing import trace
 from sewd_runtime.inference.session import pad
 
@@ -111,8 +112,8 @@ def exported_half(exported: Exported, tiny: Path, tmp_path_factory: pytest.TempP
 def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports of the CTC checkpoint take its model as it was traced before."""
 
-    def write_models(_: Any, folder: Path, precisions: Any, **__: Any) -> tuple[Any, None]:
-        entries = exported.manifest.precisions
+    def write_models(_: Any, folder: Path, attempts: Attempts, **__: Any) -> tuple[Any, None]:
+        entries, precisions = exported.manifest.precisions, attempts.good
         for name in precisions:
             shutil.copy(exported.path / entries[name].file, folder)
         opsets = {
@@ -120,7 +121,7 @@ def without_trace(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
         }
         return opsets, None
 
-    monkeypatch.setattr(exporter, "_write_models", write_models)
+    monkeypatch.setattr(conversion, "write_models", write_models)
 
 
 @pytest.fixture(scope="session")

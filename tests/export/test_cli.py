@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_export import Exported, exporter
+from sewd_export import Exported, conversion, exporter
 from sewd_export.cli import main
 from sewd_export.errors import ExportWarning, TraceError
 from sewd_export.parity import reference
@@ -99,7 +99,7 @@ def test_a_parity_miss_is_exit_code_1_and_nothing_written(
     monkeypatch.setitem(PRECISIONS, "fp32", dataclasses.replace(PRECISIONS["fp32"], tolerance=impossible))
     code, out, err = run(tiny, "-o", tmp_path / "bundle", *flags)
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1].startswith("sewd-export: fp32 is not the original: ")
+    assert err.splitlines()[-1].startswith("sewd-export: fp32 failed verification on ")
     assert len(err.splitlines()) == 1 or not flags
     assert list(tmp_path.iterdir()) == []
 
@@ -146,7 +146,7 @@ def test_ctrl_c_is_130_and_leaves_nothing(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exporter, "_write_models", interrupt)
+    monkeypatch.setattr(conversion, "write_models", interrupt)
     assert run("-q", tiny, "-o", tmp_path / "a" / "bundle") == (130, "", "sewd-export: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -228,7 +228,7 @@ def test_a_failed_verification_is_still_one_object(
     monkeypatch.setattr(reference, "session_candidate", broken)
     code, out, err = run("--json", "--verify", exported.path, tiny)
     assert code == 1
-    assert err.startswith("sewd-export: fp32 is not the original: ")
+    assert err.startswith("sewd-export: fp32 failed verification on ")
     assert err.count("\n") == 1
     assert "NaN" not in out  # which is not JSON
     found = json.loads(out)

@@ -342,7 +342,7 @@ def test_what_cannot_be_removed_is_named(target: Path, monkeypatch: pytest.Monke
 _EXPORTS = """
 import os, random, shutil, sys, time
 from pathlib import Path
-from sewd_export import exporter
+from sewd_export import conversion
 from sewd_export.cli import main
 from sewd_export.parity import reference, signals
 from sewd_runtime.bundle.folder import open_bundle
@@ -351,12 +351,12 @@ tiny, traced, target, kills = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]),
 grid, entries = signals.signals, open_bundle(traced).manifest.precisions
 reference.signals = lambda *a, **k: [s for s in grid(*a, **k) if len(s.samples) < 8000]
 
-def copy_models(checkpoint, folder, precisions, **options):
-    for name in precisions:
+def copy_models(make_graph, folder, attempts, **options):
+    for name in attempts.good:
         shutil.copy(traced / entries[name].file, folder)
-    return {name: {"": entries[name].opset} for name in precisions}, None
+    return {name: {"": entries[name].opset} for name in attempts.good}, None
 
-exporter._write_models = copy_models  # an export takes a second, not twenty
+conversion.write_models = copy_models  # an export takes a second, not twenty
 
 def start():
     child = os.fork()
@@ -384,16 +384,17 @@ assert killed > kills // 3
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_exports_killed_at_random_lose_nothing(exported: Exported, tiny: Path, target: Path) -> None:
+def test_exports_killed_at_random_lose_nothing(exported: Exported, tiny: Path, bundle: Path) -> None:
     """Killed after up to as long as a whole export takes, many times for the same target."""
-    command = [sys.executable, "-c", _EXPORTS, tiny, exported.path, target, str(KILLS)]
+    command = [sys.executable, "-c", _EXPORTS, tiny, exported.path, bundle, str(KILLS)]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert names(target.parent) == [target.name]
+    assert names(bundle.parent) == [bundle.name]
 
 
 @pytest.mark.slow
 def test_sigterm_ends_like_ctrl_c(tiny: Path, target: Path) -> None:
     command = [sys.executable, "-m", "sewd_export.cli", "-q", tiny, "-o", target]
+    command += ["--fp16", "--int8", "--int8-static"]  # those of the bundle there
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and len(names(target.parent)) == 1:
         time.sleep(0.02)

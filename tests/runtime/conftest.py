@@ -70,6 +70,7 @@ def manifest() -> Manifest:
         file="model.fp32.onnx",
         opset=20,
         domains=("com.microsoft",),
+        calibrated=True,
         tolerance=Tolerance(max_abs=1e-4, relative=1e-5, batch_error=1e-5),
         parity=Parity(
             cases=17,
@@ -96,6 +97,7 @@ def manifest() -> Manifest:
             blank_id=0, unknown_token="<unk>", word_delimiter="|", do_lower_case=False, clean_up_spaces=True
         ),
         precisions={"fp32": precision, "int8": dataclasses.replace(precision, file="model.int8.onnx")},
+        failed={"fp16": "fp16 failed verification on 'silence'"},
         files={name: FileEntry(size_bytes=3, sha256="0" * 64) for name in files},
         provenance=Provenance(
             checkpoint="asapp/sew-d-tiny-100k-ft-ls100h",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sewd_export.errors import ParityError
+from sewd_export.precisions import PRECISIONS
 from sewd_runtime.bundle.manifest import Parity, Tolerance
 from sewd_runtime.system.terminal import printable
 
@@ -61,27 +63,35 @@ class ParityReport:
 
     @property
     def failures(self) -> list[str]:
-        """One line for each tolerance that is missed; NaN misses every one."""
+        """One line for each tolerance that is missed, the worst first; NaN misses every one."""
+        return [line for _, line in sorted(self._misses(), key=lambda miss: -miss[0])]
+
+    def _misses(self) -> Iterator[tuple[float, str]]:
+        """Yield how many times too large each error is, NaN as infinity, and its line."""
         limits = self.tolerance
-        lines = [
-            f"{case.name}: {kind} error {error:.2e} exceeds {limit:.0e}"
+        errors = [
+            (f"{printable(case.name)!r}: {kind} error", error, limit)
             for case in self.cases
             for kind, error, limit in (
                 ("absolute", case.max_abs, limits.max_abs_at(case.peak, movement=case.movement)),
                 ("relative", case.relative, limits.relative),
             )
-            if not error <= limit
         ]
-        if not self.batch_error <= limits.batch_error:
-            lines.append(
-                f"batches: an item differs by {self.batch_error:.2e}, more than {limits.batch_error:.0e}"
-            )
-        return lines
+        errors.append(("batches: difference of an item", self.batch_error, limits.batch_error))
+        for what, error, limit in errors:
+            if not error <= limit:
+                yield math.inf if math.isnan(error) else error / limit, f"{what} {error:.2g} > {limit:.2g}"
 
     def check(self) -> None:
-        """Raise ParityError that lists every missed tolerance."""
-        if self.failures:
-            raise ParityError(f"{self.precision} is not the original: {'; '.join(self.failures)}")
+        """Raise ParityError with the worst miss, how many others there are, and what to try."""
+        if lines := self.failures:
+            row = PRECISIONS.get(self.precision)  # a bundle may have one of another version
+            others = f" (and {len(lines) - 1} more)" if lines[1:] else ""
+            raise ParityError(
+                f"{self.precision} failed verification on {lines[0]}{others}: "
+                f"{row.remedy if row else 'export it again'}",
+                report=str(self),
+            )
 
     def __str__(self) -> str:
         """Return the table printed with every export; "moves" is the original's own uncertainty."""

@@ -34,6 +34,7 @@ class Precision:
     convert: float32 model → this precision's model; its argument is not changed. Keywords: `keep`, if there
         are `matmuls`: the names of those that stay in float32; `ranges`, if there are `calibrated_inputs`.
     tolerance: of the output, against the original in float32.
+    remedy: what to try if it misses that.
     matmuls: float32 model → the matmuls that are converted, each of which can be kept; None if none can.
     calibrated_inputs: float32 model → the values whose ranges `convert` can use; None if it uses none.
     is_portable: whether it has only standard ONNX operators, which TensorRT needs.
@@ -42,6 +43,7 @@ class Precision:
     summary: str
     convert: Callable[..., ir.Model]
     tolerance: Tolerance
+    remedy: str
     matmuls: Callable[[ir.Model], list[ir.Node]] | None = None
     calibrated_inputs: Callable[[ir.Model], list[ir.Value]] | None = None
     is_portable: bool = True
@@ -61,6 +63,7 @@ PRECISIONS = {
         summary="float32",
         convert=lambda model: model,
         tolerance=Tolerance(max_abs=1e-4, relative=1e-5, batch_error=1e-5),
+        remedy="the graph is not the model; please report it with the config.json",
     ),
     "fp16": Precision(
         summary="mixed float16: half the size, for CUDA and TensorRT; no faster on a CPU",
@@ -68,6 +71,7 @@ PRECISIONS = {
         # Largest measured with every float16 value rounded, as on a GPU: 3.8e-2 of logits up to 38; relative
         # 2.8e-3; batches 8.2e-4. Over the digits model and every configuration of tests/parity.
         tolerance=Tolerance(max_abs=1e-1, relative=1e-2, batch_error=1e-2),
+        remedy="its values may be too large for float16; try --int8 or leave out --fp16",
     ),
     "int8": Precision(
         summary="int8 matmuls with dynamic scales: a quarter of the size, for CPUs, through onnxruntime",
@@ -75,6 +79,7 @@ PRECISIONS = {
         # Largest measured: 0.8 of logits up to 38, relative 8e-3 on the digits model; relative 0.06 with
         # random weights, on noise. A flipped rounding moves an item as far in a batch as alone.
         tolerance=Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2),
+        remedy="try --max-wer-increase 0 --evaluate RECORDINGS, or --fp16",
         matmuls=_imported("int8", "matmuls"),
         is_portable=False,  # MatMulIntegerToFloat of com.microsoft
     ),
@@ -85,6 +90,7 @@ PRECISIONS = {
         # Largest measured: relative 0.067 and 20 of logits up to 38 on the digits model, where one sound
         # starts a frame earlier; relative 0.071 and batches 0.017 with random weights in SEW-D-tiny's size.
         tolerance=Tolerance(max_abs=10.0, relative=1e-1, batch_error=5e-2),
+        remedy="try --int8-static --calibrate RECORDINGS, or --int8",
         matmuls=_imported("int8_static", "matmuls"),
         calibrated_inputs=_imported("int8_static", "calibrated_inputs"),
     ),

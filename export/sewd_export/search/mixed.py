@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sewd_export.errors import BoundError
 from sewd_export.precisions import PRECISIONS, REFERENCE
+from sewd_export.precisions.attempts import Attempts
 from sewd_export.progress import Progress
 from sewd_export.search.evaluation import Evaluation, Logits
 from sewd_runtime.bundle.manifest import model_file
@@ -24,20 +25,27 @@ PROGRESS_EVERY = 10  # groups
 
 
 def keep_sensitive(
-    folder: Path, converters: Mapping[str, Convert], evaluation: Evaluation, *, progress: Progress
+    folder: Path,
+    converters: Mapping[str, Convert],
+    evaluation: Evaluation,
+    *,
+    attempts: Attempts,
+    progress: Progress,
 ) -> dict[str, Sensitivity]:
     """Rewrite each model that exceeds the bound, keeping as few matmuls in float32 as make it hold.
 
     folder: has a model file of each of the precisions and of float32.
     converters: precision → its conversion, for those that can keep matmuls in float32.
-    Returns precision → the result of its search. Raises BoundError.
+    attempts: where a precision that cannot meet the bound fails, by BoundError.
+    Returns precision → the result of its search.
     """
     progress(f"run {REFERENCE} on {len(evaluation.recordings)} recordings")
     expected = evaluation.run(folder / model_file(REFERENCE))
-    return {
-        name: _Search(name, convert, folder, evaluation, expected, progress).run()
-        for name, convert in converters.items()
-    }
+    found = {}
+    for name, convert in converters.items():
+        with attempts.of(name):
+            found[name] = _Search(name, convert, folder, evaluation, expected, progress).run()
+    return found
 
 
 class _Search:

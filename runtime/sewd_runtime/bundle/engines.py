@@ -3,10 +3,14 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from sewd_runtime.bundle.schema import Positive, Rule, one_of, to_plain
+
+if TYPE_CHECKING:
+    from sewd_runtime.bundle.manifest import Manifest
 
 BUILDERS = ("tensorrt", "tensorrt-rtx")
 
@@ -84,3 +88,25 @@ def engine_key(
         "profiles": to_plain(profiles),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def check_engines(manifest: "Manifest", demand: Callable[[bool, str], None]) -> None:
+    """Check that each engine has the name and the file that its fields say, and of a model in the bundle."""
+    for name, entry in manifest.engines.items():
+        path = f"engines.{name}"
+        demand(name == entry.name, f"{path} must be {entry.name}, as its fields say")
+        demand(entry.file == engine_file(name), f"{path}.file must be {engine_file(name)}")
+        demand(entry.precision in manifest.precisions, f"{path}.precision must be one of precisions")
+        demand(bool(entry.profiles), f"{path}.profiles must have at least one entry")
+        ordered = all(profile.is_ordered for profile in entry.profiles)
+        demand(ordered, f"{path}.profiles must go from the smallest to the largest")
+        file = manifest.precisions[entry.precision].file
+        if file in manifest.files:  # if not, that is an error of its own
+            key = engine_key(
+                manifest.files[file].sha256,
+                builder=entry.builder,
+                version=entry.version,
+                compute_capability=entry.compute_capability,
+                profiles=entry.profiles,
+            )
+            demand(entry.key == key, f"{path}.key is not that of {file}; export it again")

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias, cast
 
-from sewd_runtime.bundle.engines import EngineEntry, engine_file, engine_key
+from sewd_runtime.bundle.engines import EngineEntry, check_engines
 from sewd_runtime.bundle.schema import (
     Amount,
     Count,
@@ -19,7 +19,7 @@ from sewd_runtime.bundle.schema import (
     parse_json,
     to_plain,
 )
-from sewd_runtime.bundle.versions import ENGINES_VERSION, FORMAT_VERSION, upgrade
+from sewd_runtime.bundle.versions import FORMAT_VERSION, upgrade
 from sewd_runtime.errors import BundlePathError, ManifestKeyError, ManifestTypeError
 
 MANIFEST_NAME = "bundle.json"
@@ -126,11 +126,16 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionEntry:
-    """One model of the bundle."""
+    """One model of the bundle.
+
+    calibrated: whether its constant ranges were measured on recordings; None if it has none, or if that was
+        not recorded.
+    """
 
     file: _FileName
     opset: Positive
     domains: tuple[str, ...]
+    calibrated: bool | None = None
     tolerance: Tolerance
     parity: Parity
 
@@ -167,7 +172,7 @@ class Provenance:
 class Manifest:
     """The content of ``bundle.json``; field names are its keys.
 
-    engines: TensorRT's, by name. The file has the key only if there are any, and is then format 3.
+    failed: precisions that were asked for and are not in the bundle → why. engines: TensorRT's, by name.
     """
 
     format_version: Positive = FORMAT_VERSION
@@ -181,6 +186,7 @@ class Manifest:
     num_outputs: _Outputs
     ctc: CtcEntry | None
     precisions: dict[str, PrecisionEntry]
+    failed: dict[str, str] = field(default_factory=dict)
     files: dict[_FileName, FileEntry]
     provenance: Provenance
     engines: dict[str, EngineEntry] = field(default_factory=dict)
@@ -197,20 +203,12 @@ class Manifest:
         _check_consistency(manifest, where)
         return manifest
 
-    def with_engines(self, engines: Iterable[EngineEntry]) -> "Manifest":
-        """Return the manifest with these engines, in the format that has them; itself if there are none."""
-        by_name = {engine.name: engine for engine in engines}
-        return replace(self, format_version=ENGINES_VERSION, engines=by_name) if by_name else self
-
     def to_json(self) -> str:
         """Return the file's text: indented by two, keys in the format's order, maps sorted, final newline.
 
         Raises what ``from_json`` would raise, so that no unreadable manifest is written.
         """
-        content = to_plain(self)
-        if not self.engines:
-            del content["engines"]
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=True) + "\n"
+        text = json.dumps(to_plain(self), indent=2, ensure_ascii=False, allow_nan=True) + "\n"
         self.from_json(text)
         return text
 
@@ -236,13 +234,14 @@ def _check_consistency(manifest: Manifest, where: str) -> None:
         demand(entry.file == model_file(name), f"{path}.file must be {model_file(name)}")
         _check_parity(entry.parity, f"{path}.parity", task, demand)
         files.add(entry.file)
-    _check_engines(manifest, demand)
+    for name in manifest.failed:
+        demand(name not in manifest.precisions, f"failed.{name} must not be one of precisions")
+    check_engines(manifest, demand)
     files |= {entry.file for entry in manifest.engines.values()}
     for name in sorted(files):
         if name not in manifest.files:
             raise ManifestKeyError(f"{where}: files.{name} is missing")
     demand(MANIFEST_NAME not in manifest.files, f"files.{MANIFEST_NAME}: a manifest cannot hold its own hash")
-    _check_engine_keys(manifest, demand)
 
 
 def _check_parity(parity: Parity, path: str, task: str, demand: Callable[[bool, str], None]) -> None:
@@ -259,37 +258,4 @@ def _check_parity(parity: Parity, path: str, task: str, demand: Callable[[bool, 
         demand(
             is_number == has_number,
             f"{path}.{key} must be {'a number' if has_number else 'null'} for {why}",
-        )
-
-
-def _check_engines(manifest: Manifest, demand: Callable[[bool, str], None]) -> None:
-    """Check that each engine has the name and the file that its fields say."""
-    demand(
-        bool(manifest.engines) == (manifest.format_version == ENGINES_VERSION),
-        f"engines must have entries in format {ENGINES_VERSION}, and only there",
-    )
-    for name, entry in manifest.engines.items():
-        path = f"engines.{name}"
-        demand(name == entry.name, f"{path} must be {entry.name}, as its fields say")
-        demand(entry.file == engine_file(name), f"{path}.file must be {engine_file(name)}")
-        demand(entry.precision in manifest.precisions, f"{path}.precision must be one of precisions")
-        demand(bool(entry.profiles), f"{path}.profiles must have at least one entry")
-        ordered = all(profile.is_ordered for profile in entry.profiles)
-        demand(ordered, f"{path}.profiles must go from the smallest to the largest")
-
-
-def _check_engine_keys(manifest: Manifest, demand: Callable[[bool, str], None]) -> None:
-    """Check that each engine was built from the model in this bundle."""
-    for name, entry in manifest.engines.items():
-        model = manifest.files[manifest.precisions[entry.precision].file]
-        key = engine_key(
-            model.sha256,
-            builder=entry.builder,
-            version=entry.version,
-            compute_capability=entry.compute_capability,
-            profiles=entry.profiles,
-        )
-        demand(
-            entry.key == key,
-            f"engines.{name}.key is not that of {model_file(entry.precision)}; export it again",
         )

@@ -1,34 +1,39 @@
 """Manifests of every format version, brought up to date before they are checked."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sewd_runtime.errors import FormatVersionError, ManifestKeyError, ManifestTypeError
 
-FORMAT_VERSION = 2
-ENGINES_VERSION = 3
-"""Format 2 plus the key `engines`. A bundle without engines stays format 2, so that older readers open it."""
+FORMAT_VERSION = 4
+"""Every manifest is written in it. In memory, manifests of older formats have it too."""
+
+_ENGINES = 3
+"""The first format with the key `engines`; only this one requires an entry there."""
 
 _UNMEASURED = {"words": 0, "wer": None, "original_wer": None}
 """Keys of a parity that format 1 lacks."""
 
 
 def upgrade(content: Any, where: str) -> dict[str, Any]:
-    """Return a manifest's JSON with every key of today: format 1 becomes 2, with no words counted.
+    """Return a manifest's JSON in today's format.
 
+    Format 1 counted no words, 1 and 2 had no engines, 1 to 3 did not record failures and calibration.
     Raises FormatVersionError for an unknown version, ManifestKeyError for a key of a later one; everything
     else is left to be checked.
     """
     version = _version(content, where)
-    if version == 1:
-        content = {
-            **content,
-            "format_version": FORMAT_VERSION,
-            "precisions": _with_word_errors(content, where),
-        }
-    if version < ENGINES_VERSION:
-        if "engines" in content:
-            raise ManifestKeyError(f"{where}: engines is not a key of format {version}")
-        content = {**content, "engines": {}}
+    content = {**content, "format_version": FORMAT_VERSION}
+    refused = f"is not a key of format {version}"
+    if version < 2:
+        _add_to_precisions(content, _UNMEASURED, within="parity", where=where, refused=refused)
+    if version < _ENGINES:
+        _add(content, {"engines": {}}, where=where, refused=refused)
+    if version == _ENGINES and content.get("engines") == {}:
+        raise ManifestTypeError(f"{where}: engines must have entries in format {version}")
+    if version < FORMAT_VERSION:
+        _add(content, {"failed": {}}, where=where, refused=refused)
+        _add_to_precisions(content, {"calibrated": None}, within=None, where=where, refused=refused)
     return dict(content)
 
 
@@ -40,26 +45,33 @@ def _version(content: Any, where: str) -> int:
     version = content["format_version"]
     if type(version) is not int:
         raise ManifestTypeError(f"{where}: format_version must be an integer")
-    if not 1 <= version <= ENGINES_VERSION:
+    if not 1 <= version <= FORMAT_VERSION:
         raise FormatVersionError(
-            f"{where}: format_version is {version}, this sewd reads 1 to {ENGINES_VERSION}; "
+            f"{where}: format_version is {version}, this sewd reads 1 to {FORMAT_VERSION}; "
             f"install a sewd that reads it, or export the checkpoint again"
         )
     return version
 
 
-def _with_word_errors(content: dict[str, Any], where: str) -> Any:
+def _add(content: dict[str, Any], keys: Mapping[str, Any], *, where: str, refused: str) -> None:
+    """Add keys of a later format, in place; raises ManifestKeyError for one that is there already."""
+    if surplus := keys.keys() & content:
+        raise ManifestKeyError(f"{where}: {min(surplus)} {refused}")
+    content.update(keys)
+
+
+def _add_to_precisions(
+    content: dict[str, Any], keys: Mapping[str, Any], *, within: str | None, where: str, refused: str
+) -> None:
+    """Add keys to each precision's entry, or to the object of that name within it."""
     precisions = content.get("precisions")
     if not isinstance(precisions, dict):
-        return precisions
-    upgraded = {}
+        return
+    content["precisions"] = dict(precisions)
     for name, entry in precisions.items():
-        parity = entry.get("parity") if isinstance(entry, dict) else None
-        if isinstance(parity, dict):
-            if surplus := _UNMEASURED.keys() & parity:
-                raise ManifestKeyError(
-                    f"{where}: precisions.{name}.parity: {min(surplus)} is not a key of format 1"
-                )
-            entry = {**entry, "parity": {**parity, **_UNMEASURED}}
-        upgraded[name] = entry
-    return upgraded
+        path = f"{where}: precisions.{name}" + (f".{within}" if within else "")
+        place = entry.get(within) if within and isinstance(entry, dict) else entry
+        if isinstance(place, dict):
+            changed = dict(place)
+            _add(changed, keys, where=path, refused=refused)
+            content["precisions"][name] = {**entry, within: changed} if within else changed

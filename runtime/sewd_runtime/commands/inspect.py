@@ -96,8 +96,12 @@ def _evidence(manifest: Manifest) -> Iterator[str]:
         errors = map(_number, (parity.max_abs, parity.relative, parity.batch_error))
         shares = map(_share, (parity.label_agreement, parity.transcript_agreement, parity.wer))
         yield row.format(name, _megabytes(manifest, entry.file), *errors, *shares)
+        if entry.calibrated is not None:
+            yield f"{'':<10}{'' if entry.calibrated else 'not '}calibrated on recordings"
         if parity.wer is not None:
             yield f"{'':<10}the original's WER on these {parity.words} words: {_share(parity.original_wer)}"
+    for name, reason in manifest.failed.items():
+        yield f"{name:<10}not in the bundle: {reason}"
     yield "measured at export against the original model; labels, texts: share that is the same"
 
 

@@ -21,6 +21,7 @@ from sewd_export.errors import BoundError, ExportError
 from sewd_export.parity.signals import Signal
 from sewd_export.parity.transcripts import read_logits
 from sewd_export.precisions import PRECISIONS
+from sewd_export.precisions.attempts import Attempts
 from sewd_export.search.evaluation import Evaluation
 from sewd_export.search.mixed import count_multiplications, keep_sensitive
 from sewd_runtime.bundle.folder import open_bundle
@@ -63,7 +64,8 @@ def keep(tmp_path: Path, evaluation: Evaluation) -> Keep:
             shutil.copy(TINY / f"model.{precision}.onnx", tmp_path)
         own = dataclasses.replace(evaluation, max_increase=max_increase, **changes)
         converters = {"int8": PRECISIONS["int8"].convert}
-        return keep_sensitive(tmp_path, converters, own, progress=lambda _: None)["int8"]
+        attempts = Attempts(["int8"], strict=True)
+        return keep_sensitive(tmp_path, converters, own, attempts=attempts, progress=lambda _: None)["int8"]
 
     return search
 
@@ -187,17 +189,13 @@ def test_an_export_says_what_it_kept(
 
 
 @pytest.mark.usefixtures("traced_before")
-def test_a_bound_that_is_missed_writes_nothing(
+def test_strict_a_bound_that_is_missed_writes_nothing(
     tiny: Path, tmp_path: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def miss(*_: Any, **__: Any) -> None:
-        raise BoundError("no")
-
-    monkeypatch.setattr(exporter, "keep_sensitive", miss)
+    monkeypatch.setattr(Evaluation, "increase", lambda *_: 100.0)
+    options: dict[str, Any] = {"precisions": ("int8",), "evaluate": recordings, "max_wer_increase": 1}
     with pytest.raises(BoundError):
-        export(
-            tiny, tmp_path / "new" / "bundle", precisions=("int8",), evaluate=recordings, max_wer_increase=1
-        )
+        export(tiny, tmp_path / "new" / "bundle", strict=True, **options)
     assert not (tmp_path / "new").exists()
 
 

@@ -142,12 +142,11 @@ def test_the_command_puts_it_into_the_bundle(
     assert result["warnings"] == []
     opened = open_bundle(tmp_path / "bundle")
     opened.verify()
-    assert opened.manifest.format_version == 3
     [entry] = opened.manifest.engines.values()
     assert dataclasses.asdict(entry)["key"] == result["engines"]["fp32.tensorrt-rtx.sm89"]["key"]
     assert entry.file in opened.manifest.files
-    assert main([str(tiny), "-o", str(tmp_path / "bundle"), "-q"]) == 0  # an export replaces it
-    assert open_bundle(tmp_path / "bundle").manifest.format_version == 2
+    assert main([str(tiny), "-o", str(tmp_path / "bundle"), "-q"]) == 1
+    assert "has TensorRT engines, which this export would drop: add --tensorrt" in capsys.readouterr().err
 
 
 @needs_builder

@@ -25,8 +25,12 @@ from sewd_runtime.errors import (
 )
 
 FORMAT_1 = Path(__file__).parents[2] / "data" / "format-1"
-MAPS = ("precisions", "files", "provenance.versions")  # their keys are free
-NULLABLE = ("ctc.unknown_token", "ctc.word_delimiter")
+MAPS = ("precisions", "failed", "files", "provenance.versions", "engines")  # their keys are free
+NULLABLE = (
+    "ctc.unknown_token",
+    "ctc.word_delimiter",
+    *(f"precisions.{name}.calibrated" for name in ("fp32", "int8")),
+)
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def test_write_then_open_is_identity(manifest: Manifest) -> None:
 
 def test_text_is_stable(manifest: Manifest) -> None:
     text = manifest.to_json()
-    assert text.startswith('{\n  "format_version": 2,\n  "name": "digits",\n')
+    assert text.startswith('{\n  "format_version": 4,\n  "name": "digits",\n')
     assert text.endswith("}\n")
     backwards = json.dumps(dict(reversed(json.loads(text).items())))
     assert Manifest.from_json(backwards).to_json() == text
@@ -133,6 +137,8 @@ def test_every_wrong_type_is_refused_everywhere(content: dict[str, Any]) -> None
         ("ctc.blank_id", 32, ManifestTypeError),
         ("ctc.blank_id", -1, ManifestTypeError),
         ("precisions", {}, ManifestTypeError),
+        ("failed", {"fp32": "it is there"}, ManifestTypeError),
+        ("failed.fp16", "two\nlines", ManifestTypeError),
         ("precisions.fp32.file", "model.int8.onnx", ManifestTypeError),
         ("precisions.fp32.file", "../model.fp32.onnx", BundlePathError),
         ("precisions.fp32.domains", [1], ManifestTypeError),
@@ -223,7 +229,7 @@ def test_only_bare_names(content: dict[str, Any], name: str) -> None:
         ('{"format_version": NaN}', ManifestTypeError),
         ('{"format_version": 2}', ManifestKeyError),
         ('{"format_version": 0}', FormatVersionError),
-        ('{"format_version": 4, "future": "key"}', FormatVersionError),
+        ('{"format_version": 5, "future": "key"}', FormatVersionError),
     ],
 )
 def test_not_a_manifest(text: str, error: type[BundleError]) -> None:
@@ -249,26 +255,56 @@ def with_engine(manifest: Manifest) -> Manifest:
     file, model = "model.fp32.tensorrt-rtx.sm89.engine", manifest.files["model.fp32.onnx"]
     entry = EngineEntry(file=file, precision="fp32", key=engine_key(model.sha256, **facts), **facts)
     files = {**manifest.files, file: FileEntry(size_bytes=3, sha256="2" * 64)}
-    return dataclasses.replace(manifest, files=files).with_engines([entry])
+    return dataclasses.replace(manifest, files=files, engines={entry.name: entry})
 
 
-def test_engines_are_format_3_and_a_bundle_without_stays_format_2(
-    manifest: Manifest, with_engine: Manifest
+def older(manifest: Manifest, version: int) -> dict[str, Any]:
+    """The manifest's JSON as a writer of format 2 or 3 wrote it."""
+    content = json.loads(manifest.to_json())
+    del content["failed"]
+    for entry in content["precisions"].values():
+        del entry["calibrated"]
+    if version < 3:
+        del content["engines"]
+    return {**content, "format_version": version}
+
+
+def test_manifests_of_older_formats_open_as_todays(manifest: Manifest, with_engine: Manifest) -> None:
+    for version, written in ((2, manifest), (3, with_engine)):
+        found = Manifest.from_json(json.dumps(older(written, version)))
+        precisions = {
+            name: dataclasses.replace(entry, calibrated=None) for name, entry in written.precisions.items()
+        }
+        assert found == dataclasses.replace(written, precisions=precisions, failed={})
+        assert json.loads(found.to_json())["format_version"] == 4
+
+
+@pytest.mark.parametrize(
+    ("version", "path", "value", "message"),
+    [
+        (2, ("engines",), {}, "engines is not a key of format 2"),
+        (2, ("failed",), {}, "failed is not a key of format 2"),
+        (3, ("failed",), {}, "failed is not a key of format 3"),
+        (
+            3,
+            ("precisions", "fp32", "calibrated"),
+            None,
+            r"precisions\.fp32: calibrated is not a key of format 3",
+        ),
+        (3, ("engines",), ..., "engines is missing"),
+    ],
+)
+def test_older_formats_have_no_later_keys(
+    with_engine: Manifest, version: int, path: tuple[str, ...], value: Any, message: str
 ) -> None:
-    assert Manifest.from_json(with_engine.to_json()) == with_engine
-    assert json.loads(with_engine.to_json())["format_version"] == 3
-    assert manifest.with_engines([]) is manifest
-    assert "engines" not in json.loads(manifest.to_json())
+    with pytest.raises(ManifestKeyError, match=message):
+        Manifest.from_json(changed(older(with_engine, version), path, value))
 
 
-def test_engines_are_refused_in_format_2(with_engine: Manifest) -> None:
-    content = json.loads(with_engine.to_json())
-    with pytest.raises(ManifestKeyError, match="engines is not a key of format 2"):
-        Manifest.from_json(changed(content, ("format_version",), 2))
-    with pytest.raises(ManifestKeyError, match="engines is missing"):
-        Manifest.from_json(changed(content, ("engines",)))
+def test_only_format_3_requires_an_engine(manifest: Manifest) -> None:
+    assert manifest.engines == {}
     with pytest.raises(ManifestTypeError, match="engines must have entries in format 3"):
-        Manifest.from_json(changed(content, ("engines",), {}))
+        Manifest.from_json(json.dumps(older(manifest, 3)))
 
 
 @pytest.mark.parametrize(
@@ -306,17 +342,26 @@ def test_a_profile_goes_from_the_smallest_to_the_largest(with_engine: Manifest) 
         Manifest.from_json(json.dumps(content))
 
 
-def test_format_1_opens_as_format_2_without_word_errors() -> None:
+def test_format_1_opens_without_word_errors() -> None:
     text = (FORMAT_1 / MANIFEST_NAME).read_text()
     manifest = open_bundle(FORMAT_1).manifest
     parity = manifest.precisions["fp32"].parity
     assert (parity.words, parity.wer, parity.original_wer) == (0, None, None)
     content = json.loads(text)
     written = json.loads(manifest.to_json())
-    assert written.pop("format_version") == 2
+    assert (written.pop("format_version"), written.pop("engines"), written.pop("failed")) == (4, {}, {})
+    assert written["precisions"]["fp32"].pop("calibrated") is None
     for key in ("words", "wer", "original_wer"):
         del written["precisions"]["fp32"]["parity"][key]
     assert written == {key: value for key, value in content.items() if key != "format_version"}
+
+
+def test_a_bundle_of_format_2_opens() -> None:
+    found, today = (open_bundle(FORMAT_1.with_name(name)).manifest for name in ("format-2", "tiny"))
+    static = today.precisions["int8-static"]
+    assert static.calibrated is False
+    unknown = dataclasses.replace(static, calibrated=None)
+    assert found == dataclasses.replace(today, precisions={**today.precisions, "int8-static": unknown})
 
 
 @pytest.mark.parametrize("key", ["words", "wer", "original_wer", "engines"])

@@ -321,6 +321,15 @@ def test_inspect_as_json(tiny_bundle: Path, broken_bundle: Path, capsys: Capture
     assert "config.json" in shown["bad_files"]["files"]
 
 
+def test_inspect_says_what_failed_and_what_was_calibrated(broken_bundle: Path, capsys: Capture) -> None:
+    path = broken_bundle / "bundle.json"
+    path.write_text(path.read_text().replace('"failed": {}', '"failed": {"int4": "int4 is too coarse"}'))
+    assert main(["inspect", str(broken_bundle), "--precision", "fp32"]) == 0
+    shown = capsys.readouterr().out
+    assert "int4      not in the bundle: int4 is too coarse\n" in shown
+    assert shown.count("not calibrated on recordings\n") == 1
+
+
 def test_inspect_shows_word_error_rates(broken_bundle: Path, capsys: Capture) -> None:
     manifest = json.loads((broken_bundle / "bundle.json").read_text())
     manifest["precisions"]["fp16"]["parity"].update(words=300, wer=0.05, original_wer=0.04)

@@ -267,7 +267,7 @@ def test_a_bundle_runs_as_the_engines_it_has(bundle: Bundle) -> None:
     with pytest.raises(PrecisionError, match="tensorrt-engine has no precision 'fp32'"):
         load(bundle.path, provider="tensorrt-engine")
     one = entry(bundle)
-    manifest = dataclasses.replace(bundle.manifest.with_engines([one]))
+    manifest = dataclasses.replace(bundle.manifest, engines={one.name: one})
     [variant] = find_variants(manifest, "tensorrt-engine").values()
     assert (variant.precision, variant.engines, variant.parity) == ("fp32", (one,), None)
     assert find_variants(manifest, "cpu")["fp32"].engines == ()
@@ -282,7 +282,7 @@ def test_inspecting_a_bundle_names_its_engines(
     (broken_bundle / one.file).write_bytes(b"an engine")
     file = FileEntry(size_bytes=9, sha256=sha256_of(broken_bundle / one.file))
     files = {**opened.manifest.files, one.file: file}
-    manifest = dataclasses.replace(opened.manifest, files=files).with_engines([one])
+    manifest = dataclasses.replace(opened.manifest, files=files, engines={one.name: one})
     (broken_bundle / "bundle.json").write_text(manifest.to_json(), encoding="utf-8")
     assert main(["inspect", str(broken_bundle), "--threads", "1"]) == 0
     assert "engine     fp32.tensorrt-rtx.sm89, version 1.7.1.116, 0.0 MB\n" in capsys.readouterr().out
