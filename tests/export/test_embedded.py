@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 from sewd_export.checkpoint.loading import load_checkpoint
-from sewd_runtime.bundle.folder import find_bundle, open_bundle
+from sewd_runtime.bundle.folder import find_bundle
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_bundle_is_made_of_the_checkpoint() -> None:
-    bundle = open_bundle(find_bundle(None))
+    bundle = find_bundle(None)
     bundle.verify()
     checkpoint = load_checkpoint(None)
     assert bundle.manifest.provenance.checkpoint_sha256 == checkpoint.sha256

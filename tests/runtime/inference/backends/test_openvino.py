@@ -121,7 +121,7 @@ def test_a_classifier() -> None:
 def test_the_embedded_model(precision: str) -> None:
     from sewd_runtime.bundle.folder import find_bundle
 
-    assert check_golden(open_bundle(find_bundle(None)), precision, provider="openvino", threads=1).passed
+    assert check_golden(find_bundle(None), precision, provider="openvino", threads=1).passed
 
 
 def test_it_needs_no_onnxruntime(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
