@@ -57,6 +57,7 @@ from sewd_runtime.text.formats import as_tsv as as_tsv
 from sewd_runtime.text.formats import as_vtt as as_vtt
 from sewd_runtime.text.transcript import Character as Character
 from sewd_runtime.text.transcript import Classification as Classification
+from sewd_runtime.text.transcript import ClassifiedWindow as ClassifiedWindow
 from sewd_runtime.text.transcript import Reading as Reading
 from sewd_runtime.text.transcript import Segment as Segment
 from sewd_runtime.text.transcript import Transcript as Transcript

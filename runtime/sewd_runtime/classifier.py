@@ -1,6 +1,7 @@
 """Speech to one label."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,10 +10,13 @@ import numpy as np
 from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.manifest import LABELS_NAME
 from sewd_runtime.decode import log_softmax
-from sewd_runtime.errors import AudioTooShortError, VocabularyError
+from sewd_runtime.errors import AudioTooShortError, AudioValueError, VocabularyError
 from sewd_runtime.inference.network import Network
 from sewd_runtime.model import Model, read_json
-from sewd_runtime.text.transcript import Classification
+from sewd_runtime.text.transcript import Classification, ClassifiedWindow
+
+_BATCH = 32
+"""Windows that run together at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,41 @@ class Classifier(Model):
         recordings = [self.network.read(audio, sample_rate_hz) for audio in audios]
         return list(map(self.classification, self.logits(recordings)))
 
+    def classify_windows(
+        self,
+        audio: AudioSource,
+        *,
+        every_s: float,
+        window_s: float = 1.0,
+        sample_rate_hz: int | None = None,
+    ) -> Iterator[ClassifiedWindow]:
+        """Yield the labels of each window of a recording of any length, read as the windows are taken.
+
+        A window of ``window_s`` begins every ``every_s``; the last one ends with the recording, and is the
+        only one of a shorter recording. window_s: what the model was trained on.
+        Raises AudioValueError for lengths that make no windows, and what ``classify`` raises.
+        """
+        rate_hz = self.manifest.sample_rate_hz
+        shortest_s = self.manifest.min_samples / rate_hz
+        if not (
+            math.isfinite(every_s) and every_s > 0 and math.isfinite(window_s) and window_s >= shortest_s
+        ):
+            raise AudioValueError(
+                f"windows of {window_s} s every {every_s} s: every must be above 0, the model takes at least "
+                f"{shortest_s} s"
+            )
+        length, step = round(window_s * rate_hz), max(1, round(every_s * rate_hz))
+        for group in _cut_windows(self.network.stream(audio, sample_rate_hz), length, step):
+            results = self.logits([samples for _, samples in group])
+            for (start, samples), logits in zip(group, results, strict=True):
+                found = self.classification(logits)
+                yield ClassifiedWindow(
+                    start_s=start / rate_hz,
+                    end_s=(start + len(samples)) / rate_hz,
+                    labels=found.labels,
+                    probabilities=found.probabilities,
+                )
+
     def classification(self, logits: Output) -> Classification:
         """Return the labels of one recording, the most probable first; logits: (classes,) float32."""
         probabilities = np.exp(log_softmax(logits))
@@ -73,3 +112,25 @@ class Classifier(Model):
             for index, item in zip(indices, output, strict=True):
                 results[index] = item.copy()
         return results
+
+
+def _cut_windows(blocks: Iterator[Samples], length: int, step: int) -> Iterator[list[tuple[int, Samples]]]:
+    """Yield the windows that are complete with each block, at most ``_BATCH`` at once, and the last one.
+
+    Each with the place of its first sample. The last window ends with the recording and may be shorter.
+    """
+    kept, place = np.zeros(0, np.float32), 0  # the last samples, and where they begin
+    begin = end = 0  # of the next window, of the one before
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        complete = []
+        while begin + length <= place + len(kept):
+            complete.append((begin, kept[begin - place :][:length]))
+            begin, end = begin + step, begin + length
+        for first in range(0, len(complete), _BATCH):
+            yield complete[first : first + _BATCH]
+        done = max(0, min(begin - place, len(kept) - length))
+        kept, place = kept[done:], place + done
+    total = place + len(kept)
+    if end < total or total == 0:
+        yield [(max(0, total - length), kept[-length:])]

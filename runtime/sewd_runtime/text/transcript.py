@@ -232,3 +232,15 @@ class Classification:
     def probability(self) -> float:
         """The probability of the most probable label."""
         return self.probabilities[0]
+
+    def top(self, count: int | None) -> "Classification":
+        """Return the ``count`` most probable labels alone, all for None."""
+        return replace(self, labels=self.labels[:count], probabilities=self.probabilities[:count])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifiedWindow(Classification):
+    """The labels of one window of a recording, and its place in seconds."""
+
+    start_s: float
+    end_s: float

@@ -228,6 +228,29 @@ def test_classify(
     assert capsys.readouterr().out == f"{best.label} {best.probability:.4f}\n"
 
 
+def test_classify_windows(
+    noises: list[str], numpy_network: Any, notes: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    network = numpy_network("classification")
+    classifier = Classifier(network=network, labels=tuple(f"L{index}" for index in range(32)))
+    monkeypatch.setattr(Classifier, "load", lambda *_, **__: classifier)
+    assert main(["classify", "--every", "0.5", "--top-k", "2", "--format", "json", *noises, notes]) == 1
+    captured = capsys.readouterr()
+    rows = [json.loads(line) for line in captured.out.splitlines()]
+    expected = [
+        {"file": name, "start_s": one.start_s, "end_s": one.end_s, "labels": [*one.labels[:2]]}
+        for name in noises
+        for one in classifier.classify_windows(name, every_s=0.5)
+    ]
+    assert [{name: row[name] for name in expected[0]} for row in rows] == expected
+    assert {len(row["probabilities"]) for row in rows} == {2}
+    assert captured.err.startswith(f"sewd: {notes}: ")
+    assert main(["classify", "--every", "0.5", "--window", "0.25", noises[1]]) == 0
+    best = [*classifier.classify_windows(noises[1], every_s=0.5, window_s=0.25)]
+    lines = [f"{one.start_s:.2f} {one.end_s:.2f} {one.label} {one.probability:.4f}" for one in best]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
 def test_interrupt(
     tiny_bundle: Path, noises: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
