@@ -16,6 +16,7 @@ def load(
     precision: str | None = None,
     provider: str = "cpu",
     threads: int | None = None,
+    workers: int = 1,
     allow_fallback: bool = False,
     provider_options: Mapping[str, str] | None = None,
 ) -> Recognizer | Classifier | Encoder:
@@ -29,7 +30,9 @@ def load(
         fetched, into its cache.
     precision: None takes the one that the provider prefers, fp32 on CPUs and fp16 on GPUs.
     provider: the execution provider, a row of PROVIDERS; if it cannot be used, the error says why.
-    threads: CPU threads of one run; None leaves it to the inference library.
+    threads: CPU threads of one run; None leaves it to the inference library, or shares all among the workers.
+    workers: how many runs at once share ``transcribe_batch``, a long recording, and every other call with
+        several batches. As many as cores is the fastest for many recordings, 1 for one short recording.
     allow_fallback: let the CPU run what the provider cannot, all or part of it, with a FallbackWarning.
     provider_options: settings of the inference library, over those of the provider's row.
     Where provider or precision is "auto", the fastest variant left open is measured once on a machine and
@@ -43,6 +46,7 @@ def load(
         precision=precision,
         provider=provider,
         threads=threads,
+        workers=workers,
         allow_fallback=allow_fallback,
         provider_options=provider_options,
     )

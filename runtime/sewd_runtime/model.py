@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
@@ -14,7 +14,6 @@ from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.opening import open_network
 
 Kind = TypeVar("Kind", bound="Model")
-Result = TypeVar("Result")
 
 CLASS_OF: Mapping[str, str] = MappingProxyType(
     {"ctc": "Recognizer", "classification": "Classifier", "encoding": "Encoder"}
@@ -42,6 +41,7 @@ class Model(ABC):
         precision: str | None = None,
         provider: str = "cpu",
         threads: int | None = None,
+        workers: int = 1,
         allow_fallback: bool = False,
         provider_options: Mapping[str, str] | None = None,
     ) -> Kind:
@@ -61,6 +61,7 @@ class Model(ABC):
             precision=precision,
             provider=provider,
             threads=threads,
+            workers=workers,
             allow_fallback=allow_fallback,
             provider_options=provider_options,
         )
@@ -84,11 +85,3 @@ def read_json(bundle: Bundle, name: str, kind: Any) -> Any:
         return build(kind, parse_json(text, where=where), where=where)
     except BundleError as error:
         raise VocabularyError(str(error)) from error
-
-
-def result_or_error(work: Callable[[], Result], caught: tuple[type[Exception], ...]) -> Result | Exception:
-    """Return what some work returns, or the error it raises if that is among those to catch."""
-    try:
-        return work()
-    except caught as error:
-        return error

@@ -1,8 +1,8 @@
 """Speech to text."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
@@ -13,11 +13,12 @@ from sewd_runtime.bundle.manifest import VOCAB_NAME
 from sewd_runtime.decode import Decoder, Greedy, log_softmax
 from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.network import Network
+from sewd_runtime.inference.pipeline import run_recordings
 from sewd_runtime.long.aligning import align_recording
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.long.steps import Decoding, Step, decode_stretches, open_recording, run_steps
 from sewd_runtime.long.windows import START, Place, Stretch
-from sewd_runtime.model import Model, read_json, result_or_error
+from sewd_runtime.model import Model, read_json
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.scripts import join_texts
 from sewd_runtime.text.transcript import Segment, Transcript
@@ -157,40 +158,25 @@ class Recognizer(Model):
     ) -> Sequence[Transcript | SewdError | OSError]:
         """Transcribe several recordings; the results are in their order and the same as one by one.
 
-        Recordings that run whole share batches; a longer one runs when it is reached.
+        They are read ahead, run in batches and decoded by the model's ``workers``; one that is too long to
+        run whole runs when it is reached.
         errors: "return" puts the error of a recording that cannot be read or run in its place.
         """
         decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
-        caught = (SewdError, OSError) if errors == "return" else ()
-
-        def read_or_run(audio: AudioSource) -> Samples | Transcript:
-            recording = open_recording(self.network, audio, sample_rate_hz, segmentation)
-            if isinstance(recording, np.ndarray):
-                return recording
-            return self.join(self._run(recording, decoding))
-
-        results: list[Any] = [result_or_error(partial(read_or_run, audio), caught) for audio in audios]
-        places = [place for place, result in enumerate(results) if isinstance(result, np.ndarray)]
-        transcripts = self._transcribe_whole([results[place] for place in places], decoding, caught)
-        for place, transcript in zip(places, transcripts, strict=True):
-            results[place] = transcript
+        answers = run_recordings(
+            audios,
+            read=lambda audio: open_recording(self.network, audio, sample_rate_hz, segmentation),
+            run=lambda recordings: transcribe_opened(self, recordings, decoding),
+            workers=self.network.workers,
+            caught=(SewdError, OSError),
+        )
+        results: list[Any] = []
+        with closing(answers):
+            for _, result in answers:
+                if errors == "raise" and isinstance(result, Exception):
+                    raise result
+                results.append(result)
         return results
-
-    def _transcribe_whole(
-        self, recordings: Sequence[Samples], decoding: Decoding, caught: tuple[type[Exception], ...]
-    ) -> list[Any]:
-        """Return the transcript of each recording; if a batch fails with a caught error, run each alone."""
-
-        def run(batch: Sequence[Samples]) -> list[Transcript]:
-            return self.transcripts(
-                self.logits(batch), batch, decoder=decoding.decoder, characters=decoding.characters
-            )
-
-        results = result_or_error(partial(run, recordings), caught)
-        if not isinstance(results, Exception):
-            return results
-        alone = (result_or_error(partial(run, [samples]), caught) for samples in recordings)
-        return [each if isinstance(each, Exception) else each[0] for each in alone]
 
     def align(
         self,
@@ -288,3 +274,18 @@ def read_vocabulary(bundle: Bundle) -> Vocabulary:
     assert manifest.ctc is not None  # the manifest was checked
     tokens: dict[str, int] = read_json(bundle, VOCAB_NAME, dict[str, int])
     return Vocabulary.from_manifest(tokens, manifest.ctc, manifest.num_outputs)
+
+
+def transcribe_opened(
+    recognizer: Recognizer, recordings: Sequence[Samples | Iterator[Samples]], decoding: Decoding
+) -> list[Transcript]:
+    """Transcribe what ``open_recording`` returned: whole recordings in batches, or longer ones one by one."""
+    batch = [samples for samples in recordings if isinstance(samples, np.ndarray)]
+    if len(batch) == len(recordings):
+        logits = recognizer.logits(batch)
+        return recognizer.transcripts(logits, batch, decoder=decoding.decoder, characters=decoding.characters)
+    steps = [
+        run_steps(each, network=recognizer.network, vocabulary=recognizer.vocabulary, decoding=decoding)
+        for each in recordings
+    ]
+    return list(map(recognizer.join, steps))

@@ -9,7 +9,8 @@ import numpy as np
 from sewd_runtime.audio.reading import count_channels
 from sewd_runtime.commands._files import Reader, read_blocks
 from sewd_runtime.commands._long_files import LongFiles
-from sewd_runtime.errors import AudioValueError, SewdError
+from sewd_runtime.errors import AudioValueError
+from sewd_runtime.recognizer import transcribe_opened
 from sewd_runtime.text.channels import merge_channels
 from sewd_runtime.text.transcript import Transcript
 
@@ -25,20 +26,17 @@ class SplitFile:
 
 
 def split_reader(options: argparse.Namespace) -> Reader:
-    """Return a function that opens a file to count its channels; an error is returned."""
+    """Return a function that opens a file to count its channels."""
 
-    def read_file(name: str) -> SplitFile | Exception:
-        try:
-            if name == "-":
-                raise AudioValueError("--channel split reads each channel on its own; give a file, not stdin")
-            channels = count_channels(name, ffmpeg=options.ffmpeg)
-            if channels > MAX_CHANNELS:
-                raise AudioValueError(
-                    f"{name}: has {channels} channels, and --channel split takes up to {MAX_CHANNELS}; "
-                    f"choose one with --channel N"
-                )
-        except (SewdError, OSError) as error:
-            return error
+    def read_file(name: str) -> SplitFile:
+        if name == "-":
+            raise AudioValueError("--channel split reads each channel on its own; give a file, not stdin")
+        channels = count_channels(name, ffmpeg=options.ffmpeg)
+        if channels > MAX_CHANNELS:
+            raise AudioValueError(
+                f"{name}: has {channels} channels, and --channel split takes up to {MAX_CHANNELS}; "
+                f"choose one with --channel N"
+            )
         return SplitFile(name=name, channels=channels)
 
     return read_file
@@ -71,9 +69,4 @@ def _run_channel(
     if not isinstance(recording, np.ndarray):
         yield from long_files.run(recording)
         return
-    yield from recognizer.transcribe_batch(
-        [recording],
-        decoder=long_files.decoder,
-        segmentation=long_files.segmentation,
-        characters=long_files.characters,
-    )
+    yield from transcribe_opened(recognizer, [recording], long_files.options)

@@ -1,27 +1,29 @@
-"""Many files through one model: read in groups, a result or an error for each, in order."""
+"""Many files through one model: a result or an error for each, in order."""
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
-
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.folders import find_recordings, suffixes
-from sewd_runtime.audio.reading import stream_audio
+from sewd_runtime.audio.reading import stated_duration_s, stream_audio
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_seconds, parse_time
 from sewd_runtime.errors import SewdError
+from sewd_runtime.inference.pipeline import Recording, run_recordings
+from sewd_runtime.long.segmentation import SEGMENTATION
+from sewd_runtime.system.machine import available_cores
 from sewd_runtime.system.progress import show_progress
 from sewd_runtime.system.standard_streams import standard_input
 from sewd_runtime.system.terminal import json_line, printable
 
 Result = TypeVar("Result")
-Recording: TypeAlias = Any
-"""What a command's reader returns: an array runs with others, anything else alone."""
 
-Reader: TypeAlias = Callable[[str], Recording | Exception]
+_PIECE_S = 20.0
+"""A long recording runs in windows of about this length."""
+Reader: TypeAlias = Callable[[str], Recording]
 Runner: TypeAlias = Callable[[Sequence[Recording]], Iterable[Result]]
 Writer: TypeAlias = Callable[[str, Result], None]
 
@@ -31,11 +33,6 @@ KINDS = "WAV, FLAC, OGG or MP3, with sewd[media] M4A, MP4, WebM and others; - fo
 
 SPLIT = "split"
 """The ``--channel`` that stands for each on its own."""
-
-_GROUP_SAMPLES = 10_000_000
-"""Samples read before they run: enough to find recordings of similar length, few enough to fit in memory."""
-
-_GROUP_FILES = 64
 
 
 def add_files(command: argparse.ArgumentParser, *, split: bool = False) -> None:
@@ -61,6 +58,31 @@ def walk_folders(options: argparse.Namespace) -> None:
             )
         files += found
     options.files = files
+
+
+def choose_workers(options: argparse.Namespace) -> None:
+    """Set ``options.workers`` if it was not given: as many as cores, if there are recordings for them.
+
+    Callers with a thread each are as fast as one with all threads on an idle machine, and twice as fast
+    beside other programs (docs/performance.md). A long recording has work for several. Other providers than
+    ``cpu`` run one batch at a time, each on all they have. Exits with wrong usage for more with these.
+    """
+    if options.provider != "cpu":
+        if (options.workers or 1) > 1:
+            options.error(f"--workers is for --provider cpu; {options.provider} runs one batch at a time")
+        options.workers = 1
+    elif options.workers is None:
+        most = max(1, available_cores() // (options.threads or 1))
+        pieces = len(options.files)
+        if pieces < most:
+            pieces = sum(_num_pieces(name) for name in options.files)
+        options.workers = max(1, min(most, pieces))
+
+
+def _num_pieces(name: str) -> int:
+    """Return about how many batches at once a recording has work for."""
+    length_s = (None if name == "-" else stated_duration_s(Path(name))) or 0.0
+    return 1 if length_s <= SEGMENTATION.whole_s else int(length_s // _PIECE_S)
 
 
 def add_reading(group: argparse._ActionsContainer, *, split: bool = False) -> None:
@@ -105,21 +127,24 @@ def run_files(
     read: Reader,
     run: Runner[Result],
     write: Writer[Result],
+    *,
+    workers: int,
 ) -> int:
     """Run all files: write each result as soon as it is known, report each failure, and continue."""
     code = DONE
-    results = _results(options.files, read, run)
-    for name, result in show_progress(results, total=len(options.files)):
-        if not isinstance(result, Exception):
-            try:
-                write(name, result)
-                continue
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                result, name = error, error.filename or name
-        code = SOME_FAILED
-        complain(result, name)
+    answers = run_recordings(options.files, read=read, run=run, workers=workers, caught=(SewdError, OSError))
+    with closing(answers):
+        for name, result in show_progress(answers, total=len(options.files)):
+            if not isinstance(result, Exception):
+                try:
+                    write(name, result)
+                    continue
+                except BrokenPipeError:
+                    raise
+                except OSError as error:
+                    result, name = error, error.filename or name
+            code = SOME_FAILED
+            complain(result, name)
     return code
 
 
@@ -139,39 +164,6 @@ def printer(
         print(line, flush=True)
 
     return write
-
-
-def _results(
-    names: Sequence[str], read: Reader, run: Runner[Result]
-) -> Iterator[tuple[str, Result | Exception]]:
-    """Yield the result or the error of every file, in order; never holds more than one group's audio."""
-    for group in _read_groups(names, read):
-        recordings = [content for _, content in group if not isinstance(content, Exception)]
-        results = _run_group(recordings, run)
-        for name, content in group:
-            yield name, content if isinstance(content, Exception) else next(results)
-        next(results, None)  # an interrupted run raises after its result
-
-
-def _read_groups(names: Sequence[str], read: Reader) -> Iterator[list[tuple[str, Recording | Exception]]]:
-    """Yield files that were read, in order: as many as fit in a group, or one that is too long for any."""
-    group: list[tuple[str, Recording | Exception]] = []
-    num_samples = 0
-    for name in names:
-        content = read(name)
-        if not isinstance(content, (np.ndarray, Exception)):
-            if group:
-                yield group
-            yield [(name, content)]
-            group, num_samples = [], 0
-            continue
-        group.append((name, content))
-        num_samples += len(content) if isinstance(content, np.ndarray) else 0
-        if num_samples >= _GROUP_SAMPLES or len(group) >= _GROUP_FILES:
-            yield group
-            group, num_samples = [], 0
-    if group:
-        yield group
 
 
 def read_blocks(
@@ -196,27 +188,8 @@ def read_blocks(
 def reader(
     options: argparse.Namespace, rate_hz: int, read: Callable[[str, Iterator[Samples]], Recording]
 ) -> Reader:
-    """Return a function that reads a file; an error is returned, to be reported in its turn.
+    """Return a function that reads a file.
 
     read: takes the name of the file and its blocks at a rate in Hz.
     """
-
-    def read_file(name: str) -> Recording | Exception:
-        try:
-            return read(name, read_blocks(name, options, rate_hz))
-        except (SewdError, OSError) as error:
-            return error
-
-    return read_file
-
-
-def _run_group(recordings: Sequence[Recording], run: Runner[Result]) -> Iterator[Result | Exception]:
-    try:
-        yield from run(recordings)
-    except (SewdError, OSError) as error:
-        if len(recordings) == 1:
-            yield error
-            return
-        # One of them is at fault, or together they need too much memory.
-        for recording in recordings:
-            yield from _run_group([recording], run)
+    return lambda name: read(name, read_blocks(name, options, rate_hz))

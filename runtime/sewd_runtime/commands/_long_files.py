@@ -20,7 +20,7 @@ from sewd_runtime.commands._transcripts import beside
 from sewd_runtime.decode import Decoder
 from sewd_runtime.long.journal import Journal, Task
 from sewd_runtime.long.segmentation import Segmentation
-from sewd_runtime.long.steps import Step, open_recording
+from sewd_runtime.long.steps import Decoding, Step, open_recording
 from sewd_runtime.long.windows import START
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.system.progress import clock_time, show_position
@@ -101,6 +101,11 @@ class LongFiles:
     journals: Path | None
     resume: bool
     _done: dict[str, list[Journal]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def options(self) -> Decoding:
+        """How they become text."""
+        return Decoding(decoder=self.decoder, segmentation=self.segmentation, characters=self.characters)
 
     def open(self, name: str, blocks: Iterator[Samples], channel: int | None = None) -> Samples | LongFile:
         """Read a recording that runs whole, and the beginning of a longer one."""

@@ -16,12 +16,22 @@ from sewd_runtime.system.machine import max_threads
 from sewd_runtime.system.terminal import printable
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Add ``--model`` and how it runs."""
+def add_model(command: argparse.ArgumentParser, *, workers: bool = False) -> None:
+    """Add ``--model`` and how it runs; workers: of many recordings too."""
     group = command.add_argument_group("model")
     group.add_argument("--model", metavar="BUNDLE", help=WHICH_MODEL)
     add_variant(group, default="what the provider prefers: fp32, on GPUs fp16")
     add_running(group)
+    if workers:
+        add_workers(group)
+
+
+def add_workers(group: argparse._ActionsContainer) -> None:
+    """Add ``--workers``."""
+    text = (
+        "batches run at once, on --threads each (default: of many or long recordings, one a core; CPU only)"
+    )
+    group.add_argument("--workers", type=parse_threads, metavar="N", help=text)
 
 
 def add_running(group: argparse._ActionsContainer) -> None:
@@ -88,6 +98,7 @@ def load_model(options: argparse.Namespace, kind: type[Kind]) -> Kind:
             precision=options.precision,
             provider=options.provider,
             threads=options.threads,
+            workers=getattr(options, "workers", None) or 1,
             allow_fallback=options.allow_fallback,
             provider_options=dict(options.provider_option),
         )

@@ -56,4 +56,6 @@ def run(options: argparse.Namespace) -> int:
         ]
 
     save = choose_writer(options)
-    return run_files(options, read, align, lambda name, each: save(name, each.shifted(options.start)))
+    return run_files(
+        options, read, align, lambda name, each: save(name, each.shifted(options.start)), workers=1
+    )

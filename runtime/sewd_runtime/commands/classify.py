@@ -8,7 +8,15 @@ from typing import Any, TypeAlias
 from sewd_runtime._types import Samples
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._command import add_json, parse_count, parse_seconds
-from sewd_runtime.commands._files import ERRORS, add_files, printer, reader, run_files, walk_folders
+from sewd_runtime.commands._files import (
+    ERRORS,
+    add_files,
+    choose_workers,
+    printer,
+    reader,
+    run_files,
+    walk_folders,
+)
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.text.transcript import Classification, ClassifiedWindow
 
@@ -39,12 +47,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     chosen = output.add_mutually_exclusive_group()
     chosen.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     add_json(chosen, "short for --format json: one object per line")
-    add_model(command)
+    add_model(command, workers=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Classify the files and return the exit code."""
     walk_folders(options)
+    choose_workers(options)
     model = load_model(options, Classifier)
     rate_hz = model.manifest.sample_rate_hz
 
@@ -57,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     write = printer(options, as_text, as_json)
     if options.every is None:
         read = reader(options, rate_hz, lambda _, blocks: model.network.read(blocks, None))
-        return run_files(options, read, model.classify_batch, write)
+        return run_files(options, read, model.classify_batch, write, workers=model.network.workers)
 
     def write_windows(recordings: Sequence[_Blocks]) -> Iterator[None]:
         """Write the windows of each recording as soon as they are known."""
@@ -67,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             yield
 
     read = reader(options, rate_hz, lambda name, blocks: (name, blocks))
-    return run_files(options, read, write_windows, lambda *_: None)
+    return run_files(options, read, write_windows, lambda *_: None, workers=1)
 
 
 def _as_text(found: Classification) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sewd_runtime._types import Output
 from sewd_runtime.commands._command import refuse_inputs
-from sewd_runtime.commands._files import ERRORS, add_files, reader, run_files, walk_folders
+from sewd_runtime.commands._files import ERRORS, add_files, choose_workers, reader, run_files, walk_folders
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import beside, check_folder
 from sewd_runtime.encoder import Encoder
@@ -37,12 +37,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument_group("output", _OUTPUT).add_argument(
         "-o", "--output", type=Path, metavar="DIR|FILE", required=True, help=text
     )
-    add_model(command)
+    add_model(command, workers=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Encode the files and return the exit code."""
     walk_folders(options)
+    choose_workers(options)
     is_one_file = options.output.suffix == _ONE_FILE
     if is_one_file:
         refuse_inputs(options, [options.output])
@@ -65,8 +66,9 @@ def run(options: argparse.Namespace) -> int:
             read,
             model.hidden_states,
             lambda name, each: folder.write(beside(options.output, name, _ENDING), _as_npy(each)),
+            workers=model.network.workers,
         )
-    code = run_files(options, read, model.hidden_states, states.__setitem__)
+    code = run_files(options, read, model.hidden_states, states.__setitem__, workers=model.network.workers)
     content = _find_safetensors().save({name: np.ascontiguousarray(each) for name, each in states.items()})
     with whole_file(options.output) as file:
         file.buffer.write(content)

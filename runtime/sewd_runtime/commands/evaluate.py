@@ -11,17 +11,17 @@ from typing import Any
 from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.commands._command import add_bundle, add_json, output_file, refuse_inputs
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of, describe_decoding
-from sewd_runtime.commands._files import KINDS, add_reading, reader, run_files
+from sewd_runtime.commands._files import KINDS, add_reading, choose_workers, reader, run_files
 from sewd_runtime.commands._long_files import add_splitting, chosen_segmentation
-from sewd_runtime.commands._model import add_provider, add_running, load_model
+from sewd_runtime.commands._model import add_provider, add_running, add_workers, load_model
 from sewd_runtime.evaluation.counting import find_jiwer
 from sewd_runtime.evaluation.measuring import System, evaluate
 from sewd_runtime.evaluation.normalisation import NORMALISATIONS
 from sewd_runtime.evaluation.page import EXTRA, as_page
 from sewd_runtime.evaluation.references import Utterance, read_hypotheses, read_manifest
 from sewd_runtime.evaluation.report import as_table
-from sewd_runtime.long.steps import open_recording
-from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.long.steps import Decoding, open_recording
+from sewd_runtime.recognizer import Recognizer, transcribe_opened
 from sewd_runtime.system.packages import find_matplotlib
 from sewd_runtime.system.writing import whole_file
 from sewd_runtime.text.transcript import Transcript
@@ -63,6 +63,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("--precision", dest="precisions", action="append", metavar="P", help=text)
     add_provider(group)
     add_running(group)
+    add_workers(group)
     add_splitting(command.add_argument_group("long recordings"))
     add_decoding(command)
 
@@ -145,6 +146,7 @@ def _run(
     """Transcribe the recordings with one model, and take the time."""
     files = [str(utterance.path) for utterance in utterances]
     chosen = argparse.Namespace(**{**vars(options), "model": model, "precision": precision, "files": files})
+    choose_workers(chosen)
     recognizer = load_model(chosen, Recognizer)
     start_s = time.perf_counter()
     transcripts, code = _transcribe(chosen, recognizer)
@@ -170,7 +172,8 @@ def _run(
 
 def _transcribe(options: argparse.Namespace, recognizer: Recognizer) -> tuple[dict[str, Transcript], int]:
     """Return the transcripts by file, and the exit code: 1 if some file could not be read."""
-    decoder, segmentation = decoder_of(options), chosen_segmentation(options)
+    segmentation = chosen_segmentation(options)
+    decoding = Decoding(decoder=decoder_of(options), segmentation=segmentation, characters=False)
     transcripts: dict[str, Transcript] = {}
     read = reader(
         options,
@@ -179,9 +182,10 @@ def _transcribe(options: argparse.Namespace, recognizer: Recognizer) -> tuple[di
     )
 
     def run(recordings: Sequence[Any]) -> list[Transcript]:
-        return recognizer.transcribe_batch(recordings, decoder=decoder, segmentation=segmentation)
+        return transcribe_opened(recognizer, recordings, decoding)
 
-    return transcripts, run_files(options, read, run, transcripts.__setitem__)
+    workers = recognizer.network.workers
+    return transcripts, run_files(options, read, run, transcripts.__setitem__, workers=workers)
 
 
 def _document(

@@ -10,7 +10,15 @@ from sewd_runtime._types import Samples
 from sewd_runtime.audio.time_range import TimeRange
 from sewd_runtime.commands._channels import SplitFile, run_channels, split_reader
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of, describe_decoding
-from sewd_runtime.commands._files import SPLIT, add_files, describe_reading, reader, run_files, walk_folders
+from sewd_runtime.commands._files import (
+    SPLIT,
+    add_files,
+    choose_workers,
+    describe_reading,
+    reader,
+    run_files,
+    walk_folders,
+)
 from sewd_runtime.commands._long_files import (
     LongFile,
     LongFiles,
@@ -21,7 +29,7 @@ from sewd_runtime.commands._long_files import (
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._skipping import skip_existing, skip_made, source_of
 from sewd_runtime.commands._transcripts import add_output, check_output, choose_writer
-from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.recognizer import Recognizer, transcribe_opened
 from sewd_runtime.text.transcript import Transcript
 
 HELP = "Transcribe recordings."
@@ -37,7 +45,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_files(command, split=True)
     add_output(command, default="text")
-    add_model(command)
+    add_model(command, workers=True)
     add_long_files(command)
     add_decoding(command, n_best=True)
 
@@ -45,6 +53,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Transcribe the files and return the exit code."""
     walk_folders(options)
+    choose_workers(options)
     check_long_files(options)
     if options.skip_existing:
         skip_existing(options)
@@ -78,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
         save(name, transcript.shifted(options.start))
         long_files.forget(name)
 
-    return run_files(options, read, partial(_transcribe, long_files, options), write)
+    run_one = partial(_transcribe, long_files, options)
+    return run_files(options, read, run_one, write, workers=model.network.workers)
 
 
 def _transcribe(
@@ -91,9 +101,5 @@ def _transcribe(
         return run_channels(recordings[0], options, long_files)
     if recordings and isinstance(recordings[0], LongFile):
         return long_files.run(recordings[0])
-    return long_files.recognizer.transcribe_batch(
-        [samples for samples in recordings if isinstance(samples, np.ndarray)],
-        decoder=long_files.decoder,
-        segmentation=long_files.segmentation,
-        characters=long_files.characters,
-    )
+    batch = [samples for samples in recordings if isinstance(samples, np.ndarray)]
+    return transcribe_opened(long_files.recognizer, batch, long_files.options)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import NoReturn
@@ -22,11 +23,15 @@ from sewd_runtime.inference.variants import default_precision, find_variant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """One precision of a bundle, loaded."""
+    """One precision of a bundle, loaded.
+
+    workers: how many batches of a call run at once.
+    """
 
     bundle: Bundle
     precision: str
     session: Session
+    workers: int = 1
 
     @classmethod
     def open(
@@ -111,12 +116,23 @@ class Network:
         for samples in recordings:
             _check_samples(samples)
         places = [place for place, samples in enumerate(recordings) if not self.is_too_short(samples)]
-        for batch in plan_batches([len(recordings[place]) for place in places]):
+        batches = plan_batches([len(recordings[place]) for place in places])
+
+        def run(batch: Sequence[int]) -> tuple[list[int], Output, Lengths]:
             indices = [places[item] for item in batch]
             values, num_samples = pad([recordings[index] for index in indices])
             output, lengths = self.session.run(values, num_samples)
             self._check_result(output, lengths, num_samples)
-            yield indices, output, lengths
+            return indices, output, lengths
+
+        if self.workers == 1 or len(batches) <= 1:
+            yield from map(run, batches)
+            return
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            yield from pool.map(run, batches)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _check_result(self, output: Output, lengths: Lengths, num_samples: Lengths) -> None:
         """Raise InferenceError for a result that the manifest does not allow, NaN and infinity among them."""

@@ -17,8 +17,8 @@ import soundfile
 from sewd_runtime import load
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.cli import COMMANDS, PLUGINS, main
-from sewd_runtime.commands import _files
 from sewd_runtime.errors import InferenceError
+from sewd_runtime.inference import pipeline
 from sewd_runtime.inference.network import Network
 from sewd_runtime.recognizer import Recognizer
 
@@ -99,8 +99,8 @@ def test_files_are_read_in_groups(
 ) -> None:
     assert transcribe(tiny_bundle, *noises) == 0
     expected = capsys.readouterr().out
-    for name, value in (("_GROUP_FILES", 2), ("_GROUP_SAMPLES", 8_000)):
-        monkeypatch.setattr(_files, name, value)
+    for name, value in (("GROUP_FILES", 2), ("GROUP_SAMPLES", 8_000)):
+        monkeypatch.setattr(pipeline, name, value)
         assert transcribe(tiny_bundle, *noises) == 0
         assert capsys.readouterr().out == expected
 
@@ -108,14 +108,14 @@ def test_files_are_read_in_groups(
 def test_a_failing_run_stops_no_other(
     tiny_bundle: Path, noises: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    run = Recognizer.transcribe_batch
+    run = Recognizer.logits
 
-    def fail_on_long(self: Recognizer, audios: Any, **options: Any) -> Any:
-        if any(len(samples) == 30_000 for samples in audios):
+    def fail_on_long(self: Recognizer, recordings: Any) -> Any:
+        if any(len(samples) == 30_000 for samples in recordings):
             raise InferenceError("out of\nmemory")
-        return run(self, audios, **options)
+        return run(self, recordings)
 
-    monkeypatch.setattr(Recognizer, "transcribe_batch", fail_on_long)
+    monkeypatch.setattr(Recognizer, "logits", fail_on_long)
     assert transcribe(tiny_bundle, *noises) == 1
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2

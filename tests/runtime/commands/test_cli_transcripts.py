@@ -111,10 +111,10 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(
     out = tmp_path / "out"
     write = OutputFolder.write
 
-    def write_late(folder: OutputFolder, path: Path, text: str) -> None:
+    def write_late(folder: OutputFolder, path: Path, text: str, **source: str) -> None:
         if path.name == "noise 0.txt":
             path.write_text("mine")
-        write(folder, path, text)
+        write(folder, path, text, **source)
 
     monkeypatch.setattr(OutputFolder, "write", write_late)
     assert sewd("transcribe", tiny_bundle, "--output", out, *noises[:2]) == 1
