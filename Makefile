@@ -136,4 +136,4 @@ build/english/lessons.npz: .venv-teacher/.installed
 		--untranscribed $(UNTRANSCRIBED) -o $@ --threads 2
 
 clean:
-	rm -rf .venv .venv-* .node build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* web/node_modules web/types build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

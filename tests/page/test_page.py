@@ -31,7 +31,7 @@ TESTS = 11
 def tools() -> dict[str, str]:
     """Where the browser and the packages that drive it are; skips without them."""
     chromium = shutil.which("chromium")
-    packages = Path(os.environ.get("PAGE_PACKAGES", ROOT / ".node/page")) / "node_modules"
+    packages = ROOT / "web/node_modules"
     if shutil.which("node") is None or chromium is None or not (packages / "playwright-core").is_dir():
         pytest.skip(f"needs node, chromium, and playwright-core and axe-core in {packages}")
     return {"chromium": chromium, "packages": str(packages)}
