@@ -88,7 +88,7 @@ test("a bundle whose files differ from its manifest is refused", async () => {
   await refused({ "vocab.json": undefined }, /vocab\.json is missing/);
   const manifest = JSON.parse(files["bundle.json"]);
   const changed = (change) => ({ "bundle.json": Buffer.from(JSON.stringify({ ...manifest, ...change })) });
-  await refused(changed({ format_version: 4 }), /format_version is 4/);
+  await refused(changed({ format_version: 5 }), /format_version is 5/);
   await refused(changed({ task: "encoding" }), /its task is encoding/);
   await refused(changed({ files: {} }), /no size and sha256 of vocab.json/);
   await refused({ "bundle.json": Buffer.from("{") }, /not JSON/);

@@ -14,6 +14,8 @@ import { SewdError } from "./errors.js";
  * }} Manifest
  */
 
+const FORMATS = [1, 2, 3, 4]; // what differs between them is not read here
+
 /** Parse and check bundle.json. @param {string} text @returns {Manifest} */
 export function parseManifest(text) {
   const manifest = parseJson(text, "bundle.json");
@@ -22,7 +24,7 @@ export function parseManifest(text) {
     throw new SewdError(`bundle.json: ${what}; export it again`);
   };
   const version = manifest?.format_version;
-  if (version !== 2 && version !== 3) refuse(`format_version is ${version}, and this package reads 2 and 3`);
+  if (!FORMATS.includes(version)) refuse(`format_version is ${version}, and this package reads 1 to 4`);
   if (manifest.task !== "ctc") throw new SewdError(`bundle.json: its task is ${manifest.task}, and this package runs ctc`);
   for (const key of ["sample_rate_hz", "receptive_field", "stride", "min_samples", "num_outputs"])
     if (!(Number.isInteger(manifest[key]) && manifest[key] > 0)) refuse(`${key} must be an integer above 0`);
