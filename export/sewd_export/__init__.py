@@ -22,7 +22,10 @@ if not TYPE_CHECKING:  # a type checker would take every name for a public one
 
 
 def _names() -> dict[str, Any]:
-    public = import_module(f"{__name__}._public")
+    from sewd_export.extra import extra_required
+
+    with extra_required():
+        public = import_module(f"{__name__}._public")
     return {name: value for name, value in vars(public).items() if not name.startswith("_")}
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
 
-from sewd_export.bundle import write_sensitivities
 from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.conversion import Recordings, convert
 from sewd_export.errors import ExportError
@@ -54,16 +54,9 @@ def add(
         )
         for name in opened.manifest.files:
             shutil.copyfile(opened.path / name, folder / name)
-        converted = convert(
-            lambda: _load(loaded, folder),
-            folder,
-            attempts,
-            reference=run_original(loaded, audio, progress),
-            recordings=recordings,
-            progress=progress,
-        )
+        graph, reference = partial(_load, loaded, folder), run_original(loaded, audio, progress)
+        converted = convert(graph, folder, attempts, reference, recordings, progress)
         attempts.require_some()
-        write_sensitivities(folder, converted.sensitivities)
         old = opened.manifest
         failed = {name: why for name, why in old.failed.items() if name not in converted.entries}
         manifest = replace(
@@ -72,13 +65,7 @@ def add(
             failed={**failed, **attempts.failed},
         )
         manifest = finish(manifest, folder, attempts, progress)
-    return Exported(
-        path=opened.path,
-        manifest=manifest,
-        reports=converted.reports,
-        failed=attempts.failed,
-        sensitivities=converted.sensitivities,
-    )
+    return Exported.of(opened.path, manifest, converted, attempts)
 
 
 def _check_added(bundle: Bundle, names: Sequence[str]) -> tuple[str, ...]:

@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only errors")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print a row per utterance too")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write the tables, with a row per utterance, to a text file",
+    )
     _add_precisions(parser)
     _add_recordings(parser)
     _add_engines(parser)

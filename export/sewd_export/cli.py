@@ -7,20 +7,24 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewd_export.arguments import parse_arguments
 from sewd_export.errors import ExportWarning
+from sewd_export.extra import extra_required
 from sewd_export.precisions import REFERENCE
 from sewd_export.progress import StageLog
 from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.terminal import json_line, printable, set_encoding
+from sewd_runtime.system.writing import whole_file
 
 if TYPE_CHECKING:
     from sewd_export.exporter import Exported
+    from sewd_export.parity.report import ParityReport
+    from sewd_export.summary import Summary
     from sewd_export.tensorrt import EngineOptions
 
 SOME_FAILED = 3
@@ -37,11 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     progress = StageLog(quiet=arguments.quiet or arguments.json)
     try:
-        with _shown_warnings():
+        with _shown_warnings(), extra_required():
             if arguments.verify:
                 return _verify(arguments, progress)
             return _convert(arguments, arguments.bundle) if arguments.bundle else _export(arguments, progress)
     except (SewdError, OSError) as error:
+        if report := getattr(error, "report", ""):  # of the precision that failed
+            _show_failure(arguments, report)
         _warn(" ".join(str(error).split()))  # torch's messages have many lines
         return 1
     except KeyboardInterrupt:
@@ -83,10 +89,13 @@ def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
     else:
         engines = _engine_options(arguments)
         exported = exporter.export(arguments.checkpoint, arguments.output, engines=engines, **options)
+    summary = _summarize(arguments, exported, progress)
+    _show(arguments, summary, *_blocks(exported))
     if arguments.json:
-        _print_json(exported, progress.elapsed_s)
-    elif not arguments.quiet:
-        _print_tables(exported)
+        _print_json(exported, summary.speeds, progress.elapsed_s)
+    else:
+        for warning in exported.warnings:
+            _warn(warning)
     if arguments.layout or arguments.ort:
         _convert(arguments, exported.path)
     for why in exported.failed.values():
@@ -95,7 +104,7 @@ def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
     return SOME_FAILED if exported.failed else 0
 
 
-def _print_json(exported: Exported, elapsed_s: float) -> None:
+def _print_json(exported: Exported, speeds: Mapping[str, float], elapsed_s: float) -> None:
     manifest = exported.manifest
     result = {
         "bundle": str(exported.path),
@@ -104,21 +113,55 @@ def _print_json(exported: Exported, elapsed_s: float) -> None:
         "sensitivities": {name: asdict(result) for name, result in exported.sensitivities.items()},
         "engines": {name: asdict(entry) for name, entry in manifest.engines.items()},
         "failed": dict(exported.failed),
+        "speeds": speeds,
         "warnings": exported.warnings,
     }
     print(json_line(result))
 
 
-def _print_tables(exported: Exported) -> None:
-    print(f"\n{exported.report}\n")
-    for name, sensitivity in exported.sensitivities.items():
-        print(*map(printable, sensitivity.describe(name)), "", sep="\n")
+def _summarize(arguments: argparse.Namespace, exported: Exported, progress: StageLog) -> Summary:
+    from sewd_export.summary import Summary, measure_speeds
+
+    speeds = {}
+    if arguments.json or arguments.report or not arguments.quiet:
+        progress("measure the speed")
+        speeds = measure_speeds(exported.path)
+    return Summary(
+        path=exported.path,
+        manifest=exported.manifest,
+        reports=exported.reports,
+        failed=exported.failed,
+        speeds=speeds,
+    )
+
+
+def _show(arguments: argparse.Namespace, summary: Summary, *more: str) -> None:
+    """Print the summary, then more blocks, and write the file of --report."""
+    details = ["", summary.details]
+    if arguments.report:
+        with whole_file(arguments.report) as file:
+            print(summary, *details, sep="\n", file=file)
+    if not (arguments.quiet or arguments.json):
+        print("", summary, *(details if arguments.verbose else ()), *more, sep="\n")
+
+
+def _show_failure(arguments: argparse.Namespace, report: str) -> None:
+    if arguments.report:
+        with whole_file(arguments.report) as file:
+            print(report, file=file)
+    if arguments.verbose and not (arguments.quiet or arguments.json or arguments.verify):
+        print(report)
+
+
+def _blocks(exported: Exported) -> list[str]:
+    """Return what a bound kept in float32, and the files of TensorRT engines."""
+    kept = [line for name, found in exported.sensitivities.items() for line in ("", *found.describe(name))]
     manifest = exported.manifest
-    files = [entry.file for entry in manifest.precisions.values()]
-    for file in (*files, *(engine.file for engine in manifest.engines.values())):
-        print(f"{printable(str(exported.path / file))}  {manifest.files[file].size_bytes / 1e6:.1f} MB")
-    for warning in exported.warnings:
-        _warn(warning)
+    engines = [
+        f"{exported.path / engine.file}  {manifest.files[engine.file].size_bytes / 1e6:.1f} MB"
+        for engine in manifest.engines.values()
+    ]
+    return [*map(printable, [*kept, *engines])]
 
 
 def _warn(message: str) -> None:
@@ -160,12 +203,20 @@ def _verify(arguments: argparse.Namespace, progress: StageLog) -> int:
         failures = [line for report in reports for line in report.failures]
         result = {"bundle": str(arguments.verify), "precisions": precisions, "failures": failures}
         print(json_line(result))
-    elif not arguments.quiet:
-        print("", *reports, sep="\n")
+    _show(arguments, _verified(arguments.verify, reports))
     for report in reports:
         report.check()
     progress("done")
     return 0
+
+
+def _verified(bundle: Path, reports: Sequence[ParityReport]) -> Summary:
+    from sewd_export.summary import Summary
+    from sewd_runtime.bundle.folder import open_bundle
+
+    failed = {report.precision: report.failures[0] for report in reports if report.failures}
+    manifest = open_bundle(bundle).manifest
+    return Summary(path=bundle, manifest=manifest, reports=reports, failed=failed, is_written=False)
 
 
 if __name__ == "__main__":

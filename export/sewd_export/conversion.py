@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from sewd_export.bundle import write_sensitivities
 from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.errors import TraceError
 from sewd_export.parity.reference import Reference
@@ -79,7 +80,6 @@ def convert(
     make_graph: Callable[[], ir.Model],
     folder: Path,
     attempts: Attempts,
-    *,
     reference: Reference,
     recordings: Recordings,
     progress: Progress,
@@ -98,6 +98,8 @@ def convert(
         )
         release_memory()
     reports = _compare(reference, folder, attempts, progress)
+    sensitivities = {name: found for name, found in sensitivities.items() if name in attempts.good}
+    write_sensitivities(folder, sensitivities)
     for name in attempts.failed:
         (folder / model_file(name)).unlink(missing_ok=True)
     return Converted(
@@ -107,7 +109,7 @@ def convert(
             if report.precision in attempts.good
         },
         reports=reports,
-        sensitivities={name: found for name, found in sensitivities.items() if name in attempts.good},
+        sensitivities=sensitivities,
     )
 
 

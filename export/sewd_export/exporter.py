@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
@@ -14,7 +15,6 @@ from sewd_export.bundle import (
     hash_files,
     write_golden,
     write_manifest,
-    write_sensitivities,
     write_vocabulary,
 )
 from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
@@ -54,6 +54,25 @@ class Exported:
     failed: Mapping[str, str] = field(default_factory=dict)
     sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        manifest: Manifest,
+        converted: Converted,
+        attempts: Attempts,
+        built: Sequence[BuiltEngine] = (),
+    ) -> Exported:
+        """Return what an export of these precisions has written."""
+        return cls(
+            path=path,
+            manifest=manifest,
+            reports=converted.reports,
+            failed=attempts.failed,
+            sensitivities=converted.sensitivities,
+            warnings=tuple(text for engine in built for text in engine.warnings),
+        )
 
     @property
     def report(self) -> str:
@@ -101,35 +120,16 @@ def export(
         recordings = Recordings.read(
             loaded, calibrate=calibrate, evaluate=evaluate, max_wer_increase=max_wer_increase
         )
-        write_vocabulary(loaded, folder)
-        copy_configs(loaded, folder)
-        reference = run_original(loaded, audio, progress)
-        write_golden(folder, reference.golden.samples, reference.golden.expected)
-        progress("trace the model")
         attempts = Attempts(names, strict=strict)
-        converted = convert(
-            lambda: _trace(loaded),
-            folder,
-            attempts,
-            reference=reference,
-            recordings=recordings,
-            progress=progress,
-        )
+        reference = _write_common_files(loaded, folder, audio, progress)
+        graph = partial(_trace, loaded, progress)
+        converted = convert(graph, folder, attempts, reference, recordings, progress)
         _refuse_loss(target, replaced, attempts.failed)
-        write_sensitivities(folder, converted.sensitivities)
         good = [name for name in engine_precisions if name in attempts.good]
         built = _build_engines(loaded, folder, good, engines, progress)
-        manifest = finish(
-            _manifest(loaded, reference, converted, built, attempts.failed), folder, attempts, progress
-        )
-    return Exported(
-        path=target,
-        manifest=manifest,
-        reports=converted.reports,
-        failed=attempts.failed,
-        sensitivities=converted.sensitivities,
-        warnings=tuple(text for engine in built for text in engine.warnings),
-    )
+        manifest = _manifest(loaded, reference, converted, built, attempts.failed)
+        manifest = finish(manifest, folder, attempts, progress)
+    return Exported.of(target, manifest, converted, attempts, built)
 
 
 def check_options(
@@ -183,6 +183,17 @@ def precision_flags(names: Iterable[str]) -> str:
     return " ".join(f"--{name}" for name in names if name != REFERENCE)
 
 
+def _write_common_files(
+    checkpoint: Checkpoint, folder: Path, audio: str | Path | None, progress: Progress
+) -> Reference:
+    """Write what all precisions share, and return the original's answers."""
+    write_vocabulary(checkpoint, folder)
+    copy_configs(checkpoint, folder)
+    reference = run_original(checkpoint, audio, progress)
+    write_golden(folder, reference.golden.samples, reference.golden.expected)
+    return reference
+
+
 def run_original(checkpoint: Checkpoint, audio: str | Path | None, progress: Progress) -> Reference:
     """Run the original on the grid, and free it."""
     progress("run the original")
@@ -191,8 +202,9 @@ def run_original(checkpoint: Checkpoint, audio: str | Path | None, progress: Pro
     return reference
 
 
-def _trace(checkpoint: Checkpoint) -> ir.Model:
+def _trace(checkpoint: Checkpoint, progress: Progress) -> ir.Model:
     """Return the optimised graph, which takes over the checkpoint's weights."""
+    progress("trace the model")
     receptive_field = checkpoint.geometry.receptive_field
     graph = optimize(trace(build_module(checkpoint), receptive_field=receptive_field))
     checkpoint.state_dict.clear()

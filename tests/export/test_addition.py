@@ -45,6 +45,7 @@ def test_the_others_are_written_and_the_failed_one_can_be_added(
         assert main([str(tiny), "--int8", "--strict", "-q", "-o", str(tmp_path / "strict")]) == 1
         assert not (tmp_path / "strict").exists()
     assert "int8 failed verification on '" in told.err
+    assert json.loads(told.out)["speeds"].keys() == {"fp16", "fp32"}
     assert "try --max-wer-increase" in told.err
     manifest = open_bundle(bundle).manifest
     assert list(manifest.precisions) == ["fp16", "fp32"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import sewd_runtime
 from sewd_export import Exported, conversion, exporter
 from sewd_export.cli import main
 from sewd_export.errors import ExportWarning, TraceError
@@ -58,12 +60,20 @@ def test_an_export_prints_its_stages_and_its_table(
     run: Run, tiny: Path, tmp_path: Path, own_audio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(tiny, "--audio", own_audio)
+    (own_audio / "transcripts.tsv").write_text("mine\tNO WORDS AT ALL\n")
+    code, out, err = run(tiny, "--audio", own_audio, "--report", "report.txt")
     assert code == 0
     open_bundle("checkpoint-tiny-bundle").verify()  # the name that no -o asks for
-    assert "fp32 against the original" in out
-    assert [line.split("  ")[0] for line in out.splitlines()].count("mine.wav") == 1
-    assert "checkpoint-tiny-bundle/model.fp32.onnx  0." in out
+    verdict, header, row, *_, last = [line for line in out.splitlines() if line]
+    assert verdict == "ready to ship: checkpoint-tiny-bundle matches the original in fp32"
+    columns = r"precision +size +largest error +texts equal +WER \(original [\d.]+%\) +speed here"
+    assert re.fullmatch(columns, header)
+    assert re.fullmatch(r"fp32 +0\.\d MB +\d\.\de-\d\d +(\d+) of \1 +[\d.]+% +\d+x", row)
+    assert last == "next: sewd transcribe --model checkpoint-tiny-bundle --precision fp32 speech.flac"
+    assert "mine.wav" not in out
+    report = Path("report.txt").read_text()
+    assert report.startswith(f"{verdict}\n")
+    assert [line.split("  ")[0] for line in report.splitlines()].count("mine.wav") == 1
     stages = [line.split("] ")[1] for line in err.splitlines()]
     assert stages[1] == "load the checkpoint"
     assert "compare fp32 with the original" in stages
@@ -91,16 +101,17 @@ def test_quiet_prints_nothing(run: Run, tiny: Path, bundle: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_trace")
-@pytest.mark.parametrize("flags", [[], ["-q"], ["--json"]], ids=" ".join)
+@pytest.mark.parametrize("flags", [["-v"], ["-q"], ["--json"]], ids=" ".join)
 def test_a_parity_miss_is_exit_code_1_and_nothing_written(
     run: Run, tiny: Path, tmp_path: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impossible = Tolerance(max_abs=1e-30, relative=1e-30, batch_error=1e-30)
     monkeypatch.setitem(PRECISIONS, "fp32", dataclasses.replace(PRECISIONS["fp32"], tolerance=impossible))
     code, out, err = run(tiny, "-o", tmp_path / "bundle", *flags)
-    assert (code, out) == (1, "")
+    assert (code, bool(out)) == (1, "-v" in flags)
+    assert ("awb_1 " in out) == ("-v" in flags)
     assert err.splitlines()[-1].startswith("sewd-export: fp32 failed verification on ")
-    assert len(err.splitlines()) == 1 or not flags
+    assert len(err.splitlines()) == 1 or "-v" in flags
     assert list(tmp_path.iterdir()) == []
 
 
@@ -195,8 +206,9 @@ def test_every_precision_but_the_reference_is_a_flag(run: Run, monkeypatch: pyte
 
 def test_verify_prints_the_table_again(run: Run, exported: Exported, tiny: Path, own_audio: Path) -> None:
     (own_audio / "transcripts.tsv").write_text("mine\tNO WORDS AT ALL\n")
-    code, out, err = run("--verify", exported.path, tiny, "--audio", own_audio)
+    code, out, err = run("--verify", exported.path, tiny, "--audio", own_audio, "--verbose")
     assert code == 0
+    assert out.startswith(f"\nready to ship: {exported.path} matches the original in fp32\n")
     assert "fp32 against the original" in out
     [rates] = [line for line in out.splitlines() if line.startswith("word error rate ")]
     assert rates.endswith(": 4 words")
@@ -253,6 +265,26 @@ def test_finite_keeps_what_json_has() -> None:
         "b": {"c": None, "d": 0.0, "e": None, "f": True},
         "g": None,
     }
+
+
+@pytest.mark.parametrize("name", ["onnx_ir", "torch"])
+def test_without_its_extra_it_says_what_to_install(name: str) -> None:
+    program = (
+        "import sys; sys.modules[sys.argv.pop(1)] = None; from sewd_export.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, name]
+    done = subprocess.run([*command, "absent"], capture_output=True, text=True, check=False)
+    *stages, last = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, len(stages)) == (1, "", 1)
+    assert last.startswith(
+        f"sewd-export: exporting needs {name}, which is not installed: install the CPU build"
+    )
+    assert last.endswith("pip install 'sewd[export]'")
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+    assert version.stdout == f"sewd {sewd_runtime.__version__}\n"
+    program = f"import sys; sys.modules[{name!r}] = None; import sewd_export; sewd_export.export"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("sewd_runtime.errors.MissingPackageError: exporting needs")
 
 
 def test_the_command_in_a_process_of_its_own(tmp_path: Path) -> None:

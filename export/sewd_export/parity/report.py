@@ -112,7 +112,7 @@ class ParityReport:
         rows.append(("batch against one by one", f"{self.batch_error:.1e}", "", "", "", ""))
         limits = self.tolerance
         rows.append(("tolerance", f"{limits.max_abs:.0e}", "", f"{limits.relative:.0e}", "", ""))
-        return "\n".join([f"{self.precision} against the original", *_aligned(rows), *self._word_errors()])
+        return "\n".join([f"{self.precision} against the original", *aligned(rows), *self._word_errors()])
 
     def _word_errors(self) -> list[str]:
         total = self.evidence
@@ -121,7 +121,7 @@ class ParityReport:
         return [f"word error rate {total.wer:.2%}, original {total.original_wer:.2%}: {total.words} words"]
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Align the first column left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = [
