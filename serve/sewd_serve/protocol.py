@@ -1,4 +1,4 @@
-"""HTTP connections with limits that uvicorn lacks, and an answer to what is not HTTP."""
+"""uvicorn's connections, with limits that it lacks, an answer to what is not HTTP, and less noise."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from sewd_serve.errors import InvalidRequestError
 
@@ -86,3 +87,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class DeniableWebSocket(WebSocketsSansIOProtocol):
+    """A websocket that may be refused with an HTTP error, which uvicorn logs as a fault of the server."""
+
+    async def send(self, message: Any) -> None:
+        """Send an event of the application."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True

@@ -19,7 +19,7 @@ from sewd_serve.app import make_app
 from sewd_serve.errors import ServeError
 from sewd_serve.logs import set_up_logs
 from sewd_serve.process import StartError
-from sewd_serve.protocol import LimitedProtocol
+from sewd_serve.protocol import DeniableWebSocket, LimitedProtocol
 from sewd_serve.service import Service
 from sewd_serve.settings import Settings
 
@@ -105,7 +105,7 @@ async def _serve(settings: Settings, bound: socket.socket, wyoming: socket.socke
     config = uvicorn.Config(
         make_app(service),
         http=cast(Any, partial(LimitedProtocol, idle_s=settings.limits.idle_s)),
-        ws="websockets-sansio",
+        ws=DeniableWebSocket,
         ws_per_message_deflate=False,
         ws_max_size=16 << 20,
         lifespan="off",

@@ -12,9 +12,11 @@ from socket import create_connection, socket
 from threading import Event, Thread
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 import sewd_runtime
 from sewd_runtime import Recognizer
+from tests.serve.realtime import session
 from tests.serve.running import RunningServer, running, wait_until, with_limits
 from tests.serve.sockets import ask, check_error, connected, form, head, receive
 from tests.serve.test_files import CLIPS
@@ -325,7 +327,13 @@ def test_the_log_has_request_ids_and_nothing_of_clients(server: RunningServer) -
         ask(server.port, f"GET /{secret} HTTP/1.1\r\nHost: a\r\nUpgrade: {secret}\r\n\r\n".encode())
     )
     spoken = server.transcribe(CLIPS[0])["text"]
+    with session(server, additional_headers={"X-Request-Id": f"of {secret}"}):
+        pass
+    with pytest.raises(InvalidStatus), session(server, f"?model={secret}"):
+        pass
+    wait_until(lambda: '"session"' in server.log.read_text())
     log = server.log.read_text()
+    assert '"error"' not in log
     assert secret not in log
     assert spoken not in log
     assert str(server.folder) not in log

@@ -452,6 +452,7 @@ def test_keys_and_tokens(tmp_path: Path) -> None:
         with pytest.raises(InvalidStatus) as refused, session(server):
             pass
         assert refused.value.response.status_code == 401
+        assert [(line["level"], line.get("status")) for line in server.log_lines()[1:]] == [("info", 401)]
         endpoint, key = "/v1/realtime/client_secrets", {"Authorization": "Bearer secret"}
         secret = server.client.post(endpoint, headers=key, json={"expires_after": {"seconds": 60}}).json()
         assert secret["session"]["type"] == "transcription"

@@ -1,11 +1,10 @@
 """Requests and websockets without a key are refused before they reach an endpoint."""
 
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
+from starlette.websockets import WebSocket
 
-from sewd_serve.api.endpoint import refusal
+from sewd_serve.api.endpoint import OTHER, deny, refusal
 from sewd_serve.errors import UnauthorizedError
 from sewd_serve.keys import Keys, key_of
 
@@ -27,11 +26,8 @@ class KeyMiddleware:
         error = UnauthorizedError("give a key of this server as Authorization: Bearer KEY")
         if scope["type"] == "http":
             await refusal(error)(scope, receive, send)
-        elif "websocket.http.response" in scope.get("extensions", {}):
-            response = JSONResponse(error.body, error.status, headers=error.headers)
-            await response(scope, receive, send)
         else:
-            await WebSocketClose(code=1008)(scope, receive, send)
+            await deny(WebSocket(scope, receive, send), error, OTHER)
 
     def _may_pass(self, connection: HTTPConnection) -> bool:
         path: str = connection.scope["path"]

@@ -6,11 +6,13 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar, cast
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sewd_serve.errors import InternalError, ServeError, UnavailableError
 from sewd_serve.service import Service
@@ -25,7 +27,7 @@ Result = TypeVar("Result")
 Respond: TypeAlias = Callable[[Response], Coroutine[Any, Any, None]]
 Handler: TypeAlias = Callable[[Request, Respond], Awaitable[None]]
 
-_OTHER = "other"
+OTHER = "other"
 """The endpoint in logs and metrics of what no endpoint serves: a client's path is in neither."""
 
 _LEFT = 499
@@ -42,8 +44,7 @@ class Endpoint:
         """Answer one request."""
         request = Request(scope, receive)
         began, status = time.monotonic(), 0
-        given = request.headers.get("x-request-id", "")
-        number = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        number = request_id(request)
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -72,15 +73,7 @@ class Endpoint:
     def _count(self, service: Service, status: int, took_s: float, number: str) -> None:
         service.metrics.requests.labels(self._name, str(status)).inc()
         service.metrics.request_s.labels(self._name).observe(took_s)
-        _LOG.info(
-            "request",
-            extra={
-                "endpoint": self._name,
-                "status": status,
-                "seconds": round(took_s, 4),
-                "request_id": number,
-            },
-        )
+        log_answer("request", self._name, status, took_s, number)
 
 
 def _answer(error: Exception, number: str) -> Response:
@@ -96,7 +89,7 @@ def refusal(error: ServeError) -> Endpoint:
     async def refuse(_: Request, __: Respond) -> None:
         raise error
 
-    return Endpoint(refuse, _OTHER)
+    return Endpoint(refuse, OTHER)
 
 
 async def _never() -> Message:
@@ -105,9 +98,29 @@ async def _never() -> Message:
     raise AssertionError
 
 
-def service_of(request: Request) -> Service:
+async def deny(websocket: WebSocket, error: ServeError, path: str) -> None:
+    """Refuse a websocket with an HTTP error in its place. path: as it is logged and counted."""
+    service_of(websocket).metrics.requests.labels(path, str(error.status)).inc()
+    log_answer("session", path, error.status, 0.0, request_id(websocket))
+    with suppress(WebSocketDisconnect):
+        await websocket.send_denial_response(JSONResponse(error.body, error.status, headers=error.headers))
+
+
+def log_answer(what: str, path: str, status: int, took_s: float, number: str) -> None:
+    """Log a request or a session that has ended."""
+    fields = {"endpoint": path, "status": status, "seconds": round(took_s, 4), "request_id": number}
+    _LOG.info(what, extra=fields)
+
+
+def request_id(connection: HTTPConnection) -> str:
+    """Return the id that a client gave, if it is one, or a new one."""
+    given = connection.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def service_of(connection: HTTPConnection) -> Service:
     """Return the server's state."""
-    return cast(Service, request.app.state.service)
+    return cast(Service, connection.app.state.service)
 
 
 async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

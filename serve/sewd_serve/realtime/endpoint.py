@@ -3,16 +3,15 @@
 import json
 import logging
 import time
-import uuid
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from sewd_serve.api.endpoint import Respond, service_of
+from sewd_serve.api.endpoint import Respond, deny, log_answer, request_id, service_of
 from sewd_serve.errors import ForbiddenError, InvalidRequestError, ServeError, UnauthorizedError
 from sewd_serve.keys import TOKEN_S, key_of
 from sewd_serve.realtime.items import new_id
@@ -20,36 +19,25 @@ from sewd_serve.realtime.options import SessionOptions, update_options
 from sewd_serve.realtime.session import FAILED, Session
 from sewd_serve.service import Service
 
-_ACCESS = logging.getLogger("sewd.access")
 _ERRORS = logging.getLogger("sewd.serve")
 _MAX_BODY_BYTES = 1 << 16
+_PATH = "/v1/realtime"
 _LIFETIMES_S = range(10, 7201)
 
 
 async def converse(websocket: WebSocket) -> None:
     """Serve one session; one that may not begin is refused with an HTTP error in place of the websocket."""
-    service = cast(Service, websocket.app.state.service)
-    began, number = time.monotonic(), websocket.headers.get("x-request-id", "")[:64] or uuid.uuid4().hex
+    service, began, number = service_of(websocket), time.monotonic(), request_id(websocket)
     try:
         with service.room_for_stream():
             _refuse_foreign(websocket, service)
             model = service.find_model(websocket.query_params.get("model"), task="ctc")
             code = await _run(websocket, service, SessionOptions(model=model.name), number)
-            status = 101
     except ServeError as error:
-        code = status = error.status
-        with suppress(WebSocketDisconnect):
-            await websocket.send_denial_response(JSONResponse(error.body, status, headers=error.headers))
-    service.metrics.requests.labels("/v1/realtime", str(status)).inc()
-    _ACCESS.info(
-        "session",
-        extra={
-            "endpoint": "/v1/realtime",
-            "status": code,
-            "seconds": round(time.monotonic() - began, 4),
-            "request_id": number,
-        },
-    )
+        await deny(websocket, error, _PATH)
+        return
+    service.metrics.requests.labels(_PATH, "101").inc()
+    log_answer("session", _PATH, code, time.monotonic() - began, number)
 
 
 async def _run(websocket: WebSocket, service: Service, options: SessionOptions, number: str) -> int:
