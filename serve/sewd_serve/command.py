@@ -1,6 +1,7 @@
 """``sewd serve``."""
 
 import argparse
+import re
 from pathlib import Path
 
 from sewd_runtime.bundle.hub import Repository
@@ -10,6 +11,9 @@ from sewd_runtime.errors import MissingPackageError
 from sewd_runtime.system.machine import available_cores
 from sewd_serve.settings import Limits, Settings
 from sewd_serve.worker.messages import CHUNK_S, Bundle, Setup
+
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+")
+"""As browsers send it: a scheme, a host and perhaps a port, without a slash at the end."""
 
 HELP = "Serve bundles over HTTP and websockets, with OpenAI's interfaces."
 EXAMPLES = """\
@@ -37,7 +41,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     text = "file with a key on each line, of which every request needs one (default: no key is asked for)"
     group.add_argument("--api-key-file", type=Path, metavar="FILE", help=text)
     text = "web page that may call from a browser, such as https://example.org; may be repeated"
-    group.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=text)
+    group.add_argument(
+        "--allow-origin", action="append", default=[], type=_parse_origin, metavar="ORIGIN", help=text
+    )
     group.add_argument("--admin", action="store_true", help="serve POST /admin/reload")
     group.add_argument("--no-page", action="store_true", help="do not serve the page at /")
     _add_load(command)
@@ -85,6 +91,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         duration_s=options.max_duration,
     )
     bundles = tuple(map(_bundle, options.bundles)) or (Bundle(name="digits", path=None),)
+    if not all(bundle.name for bundle in bundles):
+        options.error(f"{', '.join(options.bundles)}: a model has no name; give NAME=BUNDLE")
     names = [bundle.name for bundle in bundles]
     if len(set(names)) < len(names):
         options.error(f"{', '.join(names)}: two models have one name; give NAME=BUNDLE")
@@ -124,6 +132,12 @@ def _parse_port(text: str) -> int:
     if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
+
+
+def _parse_origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an origin, such as https://example.org, or *")
+    return text
 
 
 def _bundle(text: str) -> Bundle:
