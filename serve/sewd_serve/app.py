@@ -53,6 +53,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         route("POST", "/v1/audio/transcriptions", recordings.transcribe),
         route("POST", "/v1/audio/classifications", recordings.classify),
         WebSocketRoute("/v1/realtime", realtime.converse),
+        route("GET", "/v1/realtime", realtime.expect_websocket),
         route("POST", "/v1/realtime/client_secrets", realtime.make_secret),
         route("GET", "/v1/models", status.models),
         route("GET", "/v1/models/{name:path}", status.model),

@@ -12,6 +12,9 @@ from sewd_serve.settings import Settings
 from sewd_serve.uploads import Spool
 from sewd_serve.worker.messages import Model
 
+_PURPOSES = {"ctc": "transcription", "classification": "classification"}
+"""Task of a model → what it is for, in messages."""
+
 
 class Service:
     """The state of a running server.
@@ -48,16 +51,20 @@ class Service:
     def find_model(self, name: str | None, *, task: str) -> Model:
         """Return the model of a name, or the first of a task where none is given. Raises ServeError."""
         models = [model for model in self.models if model.task == task]
-        if name is None and models:
-            return models[0]
+        purpose = _PURPOSES.get(task, task)
+        if name is None:
+            if models:
+                return models[0]
+            raise NotFoundError(f"no model for {purpose} is served here", param="model")
         for model in self.models:
             if model.name == name:
                 if model.task != task:
-                    raise InvalidRequestError(f"{name} is for {model.task}, not for {task}", param="model")
+                    actual = _PURPOSES.get(model.task, model.task)
+                    raise InvalidRequestError(f"{name} is for {actual}, not for {purpose}", param="model")
                 return model
         known = ", ".join(model.name for model in models) or "none"
         raise NotFoundError(
-            f"there is no model {(name or '')[:60]!r} for {task}; there is {known}", param="model"
+            f"there is no model {name[:60]!r} for {purpose}; served are: {known}", param="model"
         )
 
     @contextmanager
@@ -65,7 +72,9 @@ class Service:
         """Count a recording. Raises BusyError, UnavailableError."""
         self._refuse_when_stopping()
         if self.waiting >= self.limits.waiting:
-            raise self.metrics.rejected("queue_full", BusyError(f"{self.waiting} recordings wait; try again"))
+            raise self.metrics.rejected(
+                "queue_full", BusyError(f"the queue is full ({self.waiting} recordings); try again later")
+            )
         self.waiting += 1
         try:
             yield
@@ -77,7 +86,9 @@ class Service:
         """Count a live stream. Raises BusyError, UnavailableError."""
         self._refuse_when_stopping()
         if self.streams >= self.limits.streams:
-            raise self.metrics.rejected("streams", BusyError(f"{self.streams} streams are open; try again"))
+            raise self.metrics.rejected(
+                "streams", BusyError(f"all streams are taken ({self.streams}); try again later")
+            )
         self.streams += 1
         self.metrics.streams.set(self.streams)
         try:

@@ -28,7 +28,7 @@ class Form:
     """A request's fields, and its recording.
 
     path: where the recording lies while the form is open, which clients never choose; None: it is empty, or
-    there is none. head: its first bytes.
+    there is none. head: its first bytes. is_named: it came as a file, with a name.
     """
 
     fields: dict[str, list[str]] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class Form:
     head: bytes = b""
     size_bytes: int = 0
     is_received: bool = False
+    is_named: bool = False
 
     def get(self, name: str) -> str | None:
         """Return the last value of a field that is not empty."""
@@ -80,7 +81,9 @@ class Spool:
             raise _too_large(limits)
         kind, options = parse_options_header(request.headers.get("content-type"))
         if kind != b"multipart/form-data" or b"boundary" not in options:
-            raise InvalidRequestError("send the recording as multipart/form-data, in the field file")
+            raise InvalidRequestError(
+                "send a form (multipart/form-data) with the recording in the field file"
+            )
         reader = _FormReader(options[b"boundary"], self.path, limits, stack)
         received = 0
         blocks = aiter(request.stream())
@@ -162,8 +165,9 @@ class _FormReader:
         if self._name != "file" and b"filename" not in options:
             return
         if self._name != "file" or self.form.is_received:
-            raise InvalidRequestError("a request has one recording, in the field file", param="file")
+            raise InvalidRequestError("send one recording, in the field file", param="file")
         self.form.is_received = True
+        self.form.is_named = b"filename" in options
         self._path = self._folder / uuid.uuid4().hex
         self._stack.callback(_remove, self._path)
         self._file = self._stack.enter_context(FileIO(self._path, "x"))

@@ -186,6 +186,7 @@ FIELDS = {
     "timestamp_granularities[]": ["letter"],
     "stream": ["perhaps"],
     "sewd_vad": ["2"],
+    "sewd_hotword": ["one"],
     "sewd_decoder": ["best"],
     "sewd_beam_width": ["0", "-1", "1.5", "513", "00000000055", "1" * 5000, "\u0663\u0663\u0663\u0663"],
     "sewd_hotwords": [
@@ -221,7 +222,25 @@ def test_an_unknown_model_is_named(server: RunningServer) -> None:
             "model",
         )
         assert len(answer.error["message"]) < 4000
-    assert server.post(CLIPS[0], "/v1/audio/classifications").status_code == 404
+    answer = server.post(CLIPS[0], "/v1/audio/classifications")
+    assert answer.status_code == 404
+    assert check_error(answer.json())["message"] == "no model for classification is served here"
+
+
+def test_a_path_in_place_of_a_file_is_named(server: RunningServer) -> None:
+    answer = send(server, part("file", "speech.flac") + END)
+    assert answer.status == 400 and "file=@PATH" in answer.error["message"]
+    assert send(server, part("file", WAV) + END).status == 200
+
+
+def test_a_stream_that_cannot_begin_is_an_error_like_all_others(server: RunningServer) -> None:
+    answer = send(server, form(b"no audio", stream="true"))
+    assert (answer.status, answer.error["code"]) == (400, "invalid_audio")
+
+
+def test_a_websockets_path_says_what_it_is(server: RunningServer) -> None:
+    answer = server.client.get("/v1/realtime")
+    assert (answer.status_code, check_error(answer.json())["code"]) == (400, "websocket_expected")
 
 
 def _wav(

@@ -176,6 +176,9 @@ def test_what_cannot_start_says_why(tmp_path: Path) -> None:
         (("--port", "-1"), "-1"),
         (("--api-key-file", "absent"), "absent"),
         (("a=x", "a=y"), "NAME=BUNDLE"),
+        (("=x",), "NAME=BUNDLE"),
+        (("--allow-origin", "example.org"), "https://example.org"),
+        (("--allow-origin", "https://example.org/"), "https://example.org"),
         (("--queue", "0"), "0"),
         (("--max-duration", "nan"), "nan"),
     ],
@@ -381,6 +384,7 @@ def test_several_models(tmp_path: Path) -> None:
         answer = server.post(CLIPS[0], model="tiny-classifier")
         assert answer.status_code == 400
         assert check_error(answer.json())["param"] == "model"
+        assert "transcription" in answer.json()["error"]["message"]
         assert server.post(CLIPS[0], "/v1/audio/classifications", top_k="0").status_code == 400
 
 

@@ -284,6 +284,7 @@ def test_malformed_events_are_answered_and_change_nothing(client: RealtimeClient
         client.connection.send(event)
         error = client.wait_for("error")["error"]
         assert error["type"] == "invalid_request_error" and error["message"] and error["code"], event
+        assert error["param"] != "sewd_hotwords"
     assert client.update()["session"] == session
     client.append(samples[half:])
     client.commit()

@@ -23,7 +23,8 @@ class KeyMiddleware:
         if scope["type"] not in ("http", "websocket") or self._may_pass(HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return
-        error = UnauthorizedError("give a key of this server as Authorization: Bearer KEY")
+        wrong = "the key is wrong, or the token has expired; " if key_of(HTTPConnection(scope)) else ""
+        error = UnauthorizedError(f"{wrong}give a key of this server as Authorization: Bearer KEY")
         if scope["type"] == "http":
             await refusal(error)(scope, receive, send)
         else:

@@ -60,6 +60,15 @@ def check_language(value: str | None, of_model: str | None) -> str | None:
     return of_model or value
 
 
+def refuse_unknown(form: Form, extensions: Collection[str]) -> None:
+    """Raise for a field that begins as our extensions do and is none: a slip that would do nothing."""
+    for name in form.fields:
+        if name.startswith("sewd_") and name.removesuffix("[]") not in extensions:
+            raise InvalidRequestError(
+                f"there is no field {name[:60]!r}; there are {', '.join(extensions)}", param=name[:60]
+            )
+
+
 def read_decode(form: Form) -> Decode:
     """Return how a recording is decoded: OpenAI's keywords, and fields of ours."""
     lines = [line for value in form.all("sewd_hotwords") for line in value.splitlines() if line.strip()]

@@ -16,13 +16,15 @@ from sewd_serve.api.fields import (
     read_count,
     read_decode,
     read_flag,
+    refuse_unknown,
 )
 from sewd_serve.errors import InvalidRequestError, ServeError, UnsupportedMediaError
 from sewd_serve.process import Conversation
 from sewd_serve.service import Service
 from sewd_serve.uploads import Form
-from sewd_serve.worker.messages import Classify, Delta, Done, Transcribe
+from sewd_serve.worker.messages import Classify, Delta, Done, Reply, Transcribe
 
+EXTENSIONS = ("sewd_hotwords", "sewd_decoder", "sewd_beam_width", "sewd_vad", "sewd_subtitles")
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 CLASSIFIED_S = 60.0
 """A recording gets its label as a whole, and the memory for that grows with the square of its length."""
@@ -42,7 +44,8 @@ async def transcribe(request: Request, respond: Respond) -> None:
             is_streamed = read_flag(form, "stream")
             talk.send(message)
             if is_streamed:
-                events = StreamingResponse(_events(talk, service), media_type="text/event-stream")
+                first = await unless_client_leaves(request, talk.receive())
+                events = StreamingResponse(_events(first, talk, service), media_type="text/event-stream")
                 await unless_client_leaves(request, respond(events))
             else:
                 done = await unless_client_leaves(request, _result(talk, service))
@@ -74,6 +77,7 @@ async def classify(request: Request, respond: Respond) -> None:
 
 def _read_form(form: Form, service: Service, number: int) -> tuple[Transcribe, str | None]:
     """Return what a form asks for, and the language of the answer. Raises ServeError."""
+    refuse_unknown(form, EXTENSIONS)
     if form.get("response_format") == "diarized_json":
         raise InvalidRequestError(
             "speakers are not told apart here; use verbose_json", param="response_format"
@@ -99,6 +103,10 @@ def _recording(form: Form) -> str:
         raise InvalidRequestError("there is no recording; send it in the field file", param="file")
     if form.path is None:
         raise InvalidRequestError("the recording is empty", param="file", code="invalid_audio")
+    if not form.is_named and form.head.isascii() and form.head.decode().isprintable():
+        raise InvalidRequestError(
+            "the field file holds text, not a recording; with curl: -F file=@PATH", param="file"
+        )
     is_media = form.head.startswith(b"\x1a\x45\xdf\xa3") or form.head[4:8] == b"ftyp"
     if is_media and find_spec("av") is None:
         raise UnsupportedMediaError(
@@ -118,11 +126,15 @@ async def _result(talk: Conversation, service: Service) -> Done:
     return reply
 
 
-async def _events(talk: Conversation, service: Service) -> AsyncIterator[str]:
-    """Yield server-sent events: the text as it comes, and all of it at the end; an error is an event too."""
+async def _events(reply: Reply, talk: Conversation, service: Service) -> AsyncIterator[str]:
+    """Yield server-sent events from a first reply on: the text as it comes, and all of it at the end.
+
+    An error after the first reply is an event too.
+    """
     try:
-        while isinstance(reply := await talk.receive(), Delta):
+        while isinstance(reply, Delta):
             yield _event({"type": "transcript.text.delta", "delta": reply.text})
+            reply = await talk.receive()
         assert isinstance(reply, Done)
         talk.is_done = True
         service.metrics.recording(reply.usage)

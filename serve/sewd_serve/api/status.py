@@ -47,7 +47,7 @@ async def model(request: Request, respond: Respond) -> None:
         if each.name == name:
             await respond(JSONResponse(_as_dict(each)))
             return
-    raise NotFoundError(f"there is no model {name[:60]!r}", param="model")
+    raise NotFoundError(f"there is no model {name[:60]!r}; GET /v1/models lists them", param="model")
 
 
 async def reload(request: Request, respond: Respond) -> None:

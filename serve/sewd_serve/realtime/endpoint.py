@@ -40,6 +40,15 @@ async def converse(websocket: WebSocket) -> None:
     log_answer("session", _PATH, code, time.monotonic() - began, number)
 
 
+async def expect_websocket(request: Request, respond: Respond) -> None:
+    """Tell those who come without a websocket."""
+    raise InvalidRequestError(
+        "this path is a websocket, and the request does not ask for one; a proxy must pass on the headers "
+        "Upgrade and Connection",
+        code="websocket_expected",
+    )
+
+
 async def _run(websocket: WebSocket, service: Service, options: SessionOptions, number: str) -> int:
     """Run a session, and return the code that closed it."""
     protocols = websocket.scope["subprotocols"]

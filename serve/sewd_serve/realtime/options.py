@@ -13,6 +13,8 @@ _FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "pcmu", "audio/pcma": "pcma"}
 _PCM_HZ, _TELEPHONE_HZ = 24_000, 8_000
 _RATES_HZ = range(4_000, 192_001)
 _SILENCE_MS = 500
+KEYWORDS = "session.audio.input.transcription.keywords"
+"""The field that holds hotwords, as errors name it."""
 _SILENCES_MS = range(20, 60_001)
 
 
@@ -40,7 +42,7 @@ class SessionOptions:
             model=self.model,
             encoding=self.encoding,
             rate_hz=self.rate_hz,
-            decode=Decode(hotwords=parse_hotwords(self.keywords, param="keywords")),
+            decode=Decode(hotwords=parse_hotwords(self.keywords, param=KEYWORDS)),
             pause_s=(self.silence_ms or _SILENCE_MS) / 1000,
         )
 
@@ -70,7 +72,7 @@ class SessionOptions:
 def update_options(options: SessionOptions, session: dict[str, Any], service: Service) -> SessionOptions:
     """Return the options after an update. Raises InvalidRequestError, NotFoundError."""
     if session.get("type", "transcription") != "transcription":
-        raise _invalid("session.type", "transcription; conversations are not served here", session["type"])
+        raise _invalid("session.type", "transcription (conversations are not served)", session["type"])
     heard = _section(_section(session, "audio", "session"), "input", "session.audio")
     path = "session.audio.input"
     if "format" in heard:

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from sewd_serve.errors import InternalError, InvalidRequestError, ServeError, UnavailableError
 from sewd_serve.live import Live, open_stream
 from sewd_serve.realtime.items import Event, Items, new_id
-from sewd_serve.realtime.options import SessionOptions, update_options
+from sewd_serve.realtime.options import KEYWORDS, SessionOptions, update_options
 from sewd_serve.service import Service
 from sewd_serve.worker.messages import Heard
 
@@ -189,6 +189,8 @@ class Session:
 
     async def _send_error(self, error: ServeError, event_id: object) -> None:
         content = {**error.body["error"], "event_id": event_id if isinstance(event_id, str) else None}
+        if content["param"] == "sewd_hotwords":  # the field of files
+            content["param"] = KEYWORDS
         await self._send({"type": "error", "error": content})
 
     async def _send(self, event: Event) -> None:
