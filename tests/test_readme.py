@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import soxr
 
 from sewd_runtime import read_audio
 from sewd_runtime.cli import main
+from tests.hub.server import Hub, running_hub
 from tests.serve.running import RunningServer, running
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +58,7 @@ def write_call(path: Path) -> None:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
     """Return a folder with what a reader is assumed to have: a checkpoint, a bundle, recordings, a language
-    model, and a hub cache that replaces the network."""
+    model."""
     shutil.copytree(CHECKPOINT, tmp_path / "path/to/checkpoint")
     shutil.copytree(ROOT / "tests/data/tiny", tmp_path / "my-bundle")
     shutil.copytree(CLIPS, tmp_path / "recordings")
@@ -68,20 +70,24 @@ def workplace(tmp_path: Path) -> Path:
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("six six eight five seven\none two three four\n")
     assert main(["lm", "build", str(sentences), "-o", str(tmp_path / "lm.arpa")]) == 0
-    repository = tmp_path / "hub/hub/models--asapp--sew-d-tiny-100k-ft-ls100h"
-    shutil.copytree(CHECKPOINT, repository / "snapshots/0123456789abcdef")
-    (repository / "refs").mkdir()
-    (repository / "refs/main").write_text("0123456789abcdef")
     return tmp_path
 
 
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A local hub in the place of the Hugging Face Hub, with a checkpoint and a bundle."""
+    with running_hub() as hub:
+        hub.add("asapp/sew-d-tiny-100k-ft-ls100h", CHECKPOINT)
+        hub.add("owner/name", ROOT / "tests/data/tiny")
+        yield hub
+
+
 @pytest.mark.parametrize("page", pages())
-def test_every_block_runs_in_order(page: str, workplace: Path) -> None:
+def test_every_block_runs_in_order(page: str, workplace: Path, hub: Hub) -> None:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HF_HOME": str(workplace / "hub"),
-        "HF_HUB_OFFLINE": "1",
+        **hub.environment(workplace / "hub"),
         "XDG_CACHE_HOME": str(workplace / "cache"),
     }
     served: list[RunningServer] = []
