@@ -1,5 +1,6 @@
 """Recordings in folders."""
 
+from glob import glob, has_magic
 from pathlib import Path
 
 from sewd_runtime.audio import media
@@ -20,3 +21,10 @@ def find_recordings(folder: Path, *, ffmpeg: bool = False) -> list[Path]:
     endings = suffixes(ffmpeg=ffmpeg)
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in endings)
     return sorted(path for path in paths if path.is_file())
+
+
+def expand(name: str) -> list[str]:
+    """Return the files that a pattern (``*``, ``?``, ``[``) matches, sorted; else the name as it is."""
+    if not has_magic(name) or Path(name).exists():
+        return [name]
+    return sorted(glob(name, recursive=True)) or [name]  # noqa: PTH207 - a pattern with any folder

@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from sewd_runtime._types import Samples
-from sewd_runtime.audio.folders import find_recordings, suffixes
+from sewd_runtime.audio.folders import expand, find_recordings, suffixes
 from sewd_runtime.audio.reading import stated_duration_s, stream_audio
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_seconds, parse_time
 from sewd_runtime.errors import SewdError
@@ -45,9 +46,12 @@ def add_files(command: argparse.ArgumentParser, *, split: bool = False) -> None:
 
 
 def walk_folders(options: argparse.Namespace) -> None:
-    """Replace each folder among the files by its recordings, sorted; exits with wrong usage for none."""
+    """Replace patterns and folders among the files by their recordings, sorted.
+
+    Exits with wrong usage for a folder with none. cmd.exe and PowerShell leave patterns to the program.
+    """
     files: list[str] = []
-    for name in options.files:
+    for name in chain.from_iterable(map(expand, options.files)):
         is_folder = bool(name) and Path(name).is_dir()
         found = [name]
         if is_folder:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sewd_runtime import AudioError, Recognizer, Transcript
+from sewd_runtime.audio.folders import expand
 from sewd_runtime.cli import main
 
 CLIP = Path(__file__).parents[3] / "export/sewd_export/speech/awb_1.flac"
@@ -77,6 +78,16 @@ def test_a_folder_is_walked(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["transcribe", "clips"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["clips/a.FLAC", "clips/b.flac", "clips/deeper/d.flac"]
+
+
+def test_patterns_that_no_shell_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.wav", "a.wav", "a[1].wav", "ё 語.wav"):
+        Path(name).touch()
+    assert expand("*.wav") == ["a.wav", "a[1].wav", "b.wav", "ё 語.wav"]
+    assert expand("a[1].wav") == ["a[1].wav"]  # a file of that name
+    assert expand("none*.wav") == ["none*.wav"]  # an error names it
+    assert expand("-") == ["-"]
 
 
 def test_a_batch_can_return_the_error_of_each_recording(tmp_path: Path) -> None:
