@@ -156,6 +156,21 @@ def test_a_long_recording_lets_short_ones_pass_and_equals_the_command(
     assert ends[0] == 2
 
 
+def test_few_long_recordings_are_under_way_at_once_and_short_ones_wait_for_none(
+    models: Models, mailbox: Mailbox, long_recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sewd_serve.worker.scheduler._STEPPED_AT_ONCE", 1)
+    scheduler = Scheduler(models, workers=1, send=mailbox.put)
+    for number in range(3):
+        scheduler.handle(ask(number, long_recording))
+    scheduler.handle(ask(3, CLIPS[0], vad=True))
+    assert isinstance(mailbox.last(2), Done)
+    order = [reply.id for reply in mailbox.replies if isinstance(reply, Delta) and reply.id < 3]
+    assert order == sorted(order)  # one after another
+    ends = [reply.id for reply in mailbox.replies if isinstance(reply, Done)]
+    assert ends == [3, 0, 1, 2]
+
+
 def test_silence_is_skipped_in_short_recordings_on_request(
     scheduler: Scheduler, mailbox: Mailbox, digits: Recognizer
 ) -> None:

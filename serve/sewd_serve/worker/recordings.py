@@ -1,10 +1,8 @@
 """Uploaded recordings as pieces of work: read, run in a batch or step by step, answered."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader, FileIO
-from itertools import chain
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -30,6 +28,8 @@ class Recording:
 
     samples: all of one that runs whole, once it was read; a long one runs step by step.
     queued: when it joined the queue of its kind, in seconds of the monotonic clock.
+    is_long: it is too long to run whole; a classifier takes any recording whole.
+    is_under_way: it runs step by step, and has begun, so that a part of it is in memory.
     is_cancelled: nobody waits for it any more. notes: warnings about it, for the answer.
     """
 
@@ -39,7 +39,7 @@ class Recording:
         """Take a request for a model. Raises DecodingError."""
         self.request, self.model = request, model
         self.samples: Samples | None = None
-        self.is_cancelled = False
+        self.is_long = self.is_under_way = self.is_cancelled = False
         self.notes: list[str] = []
         self.queued = self._arrived = time.monotonic()
         self._decoder = decoder_of(request.decode) if isinstance(request, Transcribe) else None
@@ -58,28 +58,40 @@ class Recording:
         return self.samples
 
     def read(self) -> None:
-        """Read all of it, or the beginning if it will run step by step. Raises AudioError, OSError."""
+        """Read all of it, or find that it will run step by step. Raises AudioError, OSError."""
         rate_hz = self.model.manifest.sample_rate_hz
+        begin: list[Samples] = []
+        num_samples = 0
+        for block in self._open():
+            begin.append(block)
+            num_samples += len(block)
+            self.is_long = num_samples > SEGMENTATION.whole_s * rate_hz and isinstance(
+                self.request, Transcribe
+            )
+            if self.is_long:
+                break
+        self.close()
+        if self.is_long or self._skips_silence:
+            self._steps = self._run()
+            self.notes.clear()  # they come again
+        else:
+            self.samples = np.concatenate(begin)
+
+    def _open(self) -> Iterator[Samples]:
+        """Return its samples block by block."""
         self._file = BufferedReader(_Upload(self.request.path))
-        blocks = stream_audio(
+        return stream_audio(
             cast(BinaryIO, self._file),
-            target_rate_hz=rate_hz,
+            target_rate_hz=self.model.manifest.sample_rate_hz,
             max_duration_s=self.request.max_duration_s,
             max_channels=MAX_CHANNELS,
         )
-        begin: list[Samples] = []
-        num_samples = 0
-        for block in blocks:
-            begin.append(block)
-            num_samples += len(block)
-            if num_samples > self._whole_s * rate_hz:
-                assert isinstance(self.model, Recognizer) and self._decoder is not None
-                self._steps = self.model.steps(
-                    chain(begin, blocks), decoder=self._decoder, segmentation=self._segmentation
-                )
-                return
-        self.samples = np.concatenate(begin)
-        self.close()
+
+    def _run(self) -> Iterator[Step]:
+        """Run step by step, from the beginning: what was read to see its length is not kept until then."""
+        assert isinstance(self.model, Recognizer) and self._decoder is not None
+        segmentation = _SKIPPING_SILENCE if self._skips_silence else SEGMENTATION
+        yield from self.model.steps(self._open(), decoder=self._decoder, segmentation=segmentation)
 
     def close(self) -> None:
         """Close its file. What runs is not disturbed: call it when nothing does."""
@@ -87,14 +99,8 @@ class Recording:
             self._file.close()
 
     @property
-    def _segmentation(self) -> Segmentation:
-        skips_silence = isinstance(self.request, Transcribe) and self.request.vad
-        return _SKIPPING_SILENCE if skips_silence else SEGMENTATION
-
-    @property
-    def _whole_s(self) -> float:
-        """Up to how many seconds it runs whole; a classifier takes any recording whole."""
-        return math.inf if isinstance(self.request, Classify) else self._segmentation.whole_s
+    def _skips_silence(self) -> bool:
+        return isinstance(self.request, Transcribe) and self.request.vad
 
     def step(self) -> bool:
         """Run the next step of a long recording and send its text; return whether it was the last."""

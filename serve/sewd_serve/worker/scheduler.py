@@ -2,12 +2,13 @@
 
 Live audio goes first, then recordings in the order of their arrival. A recording that runs whole is batched
 with those of similar length that wait at that moment; none waits for a batch to fill. A long one runs step by
-step, joins the end of the queue after each, and lets whole ones go first for a while.
+step, joins the end of the queue after each, and lets whole ones go first for a while; only a few of them are
+under way at once.
 """
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Condition, Thread, current_thread
@@ -45,6 +46,12 @@ _READ_AHEAD_SAMPLES = 5_000_000
 
 _LONG_WAITS_S = 2.0
 """How long a step of a long recording lets whole ones go first that came after it."""
+
+_STEPPED_AT_ONCE = 8
+"""Long recordings under way, unless there are more workers, and as many short ones that skip silence.
+
+Each has about a minute in memory, and the others wait in the order of their arrival.
+"""
 
 _STREAMS_AT_ONCE = 4
 """Streams that one worker takes together. On a CPU their windows fill no batch, so more would only wait."""
@@ -150,13 +157,22 @@ class Scheduler:
         if self._unread and sum(len(each.read_samples) for each in self._read) < _READ_AHEAD_SAMPLES:
             recording = self._unread.popleft()
             return lambda: self._read_one(recording)
-        if self._long and (not self._read or self._long[0].queued + _LONG_WAITS_S < self._read[0].queued):
-            recording = self._long.popleft()
-            return lambda: self._step(recording)
+        long = self._next_long()
+        if long is not None and (not self._read or long.queued + _LONG_WAITS_S < self._read[0].queued):
+            self._long.remove(long)
+            long.is_under_way = True
+            return lambda: self._step(long)
         if self._read:
             batch = self._take_batch()
             return lambda: self._run_batch(batch)
         return None
+
+    def _next_long(self) -> Recording | None:
+        """Return the recording that runs its next step: one under way, or another if few of its kind are."""
+        under_way = Counter(each.is_long for each in self._recordings.values() if each.is_under_way)
+        most = max(_STEPPED_AT_ONCE, len(self._workers))
+        ready = (each for each in self._long if each.is_under_way or under_way[each.is_long] < most)
+        return next(ready, None)
 
     def _drop_cancelled(self) -> None:
         for recording in self._long:
