@@ -30,6 +30,7 @@ from sewd_serve.worker.messages import (
 )
 from sewd_serve.worker.models import Models
 from sewd_serve.worker.notes import note_warnings
+from sewd_serve.worker.recordings import Recording
 from sewd_serve.worker.scheduler import Scheduler
 
 RATE_HZ = 16_000
@@ -169,6 +170,22 @@ def test_few_long_recordings_are_under_way_at_once_and_short_ones_wait_for_none(
     assert order == sorted(order)  # one after another
     ends = [reply.id for reply in mailbox.replies if isinstance(reply, Done)]
     assert ends == [3, 0, 1, 2]
+
+
+def test_the_time_in_the_queue_ends_with_the_first_step(
+    mailbox: Mailbox, digits: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("sewd_serve.worker.recordings.time.monotonic", lambda: now)
+    recording = Recording(ask(0, CLIPS[0], vad=True), digits, mailbox.put)
+    recording.read()
+    now = 5.0
+    while not recording.step():
+        now += 100.0
+    recording.close()
+    done = mailbox.replies[-1]
+    assert isinstance(done, Done)
+    assert (done.usage.queue_s, done.usage.run_s) == (5.0, 0.0)
 
 
 def test_silence_is_skipped_in_short_recordings_on_request(

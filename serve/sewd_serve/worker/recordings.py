@@ -48,7 +48,7 @@ class Recording:
         self._steps: Iterator[Step] = iter(())
         self._done: list[Step] = []
         self._last_text = ""
-        self._began: float | None = None
+        self._queue_s = 0.0
         self._run_s = 0.0
 
     @property
@@ -105,7 +105,9 @@ class Recording:
     def step(self) -> bool:
         """Run the next step of a long recording and send its text; return whether it was the last."""
         assert isinstance(self.model, Recognizer)
-        began = self._begin()
+        began = time.monotonic()
+        if not self._done:
+            self._queue_s = began - self._arrived
         step = next(self._steps, None)
         self._run_s += time.monotonic() - began
         self.queued = time.monotonic()
@@ -118,8 +120,8 @@ class Recording:
 
     def finish(self, logits: Output, *, run_s: float, batch: int) -> None:
         """Answer with what the model returned for one that ran whole; run_s, batch: of its batch."""
-        self._begin()
         self._run_s = run_s
+        self._queue_s = max(0.0, time.monotonic() - self._arrived - run_s)
         if isinstance(self.model, Recognizer):
             assert self._decoder is not None
             [transcript] = self.model.transcripts([logits], [self.read_samples], decoder=self._decoder)
@@ -132,12 +134,6 @@ class Recording:
         duration_s = len(self.read_samples) / self.model.manifest.sample_rate_hz
         self._answer(classification.labels[0], body, duration_s, batch)
 
-    def _begin(self) -> float:
-        """Note when it first ran, and return the time."""
-        now = time.monotonic()
-        self._began = self._began or now
-        return now
-
     def _answer_with(self, transcript: Transcript, batch: int) -> None:
         assert isinstance(self.request, Transcribe)
         self._answer(transcript.text, body_of(transcript, self.request), transcript.duration_s, batch)
@@ -147,7 +143,7 @@ class Recording:
             body["warnings"] = self.notes
         usage = Usage(
             audio_s=duration_s,
-            queue_s=max(0.0, self._begin() - self._arrived - self._run_s),
+            queue_s=self._queue_s,
             run_s=self._run_s,
             batch=batch,
         )
