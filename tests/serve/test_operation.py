@@ -305,6 +305,11 @@ def test_pages_may_call_only_if_they_are_allowed(tmp_path: Path, server: Running
         return {answer.headers.get("access-control-allow-origin") for answer in answers}
 
     assert allowed(server, preflight) == {None}
+    server.client.headers["Origin"] = page["Origin"]  # a form of that page, which needs no preflight
+    assert server.post(CLIPS[0]).status_code == 403
+    server.client.headers["Origin"] = server.url
+    assert server.post(CLIPS[0]).status_code == 200
+    del server.client.headers["Origin"]
     with running("--allow-origin", "https://page.example", log=tmp_path / "log") as open_server:
         assert allowed(open_server, preflight) == {"https://page.example"}
         assert allowed(open_server, preflight | {"Origin": "https://other.example"}) == {None}

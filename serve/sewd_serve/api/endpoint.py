@@ -8,13 +8,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar, cast
+from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from sewd_serve.errors import InternalError, ServeError, UnavailableError
+from sewd_serve.errors import ForbiddenError, InternalError, ServeError, UnavailableError
 from sewd_serve.service import Service
 
 _LOG = logging.getLogger("sewd.access")
@@ -57,6 +58,7 @@ class Endpoint:
             await response(scope, _never, counted)
 
         try:
+            refuse_foreign(request)
             await self._handle(request, respond)
         except ClientDisconnect:
             status = _LEFT
@@ -90,6 +92,15 @@ def refusal(error: ServeError) -> Endpoint:
         raise error
 
     return Endpoint(refuse, OTHER)
+
+
+def refuse_foreign(connection: HTTPConnection) -> None:
+    """Raise ForbiddenError for a page of another site: browsers let it send forms and open websockets."""
+    origin, allowed = connection.headers.get("origin"), service_of(connection).settings.origins
+    if origin is None or {origin, "*"} & set(allowed):
+        return
+    if urlsplit(origin).netloc != connection.headers.get("host"):
+        raise ForbiddenError("pages of this origin may not call; start the server with --allow-origin")
 
 
 async def _never() -> Message:

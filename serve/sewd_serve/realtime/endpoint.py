@@ -5,14 +5,13 @@ import logging
 import time
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from sewd_serve.api.endpoint import Respond, deny, log_answer, request_id, service_of
-from sewd_serve.errors import ForbiddenError, InvalidRequestError, ServeError, UnauthorizedError
+from sewd_serve.api.endpoint import Respond, deny, log_answer, refuse_foreign, request_id, service_of
+from sewd_serve.errors import InvalidRequestError, ServeError, UnauthorizedError
 from sewd_serve.keys import TOKEN_S, key_of
 from sewd_serve.realtime.items import new_id
 from sewd_serve.realtime.options import SessionOptions, update_options
@@ -30,7 +29,7 @@ async def converse(websocket: WebSocket) -> None:
     service, began, number = service_of(websocket), time.monotonic(), request_id(websocket)
     try:
         with service.room_for_stream():
-            _refuse_foreign(websocket, service)
+            refuse_foreign(websocket)
             model = service.find_model(websocket.query_params.get("model"), task="ctc")
             code = await _run(websocket, service, SessionOptions(model=model.name), number)
     except ServeError as error:
@@ -65,15 +64,6 @@ async def _run(websocket: WebSocket, service: Service, options: SessionOptions, 
             await websocket.close(FAILED, "an unexpected error")
         return FAILED
     return code
-
-
-def _refuse_foreign(websocket: WebSocket, service: Service) -> None:
-    """Refuse a page of another site, which browsers let open websockets anywhere. Raises ForbiddenError."""
-    origin = websocket.headers.get("origin")
-    if origin is None or {origin, "*"} & set(service.settings.origins):
-        return
-    if urlsplit(origin).netloc != websocket.headers.get("host"):
-        raise ForbiddenError("pages of this origin may not connect; start the server with --allow-origin")
 
 
 async def make_secret(request: Request, respond: Respond) -> None:
