@@ -22,6 +22,12 @@ exit codes:
   141  the reader of the output closed the pipe
 """
 
+_INPUTS = (
+    *("files", "files_from", "texts", "text_file", "lm", "lexicon", "hotwords"),
+    *("model", "manifest", "against"),
+)
+"""Options that name what is read."""
+
 WHICH_MODEL = "bundle folder, embedded model, or owner/name[@revision] on the Hub (default: digits)"
 
 
@@ -63,7 +69,7 @@ def add_json(output: argparse._ActionsContainer, help_text: str) -> None:
 def refuse_inputs(options: argparse.Namespace, outputs: Iterable[Path]) -> None:
     """Exit with wrong usage if a file that the command reads would be replaced by one that it writes."""
     inputs: list[str | Path] = []
-    for name in ("files", "texts", "text_file", "lm", "lexicon", "hotwords", "model", "manifest", "against"):
+    for name in _INPUTS:
         value = getattr(options, name, None)
         inputs += value if isinstance(value, list) else [] if value is None else [value]
     replaced = find_replaced(outputs, inputs)
@@ -119,9 +125,13 @@ def parse_time(text: str) -> float:
 
 def complain(error: Exception | str, name: str = "") -> None:
     """Write one line to standard error: the input it is about, and the error."""
+    print(f"sewd: {explain(error, name)}", file=sys.stderr, flush=True)
+
+
+def explain(error: Exception | str, name: str = "") -> str:
+    """Return the line that ``complain`` writes."""
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:
         reason, name = error.strerror, name or str(error.filename or "")
     message = " ".join(reason.removeprefix(f"{name}: ").split())
-    line = printable(f"{name}: {message}" if name else message)
-    print(f"sewd: {line}", file=sys.stderr, flush=True)
+    return printable(f"{name}: {message}" if name else message)

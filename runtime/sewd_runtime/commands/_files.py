@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.folders import expand, find_recordings, suffixes
 from sewd_runtime.audio.reading import stated_duration_s, stream_audio
-from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_seconds, parse_time
+from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, explain, parse_seconds, parse_time
+from sewd_runtime.commands._lists import add_list, id_of, read_list, write_failures
 from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.pipeline import Recording, run_recordings
 from sewd_runtime.long.segmentation import SEGMENTATION
@@ -22,8 +23,6 @@ from sewd_runtime.system.terminal import json_line, printable
 
 Result = TypeVar("Result")
 
-_PIECE_S = 20.0
-"""A long recording runs in windows of about this length."""
 Reader: TypeAlias = Callable[[str], Recording]
 Runner: TypeAlias = Callable[[Sequence[Recording]], Iterable[Result]]
 Writer: TypeAlias = Callable[[str, Result], None]
@@ -35,23 +34,35 @@ KINDS = "WAV, FLAC, OGG or MP3, with sewd[media] M4A, MP4, WebM and others; - fo
 SPLIT = "split"
 """The ``--channel`` that stands for each on its own."""
 
+_PIECE_S = 20.0
+"""A long recording runs in windows of about this length."""
+
+_SUMMARY_FILES = 10
+"""So many files have a summary of the failures at the end, as they have a bar."""
+
+_MAX_NAMED = 10
+
 
 def add_files(command: argparse.ArgumentParser, *, split: bool = False) -> None:
     """Add the recordings and how they are read."""
     group = command.add_argument_group("input")
     text = f"{KINDS}; a folder stands for all recordings in it and in its folders"
-    group.add_argument("files", nargs="+", metavar="FILE", help=text)
+    group.add_argument("files", nargs="*", metavar="FILE", help=text)
+    add_list(group)
     add_reading(group, split=split)
     add_part(group)
 
 
 def walk_folders(options: argparse.Namespace) -> None:
-    """Replace patterns and folders among the files by their recordings, sorted.
+    """Replace patterns among the files, and folders among these and those listed, by recordings, sorted.
 
-    Exits with wrong usage for a folder with none. cmd.exe and PowerShell leave patterns to the program.
+    Exits with wrong usage for a folder with none, and for a bad list. cmd.exe and PowerShell leave patterns
+    to the program.
     """
+    options.files = list(chain.from_iterable(map(expand, options.files)))
+    read_list(options)
     files: list[str] = []
-    for name in chain.from_iterable(map(expand, options.files)):
+    for name in options.files:
         is_folder = bool(name) and Path(name).is_dir()
         found = [name]
         if is_folder:
@@ -135,7 +146,7 @@ def run_files(
     workers: int,
 ) -> int:
     """Run all files: write each result as soon as it is known, report each failure, and continue."""
-    code = DONE
+    failures: list[tuple[str, str]] = []
     answers = run_recordings(options.files, read=read, run=run, workers=workers, caught=(SewdError, OSError))
     with closing(answers):
         for name, result in show_progress(answers, total=len(options.files)):
@@ -147,8 +158,25 @@ def run_files(
                     raise
                 except OSError as error:
                     result, name = error, error.filename or name
+            complain(result, id_of(name) or name)
+            failures.append((name, explain(result)))
+    return _report(options, failures)
+
+
+def _report(options: argparse.Namespace, failures: Sequence[tuple[str, str]]) -> int:
+    """Say which files failed, if there were many, and return the exit code."""
+    total, code = len(options.files), SOME_FAILED if failures else DONE
+    folder = getattr(options, "output", None)
+    if isinstance(folder, Path) and folder.is_dir():
+        try:
+            write_failures(failures, folder)
+        except OSError as error:
+            complain(error)
             code = SOME_FAILED
-            complain(result, name)
+    if failures and total >= _SUMMARY_FILES:
+        names = ", ".join(id_of(name) or name for name, _ in failures[:_MAX_NAMED])
+        more = f" and {len(failures) - _MAX_NAMED} others" if len(failures) > _MAX_NAMED else ""
+        complain(f"{len(failures)} of {total} recordings failed: {names}{more}")
     return code
 
 
@@ -161,10 +189,11 @@ def printer(
 
     def write(name: str, result: Result) -> None:
         if options.format == "json":
-            line = json_line({"file": name, **as_json(result)})
+            row = {"file": name} if id_of(name) is None else {"id": id_of(name), "file": name}
+            line = json_line({**row, **as_json(result)})
         else:
             text = " ".join(as_text(result).splitlines())
-            line = printable(text if len(options.files) == 1 else f"{name}: {text}")
+            line = printable(text if len(options.files) == 1 else f"{id_of(name) or name}: {text}")
         print(line, flush=True)
 
     return write

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sewd_runtime.commands._command import add_json, parse_count, parse_seconds, refuse_inputs
 from sewd_runtime.commands._files import ERRORS, Writer, printer
+from sewd_runtime.commands._lists import id_of
 from sewd_runtime.system.outputs import OutputFolder
 from sewd_runtime.text.case import sentence_case
 from sewd_runtime.text.cues import CueLimits
@@ -140,4 +141,4 @@ def _as_it_is(transcript: Transcript) -> Transcript:
 
 def beside(folder: Path, name: str, ending: str) -> Path:
     """Return the path in ``folder`` for what is written about the recording ``name``."""
-    return folder / f"{'stdin' if name == '-' else Path(name).stem}{ending}"
+    return folder / f"{id_of(name) or ('stdin' if name == '-' else Path(name).stem)}{ending}"

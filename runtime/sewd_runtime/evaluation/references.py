@@ -1,7 +1,6 @@
 """What was said: lists of recordings with their transcripts, and files of hypotheses."""
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path, PurePath
 
 from sewd_runtime.audio.folders import find_recordings
 from sewd_runtime.errors import TextError
-from sewd_runtime.text.files import read_text_file
+from sewd_runtime.text.files import is_file_name, read_text_file
 
 _NAME = "transcripts.tsv"
 _ID_KEYS = ("audio", "path", "file", "audio_filepath", "id")
@@ -40,7 +39,7 @@ def read_manifest(path: Path) -> list[Utterance]:
         fault = f"no recording has a transcript in a {_NAME} beside it" if path.is_dir() else "lists nothing"
         raise TextError(f"{path}: {fault}; write name, tab, words")
     for name in rows:
-        if not _is_file_name(name):
+        if not is_file_name(name):
             raise TextError(f"{path}: {name[:60]!r} is not the name of a file; write name, tab, words")
     folder = path if path.is_dir() else path.parent
     return [Utterance(name=name, path=folder / name, text=text) for name, text in rows.items()]
@@ -81,13 +80,6 @@ def read_transcripts(recordings: Sequence[Path]) -> dict[Path, str]:
             raise TextError(f"{folder / _NAME}: lists none of the recordings beside it, e.g. {own[0].name}")
         transcripts |= {path: listed[name] for path, name in known.items()}
     return transcripts
-
-
-def _is_file_name(name: str) -> bool:
-    try:
-        return name not in ("", "-") and b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:  # half of a surrogate pair, from JSON
-        return False
 
 
 def _read_rows(path: Path) -> dict[str, str]:

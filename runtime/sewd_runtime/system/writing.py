@@ -37,10 +37,10 @@ def whole_file(path: Path) -> Iterator[TextIO]:
 
 def find_replaced(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> Path | None:
     """Return the first output that is also an input or a file in an input folder; None if there is none."""
-    sources = [Path(source) for source in inputs]
+    sources = {_file_of(Path(source)) for source in inputs} - {None}
     for output in outputs:
-        reads = any(_is_same(output, source) or _is_same(output.parent, source) for source in sources)
-        if reads and output.exists():
+        places = (_file_of(output), _file_of(output.parent))
+        if places[0] is not None and not sources.isdisjoint(places):
             return output
     return None
 
@@ -89,11 +89,13 @@ def _mode_of(path: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _file_of(path: Path) -> tuple[int, int] | None:
+    """Return what a path leads to, None if there is nothing."""
     try:
-        return one.samefile(other)
+        status = path.stat()
     except (OSError, ValueError):
-        return False
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _lock(descriptor: int) -> None:

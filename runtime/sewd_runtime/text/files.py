@@ -25,7 +25,11 @@ def read_text_file(path: str | os.PathLike[str]) -> str:
 
     Raises TextError for any other encoding, which cannot be guessed safely, and OSError.
     """
-    content = Path(path).read_bytes()
+    return decode_text(Path(path).read_bytes(), path)
+
+
+def decode_text(content: bytes, path: str | os.PathLike[str]) -> str:
+    """Return the text of a file's content, as ``read_text_file`` does; path: for the message of TextError."""
     mark, encoding = next((mark, name) for mark, name in _MARKS if content.startswith(mark))
     try:
         text = content[len(mark) :].decode(encoding)
@@ -41,3 +45,11 @@ def read_text_file(path: str | os.PathLike[str]) -> str:
             "save it as UTF-8"
         )
     return text.replace("\ufeff", "")  # files that were joined have a mark inside
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether a path from a list can be that of a file."""
+    try:
+        return name not in ("", "-") and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair, from JSON
+        return False
