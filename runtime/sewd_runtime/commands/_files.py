@@ -37,8 +37,8 @@ SPLIT = "split"
 _PIECE_S = 20.0
 """A long recording runs in windows of about this length."""
 
-_SUMMARY_FILES = 10
-"""So many files have a summary of the failures at the end, as they have a bar."""
+_MANY_FILES = 10
+"""So many files have a summary of the failures at the end, as they have a bar; and every list has."""
 
 _MAX_NAMED = 10
 
@@ -164,8 +164,10 @@ def run_files(
 
 
 def _report(options: argparse.Namespace, failures: Sequence[tuple[str, str]]) -> int:
-    """Say which files failed, if there were many, and return the exit code."""
+    """Say and write which of many files failed, and return the exit code."""
     total, code = len(options.files), SOME_FAILED if failures else DONE
+    if total < _MANY_FILES and getattr(options, "files_from", None) is None:
+        return code
     folder = getattr(options, "output", None)
     if isinstance(folder, Path) and folder.is_dir():
         try:
@@ -173,7 +175,7 @@ def _report(options: argparse.Namespace, failures: Sequence[tuple[str, str]]) ->
         except OSError as error:
             complain(error)
             code = SOME_FAILED
-    if failures and total >= _SUMMARY_FILES:
+    if failures:
         names = ", ".join(id_of(name) or name for name, _ in failures[:_MAX_NAMED])
         more = f" and {len(failures) - _MAX_NAMED} others" if len(failures) > _MAX_NAMED else ""
         complain(f"{len(failures)} of {total} recordings failed: {names}{more}")
