@@ -54,7 +54,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[export,media,server,wyoming]" --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[export,media,server,wyoming,corpus]" --group dev
 	touch $@
 
 # The peers that cannot live in .venv: optimum-onnx needs an older transformers; OpenVINO and NNCF bring their own.
