@@ -1,4 +1,4 @@
-"""Kill whole exports and long transcriptions at random moments (SIGKILL), and check that nothing is lost."""
+"""Kill exports, long transcriptions and corpora at random moments (SIGKILL), and check that all is there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -21,6 +22,7 @@ from sewd_runtime import SewdError, read_audio
 from sewd_runtime.bundle.folder import open_bundle
 
 RATE_HZ = 16_000
+SPEECH = {".flac", ".wav", ".ogg", ".opus"}
 WHOLE_EVERY = 10
 """Kills between two exports that run to their end: they must remove what all of these have left."""
 
@@ -122,15 +124,54 @@ def kill_exports(folder: Path, options: argparse.Namespace) -> Counter[str]:
     return counts
 
 
+def kill_corpora(folder: Path, options: argparse.Namespace) -> Counter[str]:
+    """Kill and repeat ``sewd corpus`` until all shards are there, and compare them with an unbroken run's."""
+    manifest, output = folder / "list.tsv", folder / "output"
+    clips = sorted(str(clip) for clip in options.speech.iterdir() if clip.suffix in SPEECH)
+    lines = (f"{number}\t{clip}\n" for number, clip in enumerate(clips * (1 + 30 // len(clips))))
+    manifest.write_text("id\tpath\n" + "".join(lines))
+    command = [sys.executable, "-m", "sewd_runtime", "corpus", str(manifest), "-o", str(output)]
+    command += ["--shard-recordings", "4"]
+    longest_s = run_whole(command)
+    counts = Counter({"kills": 0, "of them between shards": 0, "whole corpora": 0})
+
+    def shards() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in output.glob("*.jsonl")}
+
+    expected = shards()
+
+    def check() -> None:
+        if shards() != expected or list(output.glob("*.part")):
+            raise LostError(f"after {counts}: the output differs from that of an unbroken run")
+        counts["whole corpora"] += 1
+        shutil.rmtree(output)
+
+    check()
+    draw = random.Random(options.seed)  # noqa: S311
+    while counts["kills"] < options.kills:
+        if not run_killed(command, draw.uniform(0, longest_s)):
+            check()
+            continue
+        counts["kills"] += 1
+        counts["of them between shards"] += 0 < len(shards()) < len(expected)
+        if not shards().items() <= expected.items():
+            raise LostError(f"after {counts}: a shard differs from that of an unbroken run")
+        report("corpus", counts)
+    run_whole(command)
+    check()
+    return counts
+
+
 COMMANDS: dict[str, Callable[[Path, argparse.Namespace], Counter[str]]] = {
     "transcribe": kill_transcriptions,
     "export": kill_exports,
+    "corpus": kill_corpora,
 }
 
 
 def write_recording(path: Path, speech: Path, minutes: float) -> None:
     """Write recordings of a folder joined to a long one, with the pauses that they have."""
-    clips = sorted(clip for clip in speech.iterdir() if clip.suffix in {".flac", ".wav", ".ogg", ".opus"})
+    clips = sorted(clip for clip in speech.iterdir() if clip.suffix in SPEECH)
     samples = np.concatenate([read_audio(clip, target_rate_hz=RATE_HZ) for clip in clips])
     soundfile.write(path, np.resize(samples, round(minutes * 60 * RATE_HZ)), RATE_HZ)
 
@@ -138,7 +179,7 @@ def write_recording(path: Path, speech: Path, minutes: float) -> None:
 def run_whole(command: Sequence[str]) -> float:
     """Run a command to its end; returns how long it took in s. Raises LostError if it fails."""
     begin = time.monotonic()
-    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if ended.returncode:
         raise LostError(f"a whole run fails: {ended.stderr}")
     return time.monotonic() - begin
@@ -146,7 +187,8 @@ def run_whole(command: Sequence[str]) -> float:
 
 def run_killed(command: Sequence[str], delay_s: float) -> bool:
     """Run a command and kill it after some seconds; returns False if it had ended before, with success."""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
         try:
             process.wait(delay_s)
         except subprocess.TimeoutExpired:

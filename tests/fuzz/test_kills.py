@@ -48,3 +48,28 @@ def test_a_run_that_fails_is_seen() -> None:
         kills.run_whole(command)
     with pytest.raises(kills.LostError, match="fails: no room"):
         kills.run_killed(command, 60)
+
+
+def test_killed_corpora_are_completed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert kills.main(["--commands", "corpus", "--kills", "3"]) == 0
+    assert capsys.readouterr().out.startswith("corpus: 3 kills, ")
+
+
+def test_a_doubled_shard_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "output"
+    options = argparse.Namespace(kills=1, seed=0, speech=kills.ROOT / "export/sewd_export/speech")
+
+    def run_whole(command: Sequence[str]) -> float:
+        output.mkdir(exist_ok=True)
+        (output / "000000-1.jsonl").write_text("{}")
+        return 1.0
+
+    def run_killed(command: Sequence[str], delay_s: float) -> bool:
+        run_whole(command)
+        (output / "000000-2.jsonl").write_text("{}")
+        return True
+
+    monkeypatch.setattr(kills, "run_whole", run_whole)
+    monkeypatch.setattr(kills, "run_killed", run_killed)
+    with pytest.raises(kills.LostError, match="differs from that"):
+        kills.kill_corpora(tmp_path, options)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sewd_runtime.bundle.folder import find_bundle, sha256_of
@@ -18,9 +21,10 @@ from sewd_runtime.inference.variants import default_precision
 from sewd_runtime.system.machine import available_cores
 from sewd_runtime.system.progress import show_progress
 from sewd_runtime.system.writing import whole_file
+from sewd_serve.corpus.cluster import connected, run_on_cluster
 from sewd_serve.corpus.output import FORMATS, Counts, Output
 from sewd_serve.corpus.planning import find_names, locked, read_shards
-from sewd_serve.corpus.shards import HOURS, RECORDINGS, Cut
+from sewd_serve.corpus.shards import HOURS, RECORDINGS, Cut, Shard
 from sewd_serve.corpus.summary import NAME, Summary
 from sewd_serve.corpus.worker import Setup, Worker
 
@@ -60,6 +64,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_variant(group, default="what the provider prefers: fp32, on GPUs fp16", auto=False)
     add_running(group)
     add_workers(group)
+    text = (
+        "run on a Ray cluster, of which all machines share DIR and the recordings (default: that of this one)"
+    )
+    group.add_argument("--ray", nargs="?", const="auto", metavar="ADDRESS", help=text)
     add_splitting(command.add_argument_group("long recordings"))
     add_decoding(command)
 
@@ -78,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             complain(f"{len(names) - len(left)} of {len(names)} shards are done already")
         start_s = time.monotonic()
         shards = (shard for shard in read_shards(setup, cut) if shard.name in left)
-        results = dict(show_progress(Worker(setup).run(shards), total=len(left)) if left else ())
+        results = dict(show_progress(_run(setup, shards, len(left)), total=len(left)) if left else ())
         ran = {name: counts for name, counts in results.items() if counts}
         summary = Summary(
             shards=len(names),
@@ -94,6 +102,25 @@ def run(options: argparse.Namespace) -> int:
     return SOME_FAILED if summary.counts.failed or summary.shards_failed else DONE
 
 
+def _run(setup: Setup, shards: Iterable[Shard], total: int) -> Iterable[tuple[str, Counts | None]]:
+    """Yield the name of each shard as soon as it is written, and what is in it; None if it was given up."""
+    options = setup.options
+    if options.ray is None:
+        yield from Worker(setup).run(shards)
+        return
+    # One batch at a time in each actor: what of Python holds its interpreter's lock is then spread as well.
+    one = replace(setup, options=argparse.Namespace(**{**vars(options), "workers": 1}))
+    with connected(options.ray) as ray:
+        yield from run_on_cluster(
+            ray,
+            shards,
+            open_worker=partial(Worker, one),
+            total=total,
+            threads=options.threads,
+            actors=options.actors,
+        )
+
+
 def _prepare(options: argparse.Namespace) -> Setup:
     """Return what workers need, wherever they run: paths are absolute, threads and precision are chosen."""
     chosen = {key: value for key, value in vars(options).items() if not callable(value)}
@@ -104,7 +131,8 @@ def _prepare(options: argparse.Namespace) -> Setup:
     chosen["precision"] = options.precision or default_precision(bundle.manifest, options.provider)
     # Rounding depends on the threads of one run, and nothing else of a shard depends on the machine's cores.
     chosen["threads"] = options.threads or 1
-    chosen["workers"] = options.workers or (max(1, available_cores() // chosen["threads"]))
+    chosen["actors"] = options.workers
+    chosen["workers"] = options.workers or max(1, available_cores() // chosen["threads"])
     if options.provider != "cpu":
         chosen["workers"] = 1
     options = argparse.Namespace(**chosen)

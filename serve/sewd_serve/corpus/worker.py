@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -54,6 +55,9 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        if not setup.output.folder.is_dir():
+            fault = "is not on this machine; all machines must share the output's folder"
+            raise FileNotFoundError(errno.ENOENT, fault, str(setup.output.folder))
         self._recognizer = load_model(setup.options, Recognizer)
         network = self._recognizer.network
         path = network.bundle.path
