@@ -13,7 +13,7 @@ site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 		> "$$($(1)/bin/python -c "$$site")/sewd.pth"
 endef
 
-.PHONY: demo test test-tensorrt check fuzz bench bench-serve accuracy clean
+.PHONY: demo test test-tensorrt test-ray check fuzz bench bench-serve bench-corpus accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -26,6 +26,9 @@ test: $(VENV)/.installed
 # What needs TensorRT's builder; no GPU is needed.
 test-tensorrt: .venv-tensorrt/.installed
 	.venv-tensorrt/bin/python -m pytest tests/export/tensorrt/test_tensorrt.py tests/runtime/inference/backends/test_tensorrt.py
+
+test-ray: .venv-ray/.installed
+	.venv-ray/bin/python -m pytest -rs tests/corpus/test_ray.py
 
 check: $(VENV)/.installed
 	scripts/check
@@ -44,6 +47,10 @@ bench: $(VENV)/.installed .venv-optimum/.installed .venv-openvino/.installed
 bench-serve: $(VENV)/.installed .venv-whisper/.installed
 	$(BIN)/python -m benchmarks.serving --whisper .venv-whisper/bin/python build/whisper $(BENCH)
 	$(BIN)/python -m benchmarks.serving.report --write
+
+# docs/corpus.md: about ten minutes on two quiet cores.
+bench-corpus: .venv-ray/.installed
+	.venv-ray/bin/python -m benchmarks.corpus $(BENCH)
 
 # docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.
 accuracy: .venv-accuracy/.installed
@@ -78,6 +85,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	.venv-tensorrt/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-tensorrt/bin/python -m pip install --quiet --constraint constraints.txt tensorrt-rtx-cu13 cuda-bindings
 	$(call borrow,.venv-tensorrt)
+	touch $@
+
+# Ray, without torch.
+.venv-ray/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-ray/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]" pytest hypothesis
 	touch $@
 
 # OpenVINO beside all that .venv has.

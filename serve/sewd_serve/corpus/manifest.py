@@ -144,7 +144,10 @@ def _checked(row: Mapping[str, Any]) -> Recording:
 
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((row[name] for name in names if row.get(name) is not None), None)
+    for name in names:
+        if (value := row.get(name)) is not None:
+            return value
+    return None
 
 
 def _text(values: Mapping[str, Any], field: str) -> str | None:

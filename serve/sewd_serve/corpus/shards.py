@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from sewd_serve.corpus.manifest import Recording
 
@@ -56,7 +56,6 @@ def cut_shards(recordings: Iterable[Recording], cut: Cut, *, task: str) -> Itera
 
 
 def _shard(place: int, group: list[Recording], task: str) -> Shard:
-    digest = hashlib.sha256(json.dumps([_LAYOUT, task]).encode())
-    for recording in group:
-        digest.update(json.dumps(astuple(recording)).encode())
-    return Shard(name=f"{place:06}-{digest.hexdigest()[:16]}", recordings=tuple(group))
+    rows = [(one.id, one.path, one.reference, one.start_s, one.end_s) for one in group]
+    digest = hashlib.sha256(json.dumps([_LAYOUT, task, rows]).encode()).hexdigest()
+    return Shard(name=f"{place:06}-{digest[:16]}", recordings=tuple(group))
