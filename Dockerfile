@@ -9,6 +9,7 @@ COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY export export
 COPY runtime runtime
 COPY serve serve
+COPY web web
 # What serving never reads is left out: the exporter, which needs torch, tests and sources of C.
 RUN python3 -m venv /opt/sewd \
  && /opt/sewd/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt ".[server]" \

@@ -119,9 +119,7 @@ def _soak(content: Results) -> Iterator[str]:
     if soak:
         load = f"{soak['minutes']:.0f} minutes of mixed load: {soak['requests']:,} requests"
         memory = (
-            f"memory at most {soak['peak_mb']} MB, in the four quarters "
-            f"{', '.join(map(str, soak['quarters_mb']))} MB, growth after the first "
-            f"{soak['growth_percent']:+.1f} %"
+            f"memory at most {soak['peak_mb']} MB, growth after the warm-up {soak['growth_percent']:+.1f} %"
         )
         yield f"{load}, {soak['errors']} errors, {memory}.\n"
 

@@ -24,6 +24,7 @@ examples:
   sewd-export --add tiny --fp16                 bring a precision into a bundle
   sewd-export --verify tiny                     compare a bundle again
   sewd-export --bundle tiny --layout onnx-asr   write what another tool opens
+  sewd-export --bundle tiny --web page          write a page that transcribes in the browser
 
 exit codes: 0 done; 1 the bundle differs from the original, or the checkpoint cannot be exported: nothing
 was written; 2 wrong usage; 3 written without the precisions that failed, which are named; 130 interrupted
@@ -45,6 +46,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if arguments.add:
         _check_add(parser, arguments)
     _check_bound(parser, arguments)
+    if arguments.ort_web and not arguments.web:
+        parser.error("--ort-web needs --web")
     if not arguments.tensorrt and (arguments.profile or arguments.compute_capability):
         parser.error("--profile and --compute-capability need --tensorrt")
     if arguments.calibrate and not set(with_calibration()) & set(arguments.precisions):
@@ -183,16 +186,28 @@ def _add_bundles(parser: argparse.ArgumentParser) -> None:
         help="also write BUNDLE-ort: onnxruntime's own format, and the operators that a reduced build needs",
     )
     group.add_argument(
+        "--web",
+        type=Path,
+        metavar="DIR",
+        help="also write a static page that transcribes in the browser; needs onnxruntime-web of npm",
+    )
+    group.add_argument(
+        "--ort-web",
+        type=Path,
+        metavar="DIR",
+        help="folder of onnxruntime-web (default: node_modules/onnxruntime-web, here or above)",
+    )
+    group.add_argument(
         "--bundle",
         type=Path,
         metavar="BUNDLE",
-        help="take this bundle for --layout and --ort instead of exporting",
+        help="take this bundle for --layout, --ort and --web instead of exporting",
     )
 
 
 def _check_bundle(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    if not (arguments.layout or arguments.ort):
-        parser.error("--bundle converts a bundle: add --layout or --ort")
+    if not (arguments.layout or arguments.ort or arguments.web):
+        parser.error("--bundle converts a bundle: add --layout, --ort or --web")
     for_export = ("checkpoint", "output", "precisions", "audio", "verify", "add", "strict", "tensorrt")
     if any(getattr(arguments, name) for name in for_export):
         parser.error("--bundle exports nothing: leave out the checkpoint and the options of an export")
@@ -203,8 +218,8 @@ def _check_verify(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         parser.error("--verify writes nothing: leave out -o")
     if arguments.precisions:
         parser.error("--verify compares every precision of the bundle: leave out the precisions")
-    if arguments.layout or arguments.ort:
-        parser.error("--verify writes nothing: use --bundle for --layout and --ort")
+    if arguments.layout or arguments.ort or arguments.web:
+        parser.error("--verify writes nothing: use --bundle for --layout, --ort and --web")
     if arguments.tensorrt:
         parser.error("--verify writes nothing: leave out --tensorrt")
     if arguments.add or arguments.strict:

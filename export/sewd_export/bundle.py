@@ -56,10 +56,11 @@ def copy_configs(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def hash_files(folder: Path) -> dict[str, FileEntry]:
-    """Return size and sha256 of every file in the folder."""
+    """Return size and sha256 of every file in the folder and in folders below it, by its path from there."""
     return {
-        path.name: FileEntry(size_bytes=path.stat().st_size, sha256=sha256_of(path))
-        for path in sorted(folder.iterdir())
+        path.relative_to(folder).as_posix(): FileEntry(size_bytes=path.stat().st_size, sha256=sha256_of(path))
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir()
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,7 +96,7 @@ def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
     else:
         for warning in exported.warnings:
             _warn(warning)
-    if arguments.layout or arguments.ort:
+    if arguments.layout or arguments.ort or arguments.web:
         _convert(arguments, exported.path)
     for why in exported.failed.values():
         _warn(why)
@@ -162,18 +161,7 @@ def _blocks(exported: Exported) -> list[str]:
         f"{exported.path / engine.file}  {manifest.files[engine.file].size_bytes / 1e6:.1f} MB"
         for engine in manifest.engines.values()
     ]
-    return [*map(printable, [*kept, *engines, *_language_model(exported)])]
-
-
-def _language_model(exported: Exported) -> list[str]:
-    """Return how to decode with the language model beside the checkpoint, if there is one."""
-    if exported.language_model is None:
-        return []
-    command = ("sewd", "transcribe", "--model", str(exported.path), *exported.language_model.options)
-    return [
-        "the checkpoint has a language model, which the bundle lacks; `sewd evaluate` says whether it helps:",
-        f"  {shlex.join(command)} speech.flac",
-    ]
+    return [*map(printable, [*kept, *engines])]
 
 
 def _warn(message: str) -> None:
@@ -183,11 +171,14 @@ def _warn(message: str) -> None:
 def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     """Write a bundle in the other formats, and print their folders unless quiet."""
     from sewd_export.layouts.ort_format import write_ort
+    from sewd_export.layouts.site import write_site
     from sewd_export.layouts.writing import write_layout
 
     written = [write_layout(bundle, layout) for layout in arguments.layout]
     if arguments.ort:
         written.append(write_ort(bundle))
+    if arguments.web:
+        written.append(write_site(bundle, arguments.web, ort_web=arguments.ort_web))
     if arguments.json and arguments.bundle:
         print(json_line({"bundle": str(bundle), "written": [str(path) for path in written]}))
     elif not (arguments.quiet or arguments.json):

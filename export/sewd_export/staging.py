@@ -77,10 +77,10 @@ def check_target(target: Path, *, record: str = MANIFEST_NAME) -> None:
         return
     if not target.is_dir():
         raise ExportError(f"{target}: exists and is not a bundle; choose another -o, or remove it")
-    present = {path.name for path in target.iterdir()}
-    if not present:
+    if not any(target.iterdir()):
         return
     files = _recorded(target / record)
+    present = _present(target) if files else set()
     if not present & set(files):
         raise ExportError(
             f"{target}: exists and is not a bundle or layout of ours (no {record} that names its files); "
@@ -93,6 +93,15 @@ def check_target(target: Path, *, record: str = MANIFEST_NAME) -> None:
             f"{target}: holds {names}, which is not as it was written there and would be removed; move it, "
             "or choose another -o"
         )
+
+
+def _present(folder: Path) -> set[str]:
+    """Return the paths in a folder of all files and links, and of folders that hold nothing."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir() or not any(path.iterdir())
+    }
 
 
 def _recorded(path: Path) -> dict[str, object]:

@@ -1,77 +1,7 @@
-// The page in a real Chromium with a microphone that plays a WAV file. test_page.py starts the servers and runs this;
-// what is right comes from there, as JSON in the environment.
+// The page of a server. test_page.py starts the servers and runs this.
 import assert from "node:assert/strict";
-import { readFile, readdir, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
-
-const given = JSON.parse(process.env.PAGE_TEST);
-const require = createRequire(`${given.packages}/`);
-const { chromium } = require("playwright-core");
-const AXE = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
-
-let browser;
-before(async () => {
-  const microphone = [
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    `--use-file-for-fake-audio-capture=${given.microphone}%noloop`,
-  ];
-  browser = await chromium.launch({ executablePath: given.chromium, args: ["--no-sandbox", ...microphone] });
-});
-after(() => browser?.close());
-
-/** Open the page of a server, with what Chromium complains about in `complaints`. */
-async function open(t, { url = given.url, onSocket, ...options } = {}) {
-  const context = await browser.newContext({ permissions: ["microphone", "clipboard-read", "clipboard-write"], ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.complaints = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.complaints.push(message.text()));
-  page.on("pageerror", (error) => page.complaints.push(String(error)));
-  page.hosts = new Set();
-  page.on("request", (request) => page.hosts.add(new URL(request.url()).host));
-  if (onSocket) await page.routeWebSocket(/realtime/, onSocket);
-  await page.goto(url);
-  return page;
-}
-
-async function drop(page, path, name) {
-  const bytes = (await readFile(path)).toString("base64");
-  const data = await page.evaluateHandle(([bytes, name]) => {
-    const data = new DataTransfer();
-    data.items.add(new File([Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0))], name));
-    return data;
-  }, [bytes, name]);
-  await page.dispatchEvent("#drop", "drop", { dataTransfer: data });
-}
-
-/** Return what a click, or another act, downloads. Chromium may drop one that follows another too closely: like a
- * person, act again. */
-async function save(page, act, tries = 3) {
-  await page.waitForTimeout(500);
-  const saved = page.waitForEvent("download", { timeout: 8000 }).catch(() => null);
-  await act();
-  const file = await saved;
-  if (file === null && tries > 1) return save(page, act, tries - 1);
-  assert.ok(file, "nothing is downloaded");
-  return file;
-}
-
-/** Return the name and the content of what an act downloads. */
-async function download(page, act) {
-  const file = await save(page, act);
-  return [file.suggestedFilename(), await readFile(await file.path(), "utf8")];
-}
-
-const ready = (page) => page.locator("#file:enabled").waitFor();
-const finished = (page) => page.locator("#downloads").waitFor();
-const text = (page) => page.locator("#text").textContent();
-const faults = async (page) => {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => axe.run());
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-};
+import { test } from "node:test";
+import { download, drop, faults, finished, given, open, ready, record, text } from "./browser.mjs";
 
 test("a dropped recording becomes what the command writes", async (t) => {
   const page = await open(t);
@@ -139,30 +69,6 @@ for (const colorScheme of ["light", "dark"])
     assert.deepEqual(await faults(page), []);
   });
 
-/** Record until the microphone's file ends; return the text at each moment, and at the end. Both are kept for the law. */
-async function record(page, act) {
-  await act();
-  await page.locator("#record[aria-pressed=true]").waitFor();
-  await page.evaluate(() => {
-    window.seen = [""];
-    const note = () => window.seen.at(-1) === text.textContent || window.seen.push(text.textContent);
-    const text = document.getElementById("text");
-    new MutationObserver(note).observe(text, { childList: true, characterData: true, subtree: true });
-  });
-  await page.locator("#text:not(:empty)").waitFor();
-  assert.equal(await page.getAttribute("#record", "aria-pressed"), "true");
-  await page.waitForTimeout(1000 * given.microphoneSeconds);
-  const seen = await page.evaluate(() => window.seen);
-  await act();
-  await finished(page);
-  const all = await text(page);
-  const file = await save(page, () => page.click("[data-format=wav]"));
-  const recordings = await readdir(given.recordings);
-  await file.saveAs(`${given.recordings}/${recordings.length}.wav`);
-  await writeFile(`${given.recordings}/${recordings.length}.txt`, all);
-  return [seen, all];
-}
-
 test("words appear while one speaks, never change, and end as the stream's", async (t) => {
   const page = await open(t);
   await ready(page);
@@ -193,7 +99,7 @@ test("the keyboard alone records, twice, and each time all of it", async (t) => 
   await page.keyboard.press("Tab");
   for (const key of ["Enter", "Space"]) {
     const [, all] = await record(page, () => page.keyboard.press(key));
-    assert.ok(all.split(" ").length > given.microphoneWords / 2, all);
+    assert.ok(all.split(" ").length > given.microphoneText.split(" ").length / 2, all);
     await page.locator("#record").focus();
   }
   assert.deepEqual(await faults(page), []);

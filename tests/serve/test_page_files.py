@@ -5,13 +5,15 @@ from pathlib import Path
 from sewd_runtime import Recognizer, as_srt, as_vtt
 from tests.serve.running import RunningServer, running
 
-PAGE = Path(__file__).parents[2] / "serve/sewd_serve/page"
-CLIP = Path(__file__).parents[2] / "export/sewd_export/speech/awb_1.flac"
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT / "web/site/page"
+FILES = [*(ROOT / "serve/sewd_serve/page").iterdir(), *SHARED.iterdir()]
+CLIP = ROOT / "export/sewd_export/speech/awb_1.flac"
 
 
 def test_every_file_is_served_with_strict_headers(server: RunningServer) -> None:
-    assert server.client.get("/").content == (PAGE / "index.html").read_bytes()
-    for path in PAGE.iterdir():
+    assert server.client.get("/").content == (SHARED / "index.html").read_bytes()
+    for path in FILES:
         answer = server.client.get(f"/page/{path.name}")
         assert answer.content == path.read_bytes()
         policy = answer.headers["content-security-policy"].split("; ")

@@ -26,7 +26,7 @@ export async function openBackend({ provider = isNode ? "cpu" : "wasm", threads,
   if (provider === "webgpu" && !(/** @type {any} */ (globalThis.navigator)?.gpu))
     throw new SewdError("this browser has no WebGPU; leave out the provider");
   const ort = /** @type {Ort} */ (await importOrt(provider, address));
-  const fitting = isIsolated ? Math.max(1, Math.min(MAX_THREADS, Math.floor(hardwareConcurrency / 2))) : 1;
+  const fitting = isIsolated ? Math.min(MAX_THREADS, hardwareConcurrency) : 1;
   const used = threads ?? (isNode ? 1 : fitting);
   if (provider !== "cpu") {
     ort.env.wasm.numThreads = used;

@@ -4,6 +4,7 @@ import { RemoteRecognizer } from "./remote.js";
 
 export { SewdError } from "./errors.js";
 export { asSrt, asText, asVtt } from "./formats.js";
+export { joinTexts } from "./scripts.js";
 
 /**
  * @typedef {import("./transcript.js").Word} Word
@@ -57,8 +58,13 @@ export class Recognizer {
    */
   async transcribe(audio, options = {}) {
     if (audio instanceof Float32Array) return this.#model.transcribe(audio, options);
-    const { samples, sample_rate_hz } = await readAudio(audio, this.manifest.sample_rate_hz);
+    const { samples, sample_rate_hz } = await this.read(audio);
     return this.#model.transcribe(samples, { ...options, sample_rate_hz });
+  }
+
+  /** Read a recording as mono samples at the model's rate (in Node.js: at its own). @param {Blob} audio */
+  read(audio) {
+    return readAudio(audio, this.manifest.sample_rate_hz);
   }
 
   /** Open a stream: speech to text while it is spoken. @param {StreamOptions} [options] @returns {Stream} */

@@ -1,4 +1,7 @@
-"""The page at ``/``: files of the package, which load nothing from elsewhere and talk to this server only."""
+"""The page at ``/``: files that load nothing from elsewhere and talk to this server only.
+
+Most of them are those of sewd-web's own page, in ``web/site/page``; a wheel has them all in one folder.
+"""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +12,7 @@ from starlette.responses import Response
 from sewd_serve.api.endpoint import Respond
 from sewd_serve.errors import UnknownPathError
 
-_FOLDER = Path(__file__).parents[1] / "page"
+_FOLDERS = (Path(__file__).parents[1] / "page", Path(__file__).parents[3] / "web/site/page")
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _SOURCES = {
     "default-src": "'none'",
@@ -29,7 +32,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-_FILES = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _MEDIA_TYPES}
+_FILES = {
+    path.name: path.read_bytes()
+    for folder in _FOLDERS
+    if folder.is_dir()
+    for path in sorted(folder.iterdir())
+    if path.suffix in _MEDIA_TYPES
+}
 
 
 async def index(request: Request, respond: Respond) -> None:

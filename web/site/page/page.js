@@ -1,47 +1,37 @@
-import { startLive } from "./live.js";
+// What both pages do: that of a server, and the one that runs the model itself. Each has a `main.js` of its own, which
+// calls `startPage` with what it runs:
+//   note: a sentence for the top of the page
+//   load(progress): get ready; returns the names of models, of which the user chooses one
+//   transcribe(file, { model, signal }): returns { text, files: { srt, vtt }, words, samples }, the last two optional
+//   startLive({ model, on }): listens; returns { stop }, which returns { text, recording }
+import { Waveform } from "./waveform.js";
 
-const find = (id) => document.getElementById(id);
+export const find = (id) => document.getElementById(id);
 const state = {
-  key: "",
+  backend: null,
   file: null, // what the transcript is of
   saved: {}, // format → content of a file to download
   request: null, // the AbortController of what is running
   live: null, // the recording under way
   isSwitching: false, // it is being started or stopped
 };
+const waveform = new Waveform(find("waveform"));
 
-/** Call the server; an error is the server's own message. */
-async function call(path, options = {}) {
-  const headers = state.key ? { Authorization: `Bearer ${state.key}` } : {};
-  const answer = await fetch(path, { ...options, headers }).catch((error) => {
-    throw error.name === "AbortError" ? error : new Error("The server cannot be reached.");
+/** Begin, and begin again: show what the page can do. */
+export function startPage(backend) {
+  state.backend = backend;
+  find("note").textContent = backend.note;
+  return run("", async () => {
+    const names = await backend.load((status) => (find("status").textContent = status));
+    find("model").replaceChildren(...names.map((name) => new Option(name)));
+    find("model-field").hidden = names.length < 2;
+    find("file").disabled = names.length === 0;
+    find("record").disabled = names.length === 0 || !navigator.mediaDevices;
+    if (!navigator.mediaDevices) find("elapsed").textContent = "needs https, or localhost";
   });
-  find("key-form").hidden = answer.status !== 401;
-  if (answer.ok) return answer.json();
-  if (answer.status === 401) find("key").focus();
-  const body = await answer.json().catch(() => ({}));
-  throw new Error(body.error?.message ?? `The server answered ${answer.status}.`);
 }
 
-function transcribe(file, signal) {
-  const form = new FormData();
-  form.append("file", file);
-  form.append("model", find("model").value);
-  form.append("response_format", "verbose_json");
-  form.append("sewd_subtitles", "true");
-  return call("/v1/audio/transcriptions", { method: "POST", body: form, signal });
-}
-
-async function loadModels() {
-  const { data } = await call("/v1/models");
-  const names = data.filter((model) => model.task === "ctc").map((model) => model.id);
-  find("model").replaceChildren(...names.map((name) => new Option(name)));
-  find("model-field").hidden = names.length < 2;
-  find("file").disabled = names.length === 0;
-  find("record").disabled = names.length === 0 || !navigator.mediaDevices;
-  if (!navigator.mediaDevices) find("elapsed").textContent = "needs https, or localhost";
-  if (names.length === 0) throw new Error("No model of this server transcribes.");
-}
+const transcribe = (file, signal) => state.backend.transcribe(file, { model: find("model").value, signal });
 
 /** Run one thing at a time, which Cancel may end; show what goes wrong. */
 async function run(status, work, { canCancel = false } = {}) {
@@ -73,14 +63,28 @@ function show(text, { isComplete }) {
 }
 
 /** Show the transcript of a file, which can be saved; so can a recording that was made here. */
-function complete(file, text, more) {
+function complete(file, { text, files, words = [] }) {
   state.file = file;
-  state.saved = { txt: `${text}\n`, ...more };
+  state.saved = { txt: `${text}\n`, ...files };
+  showTimes(words);
   document.querySelector("[data-format=wav]").hidden = !state.saved.wav;
   show(text, { isComplete: true });
 }
 
+/** Show when each word is spoken. */
+function showTimes(words) {
+  find("times").hidden = words.length === 0;
+  const rows = words.map(({ text, start_s, end_s }) => {
+    const row = document.createElement("tr");
+    for (const content of [start_s.toFixed(2), end_s.toFixed(2), text]) row.insertCell().textContent = content;
+    return row;
+  });
+  find("words").replaceChildren(...rows);
+}
+
 function begin() {
+  waveform.clear();
+  showTimes([]);
   state.file = null;
   state.saved = {};
   find("result").hidden = true;
@@ -90,8 +94,9 @@ async function open(file) {
   if (state.live || state.isSwitching || find("file").disabled) return;
   begin();
   const work = async (signal) => {
-    const { text, sewd_subtitles } = await transcribe(file, signal);
-    complete(file, text, sewd_subtitles);
+    const transcript = await transcribe(file, signal);
+    complete(file, transcript);
+    if (transcript.samples) waveform.show(transcript.samples);
   };
   await run(`Transcribing ${file.name}…`, work, { canCancel: true });
 }
@@ -99,9 +104,9 @@ async function open(file) {
 async function record() {
   begin();
   await run("Opening the microphone…", async () => {
-    const token = state.key && (await call("/v1/realtime/client_secrets", { method: "POST" })).value;
     show("", { isComplete: false });
     const on = {
+      sound: (samples) => waveform.add(samples),
       delta: (text) => {
         find("text").append(text);
         find("pending").textContent = "";
@@ -110,10 +115,10 @@ async function record() {
       failed: (error, recording) => {
         setRecording(null);
         find("error").textContent = error.message;
-        complete(recording, find("text").textContent, { wav: recording });
+        complete(recording, { text: find("text").textContent, files: { wav: recording } });
       },
     };
-    setRecording(await startLive({ model: find("model").value, token, on }));
+    setRecording(await state.backend.startLive({ model: find("model").value, on }));
   });
   if (!state.live) find("result").hidden = true;
 }
@@ -123,7 +128,7 @@ async function stop() {
   await run("Finishing…", async () => {
     const { text, recording } = await live.stop();
     setRecording(null);
-    complete(recording, text, { wav: recording });
+    complete(recording, { text, files: { wav: recording } });
   });
 }
 
@@ -153,8 +158,9 @@ function setRecording(live) {
 async function save(format) {
   if (!(format in state.saved)) {
     const work = async (signal) => {
-      const { sewd_subtitles } = await transcribe(state.file, signal);
-      Object.assign(state.saved, sewd_subtitles);
+      const { files, words = [] } = await transcribe(state.file, signal);
+      Object.assign(state.saved, files);
+      showTimes(words);
     };
     await run("Making subtitles from the recording…", work, { canCancel: true });
     if (!(format in state.saved)) return;
@@ -180,11 +186,6 @@ find("record").addEventListener("click", toggle);
 find("cancel").addEventListener("click", () => state.request?.abort());
 find("copy").addEventListener("click", copy);
 find("downloads").addEventListener("click", ({ target }) => target.dataset.format && save(target.dataset.format));
-find("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  state.key = find("key").value.trim();
-  run("", loadModels);
-});
 addEventListener("dragover", (event) => {
   event.preventDefault();
   find("drop").classList.add("is-over");
@@ -196,4 +197,3 @@ addEventListener("drop", (event) => {
   const [file] = event.dataTransfer.files;
   if (file) open(file);
 });
-run("", loadModels);
