@@ -198,19 +198,26 @@ def _add_bundles(parser: argparse.ArgumentParser) -> None:
         help="folder of onnxruntime-web (default: node_modules/onnxruntime-web, here or above)",
     )
     group.add_argument(
+        "--triton", type=Path, metavar="DIR", help="also write a model repository of the Triton server"
+    )
+    group.add_argument(
         "--bundle",
         type=Path,
         metavar="BUNDLE",
-        help="take this bundle for --layout, --ort and --web instead of exporting",
+        help="take this bundle for --layout, --ort, --web and --triton instead of exporting",
     )
 
 
 def _check_bundle(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    if not (arguments.layout or arguments.ort or arguments.web):
-        parser.error("--bundle converts a bundle: add --layout, --ort or --web")
+    if not _converts(arguments):
+        parser.error("--bundle converts a bundle: add --layout, --ort, --web or --triton")
     for_export = ("checkpoint", "output", "precisions", "audio", "verify", "add", "strict", "tensorrt")
     if any(getattr(arguments, name) for name in for_export):
         parser.error("--bundle exports nothing: leave out the checkpoint and the options of an export")
+
+
+def _converts(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.layout or arguments.ort or arguments.web or arguments.triton)
 
 
 def _check_verify(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -218,8 +225,8 @@ def _check_verify(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         parser.error("--verify writes nothing: leave out -o")
     if arguments.precisions:
         parser.error("--verify compares every precision of the bundle: leave out the precisions")
-    if arguments.layout or arguments.ort or arguments.web:
-        parser.error("--verify writes nothing: use --bundle for --layout, --ort and --web")
+    if _converts(arguments):
+        parser.error("--verify writes nothing: use --bundle for --layout, --ort, --web and --triton")
     if arguments.tensorrt:
         parser.error("--verify writes nothing: leave out --tensorrt")
     if arguments.add or arguments.strict:

@@ -96,7 +96,7 @@ def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
     else:
         for warning in exported.warnings:
             _warn(warning)
-    if arguments.layout or arguments.ort or arguments.web:
+    if arguments.layout or arguments.ort or arguments.web or arguments.triton:
         _convert(arguments, exported.path)
     for why in exported.failed.values():
         _warn(why)
@@ -172,6 +172,7 @@ def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     """Write a bundle in the other formats, and print their folders unless quiet."""
     from sewd_export.layouts.ort_format import write_ort
     from sewd_export.layouts.site import write_site
+    from sewd_export.layouts.triton import write_triton
     from sewd_export.layouts.writing import write_layout
 
     written = [write_layout(bundle, layout) for layout in arguments.layout]
@@ -179,6 +180,8 @@ def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
         written.append(write_ort(bundle))
     if arguments.web:
         written.append(write_site(bundle, arguments.web, ort_web=arguments.ort_web))
+    if arguments.triton:
+        written.append(write_triton(bundle, arguments.triton))
     if arguments.json and arguments.bundle:
         print(json_line({"bundle": str(bundle), "written": [str(path) for path in written]}))
     elif not (arguments.quiet or arguments.json):
