@@ -174,6 +174,16 @@ def _add_bundles(parser: argparse.ArgumentParser) -> None:
         help="bring the precisions given into this bundle; all else in it stays as it is",
     )
     group.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="BUNDLE",
+        help="take this bundle for --layout, --ort, --web and --triton instead of exporting",
+    )
+    _add_formats(group)
+
+
+def _add_formats(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--layout",
         action="append",
         default=[],
@@ -199,12 +209,6 @@ def _add_bundles(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--triton", type=Path, metavar="DIR", help="also write a model repository of the Triton server"
-    )
-    group.add_argument(
-        "--bundle",
-        type=Path,
-        metavar="BUNDLE",
-        help="take this bundle for --layout, --ort, --web and --triton instead of exporting",
     )
 
 
