@@ -145,6 +145,55 @@ test("what Python computes is computed in the browser", async (t) => {
   assert.ok(count > 300, count);
 });
 
+test("a page of one's own keeps the model, is told of progress, and gets errors that say why", async (t) => {
+  const server = await serve(t);
+  const page = await open(t, { ...server, serviceWorkers: "block" });
+  await ready(page);
+  const { length } = server.requests;
+  const seen = await page.evaluate(async () => {
+    const { SewdError, load } = await import("/sewd-web/index.js");
+    const options = { ort: "/ort/ort.js", wasm: "/ort/ort.wasm.gz" };
+    const progress = [];
+    const recognizer = await load("/model/", { ...options, onProgress: (each) => progress.push(each) });
+    const again = await load(new URL("/model", location.href), { ...options, isInWorker: false });
+    const message = (promise) => promise.then(() => "none", (error) => `${error instanceof SewdError} ${error.name}: ${error.message}`);
+    const speech = Float32Array.from({ length: 90 * 16000 }, (_, place) => Math.sin(place / 20) * (place % 16000 < 9000));
+    const controller = new AbortController();
+    const aborted = recognizer.transcribe(speech, { signal: controller.signal, onProgress: () => controller.abort() });
+    const errors = [
+      await message(aborted),
+      await message(load("/model/", { ...options, threads: 2 })),
+      await message(load("/nowhere/", options)),
+      await message(load("/model/", { ...options, ort: "/nowhere.js" })),
+      await message(recognizer.transcribe(Float32Array.of(NaN))),
+    ];
+    const stream = recognizer.stream();
+    const finished = stream.finish();
+    errors.push(await message(finished), await message(stream.feed(new Float32Array(10))));
+    const waiting = message(recognizer.transcribe(speech));
+    await recognizer.close();
+    errors.push(await waiting);
+    return { progress, errors, backends: [recognizer.backend, again.backend] };
+  });
+  const count = (name) => server.requests.slice(length).filter((each) => each === name).length;
+  assert.deepEqual([count("model/model.int8.onnx"), count("model/vocab.json")], [1, 1]);
+  const loaded = seen.progress.filter(({ file }) => file === "model.int8.onnx");
+  assert.ok(loaded.every(({ loaded_bytes }, place) => place === 0 || loaded_bytes > loaded[place - 1].loaded_bytes));
+  assert.equal(loaded.at(-1).loaded_bytes, loaded[0].total_bytes);
+  assert.deepEqual(seen.backends[0], seen.backends[1]);
+  const expected = [
+    /^false AbortError/,
+    /^true SewdError: several threads need a cross-origin isolated page/,
+    /^true SewdError: .*nowhere\/bundle\.json: the server answered 404/,
+    /^true SewdError: cannot import .*nowhere\.js/,
+    /^true SewdError: the recording has samples that are not finite/,
+    /^none/,
+    /^true SewdError: the stream is finished/,
+    /^true SewdError: the recognizer is closed/,
+  ];
+  for (const [place, pattern] of expected.entries()) assert.match(seen.errors[place], pattern);
+});
+
 test("the browser resamples and mixes as soxr does, to 2 %", async (t) => {
   const page = await open(t, { ...(await serve(t)), serviceWorkers: "block" });
   for (const name of given.resampled) {

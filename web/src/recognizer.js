@@ -68,6 +68,7 @@ export class Recognizer {
     const resampled = resample(samples, sample_rate_hz ?? rate, rate);
     const segments = [];
     for await (const step of runSteps(resampled, this.network, this.vocabulary)) {
+      await new Promise((resolve) => setTimeout(resolve)); // messages of the page come in between windows
       signal?.throwIfAborted();
       segments.push(...step.segments);
       onProgress(step.done / rate);
