@@ -27,6 +27,8 @@ SPEAKERS = ("george", "jackson", "lucas", "nicolas")
 TEST_INDICES = range(5)  # the data set's own test split
 DEV_INDEX = 5  # ours, so that settings are never chosen on the test split
 KOKORO_HELD_OUT_EVERY = 20
+COMMANDS_FOLDER = "speech_commands"
+TEST_REMAINDERS, DEV_REMAINDERS = (0, 6), (3,)  # of the number of a speaker of Speech Commands divided by 12
 PACKAGED = ROOT / "export/sewd_export/speech"
 GAP_S = (0.05, 0.25)
 """Shortest and longest silence between the digits of a string."""
@@ -76,6 +78,25 @@ def read_kokoro(speech: Path, split: str | None = None) -> list[Recording]:
             digits = tuple(WORDS.index(word) for word in text.split())
             if split in (None, own):
                 recordings.append(_read(folder / f"{name}.opus", speaker=voice, digits=digits, split=own))
+    return recordings
+
+
+def split_of(speaker: int) -> str:
+    """Return the split of a speaker of Speech Commands by number: test, dev or train."""
+    remainder = speaker % 12
+    return "test" if remainder in TEST_REMAINDERS else "dev" if remainder in DEV_REMAINDERS else "train"
+
+
+def read_commands(speech: Path, split: str | None = None) -> list[Recording]:
+    """Read the digits of Speech Commands, one a file, of speakers of all splits or of one."""
+    recordings = []
+    folder = speech / COMMANDS_FOLDER
+    with (folder / "transcripts.tsv").open(encoding="utf-8") as file:
+        for name, word, number in csv.reader(file, delimiter="\t"):
+            own = split_of(int(number))
+            if word in WORDS and split in (None, own):
+                speaker, digits = f"{COMMANDS_FOLDER}-{number}", (WORDS.index(word),)
+                recordings.append(_read(folder / f"{name}.opus", speaker=speaker, digits=digits, split=own))
     return recordings
 
 

@@ -72,9 +72,15 @@ class Surroundings:
     responses: tuple[Samples, ...]
 
     @classmethod
-    def read(cls, folder: Path) -> Surroundings:
-        """Read the noises and room responses of the folder, without its speech, and add coloured noise."""
-        noises = [read_mono(path) for path in _find(folder, NOISE_GLOBS)]
+    def read(cls, folder: Path, *, without: tuple[str, ...] = ()) -> Surroundings:
+        """Read the noises and room responses of the folder, without its speech, and add coloured noise.
+
+        without: parts of the names of noises to leave out.
+        """
+        paths = [
+            path for path in _find(folder, NOISE_GLOBS) if not any(part in path.name for part in without)
+        ]
+        noises = [read_mono(path) for path in paths]
         noises += [coloured_noise(slope, seconds=10.0) for slope in (0.0, 0.5, 1.0)]
         responses = []
         for path in _find(folder, RESPONSE_GLOBS):

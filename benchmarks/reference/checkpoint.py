@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import SEWDConfig, SEWDForCTC
+from transformers import SEWDConfig, SEWDForCTC, SEWDForSequenceClassification
 
 from benchmarks.reference.layout import LETTERS, PREPROCESSOR
 from benchmarks.results import write
@@ -67,17 +67,28 @@ ENGLISH: Mapping[str, Config] = {
 }
 """Seven million parameters for two CPU cores; SEW-D-tiny's dimensions, 24 million, for a GPU."""
 
+KEYWORDS: Config = ENGLISH["small"] | {
+    "num_hidden_layers": 2,
+    "position_buckets": 32,
+    "hidden_dropout": 0.1,
+    "classifier_proj_size": 32,
+    "num_labels": 13,
+}
+"""Two layers of the small English model: 2.3 million parameters."""
+
 
 def build_model(config: Config) -> SEWDForCTC:
     """Return the model with random weights."""
     return SEWDForCTC(SEWDConfig(**config))
 
 
+def build_classifier(config: Config) -> SEWDForSequenceClassification:
+    """Return the classifier with random weights."""
+    return SEWDForSequenceClassification(SEWDConfig(**config))
+
+
 def save_checkpoint(folder: Path, config: Config, state: Mapping[str, torch.Tensor]) -> None:
     """Write configuration, tokenizer and float16 weights; each file appears only when complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = SEWDConfig(**config, architectures=["SEWDForCTC"], dtype="float16").to_dict()
-    written.pop("_name_or_path", None)
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     tokenizer = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
@@ -87,13 +98,37 @@ def save_checkpoint(folder: Path, config: Config, state: Mapping[str, torch.Tens
         "replace_word_delimiter_char": " ",
         **special,
     }
-    for name, content in {
-        "config.json": written,
+    contents = {
+        "config.json": _described(config, "SEWDForCTC"),
         "vocab.json": {letter: index for index, letter in enumerate(LETTERS)},
         "tokenizer_config.json": tokenizer,
         "special_tokens_map.json": special,
         "preprocessor_config.json": PREPROCESSOR,
-    }.items():
+    }
+    _save(folder, contents, state)
+
+
+def save_classifier(
+    folder: Path, config: Config, state: Mapping[str, torch.Tensor], labels: Sequence[str]
+) -> None:
+    """Write configuration with labels and float16 weights; samples keep their level, unlike elsewhere."""
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
+    contents = {
+        "config.json": _described(config, "SEWDForSequenceClassification") | names,
+        "preprocessor_config.json": PREPROCESSOR | {"do_normalize": False},
+    }
+    _save(folder, contents, state)
+
+
+def _described(config: Config, architecture: str) -> dict[str, Any]:
+    written: dict[str, Any] = SEWDConfig(**config, architectures=[architecture], dtype="float16").to_dict()
+    written.pop("_name_or_path", None)
+    return written
+
+
+def _save(folder: Path, contents: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
         write(folder / name, content)
     halves = {name: value.detach().half().contiguous() for name, value in state.items()}
     temporary = folder / "model.safetensors.part"

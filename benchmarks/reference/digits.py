@@ -17,8 +17,9 @@ from benchmarks.reference.augmentation import (
     warp_formants,
 )
 from benchmarks.reference.layout import RECEPTIVE_FIELD, STRIDE, count_frames, spell
-from benchmarks.speech import SPEAKERS, WORDS, Recording, active_span
+from benchmarks.speech import COMMANDS_FOLDER, SPEAKERS, WORDS, Recording, active_span
 
+SYNTHETIC = "synthetic"
 SILENCE = len(WORDS)  # class of the auxiliary labels
 IGNORED = -100  # no loss there, as in torch
 SHORT_S = 0.7
@@ -76,11 +77,12 @@ class DigitBatches:
             raise ValueError(f"none of {len(recordings)} recordings is of the training split")
         self._by_speaker: dict[str, list[Recording]] = {}
         for recording in training:
-            if recording.speaker in SPEAKERS:
+            voice = voice_of(recording)
+            if voice != SYNTHETIC:
                 # THREE twice as often: its double letter needs a blank between, which CTC learns last.
                 copies = 2 if recording.digits == (3,) else 1
-                self._by_speaker.setdefault(recording.speaker, []).extend([recording] * copies)
-        self._synthetic = [recording for recording in training if recording.speaker not in SPEAKERS]
+                self._by_speaker.setdefault(voice, []).extend([recording] * copies)
+        self._synthetic = [recording for recording in training if voice_of(recording) == SYNTHETIC]
         self._surroundings = surroundings
         self._seed = seed
         self._batch_s = batch_s
@@ -172,6 +174,13 @@ class DigitBatches:
         if key not in self._warped:
             self._warped[key] = warp_formants(recording.samples, recording.sample_rate_hz, warp)
         return self._warped[key]
+
+
+def voice_of(recording: Recording) -> str:
+    """Return whose recordings may stand in one row: a speaker's, or of Speech Commands, any speaker's."""
+    if recording.speaker in SPEAKERS:
+        return recording.speaker
+    return COMMANDS_FOLDER if recording.speaker.startswith(COMMANDS_FOLDER) else SYNTHETIC
 
 
 def _draw_gap_s(rng: np.random.Generator) -> float:

@@ -14,7 +14,7 @@ from transformers import SEWDForCTC
 
 from benchmarks import errors
 from benchmarks.reference.greedy import transcribe
-from benchmarks.speech import SPEAKERS, Utterances, read_test_sets
+from benchmarks.speech import SPEAKERS, Utterances, read_commands, read_test_sets, singles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ def evaluate(checkpoint: Path, speech: Path, held_out_speaker: str | None) -> di
     """Return the scores of a checkpoint by set; its float16 weights run in float32."""
     model = SEWDForCTC.from_pretrained(checkpoint, dtype=torch.float32).eval()
     sets = read_test_sets(speech, held_out_speaker)
+    sets["unheard_commands"] = singles(read_commands(speech, "test"))
     return {name: asdict(score(model, utterances)) for name, utterances in sets.items()}
 
 

@@ -1,4 +1,4 @@
-"""Train the embedded reference model, spoken English digits, from random weights on two CPU cores.
+"""Train the embedded reference model, spoken English digits, on two CPU cores.
 
     python -m benchmarks.reference.train_digits --speech ../shared/speech -o digits
 
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from benchmarks.reference.augmentation import Surroundings
 from benchmarks.reference.checkpoint import DIGITS, save_checkpoint
 from benchmarks.reference.diary import Diary
-from benchmarks.reference.digits import SILENCE, DigitBatches
+from benchmarks.reference.digits import SILENCE, SYNTHETIC, DigitBatches, voice_of
 from benchmarks.reference.evaluate_digits import score
 from benchmarks.reference.training import (
     Batch,
@@ -28,9 +28,20 @@ from benchmarks.reference.training import (
     encode_as_original,
     frame_loss,
     join_targets,
+    start_from,
     stream,
 )
-from benchmarks.speech import SPEAKERS, Recording, Utterances, read_fsdd, read_kokoro, singles, strings
+from benchmarks.speech import (
+    COMMANDS_FOLDER,
+    SPEAKERS,
+    Recording,
+    Utterances,
+    read_commands,
+    read_fsdd,
+    read_kokoro,
+    singles,
+    strings,
+)
 
 
 def frame_losses(hidden: Tensor, heads: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
@@ -51,13 +62,14 @@ class _Steps(Dataset[Batch]):
 def dev_sets(recordings: list[Recording], held_out_speaker: str | None) -> dict[str, Utterances]:
     """Return small sets for validation; only the synthetic one overlaps with the final report."""
     dev = [one for one in recordings if one.split == "dev"]
-    known = [one for one in dev if one.speaker != held_out_speaker]
-    sets = {"known": singles(known) + strings(known, rounds=2)}
+    commands = [one for one in dev if voice_of(one) == COMMANDS_FOLDER]
+    known = [one for one in dev if one.speaker in SPEAKERS and one.speaker != held_out_speaker]
+    sets = {"known": singles(known) + strings(known, rounds=2), "commands": singles(commands)}
     if held_out_speaker:
         unheard = [one for one in dev if one.speaker == held_out_speaker]
         sets["unheard"] = singles(unheard) + strings(unheard, rounds=8)
     sets["synthetic"] = singles(
-        [one for one in recordings if one.split == "test" and one.speaker not in SPEAKERS][:24]
+        [one for one in recordings if one.split == "test" and voice_of(one) == SYNTHETIC][:24]
     )
     return sets
 
@@ -65,7 +77,7 @@ def dev_sets(recordings: list[Recording], held_out_speaker: str | None) -> dict[
 def train(arguments: argparse.Namespace) -> None:
     """Run all steps; write log lines, and state and checkpoint at every validation."""
     speech: Path = arguments.speech
-    recordings = read_fsdd(speech) + read_kokoro(speech)
+    recordings = read_fsdd(speech) + read_kokoro(speech) + read_commands(speech)
     training_set = [one for one in recordings if one.speaker != arguments.held_out_speaker]
     batches = DigitBatches(training_set, Surroundings.read(speech / "noise"), seed=arguments.seed)
     schedule = Schedule(steps=arguments.steps, peak=arguments.learning_rate)
@@ -76,6 +88,8 @@ def train(arguments: argparse.Namespace) -> None:
     state_path = arguments.work / "training.pt"
     if arguments.resume and state_path.exists():
         training.resume(state_path)
+    elif arguments.start:
+        start_from(training, arguments.start)
     watched = dev_sets(recordings, arguments.held_out_speaker)
     diary = Diary(arguments.work / "log.jsonl", training.wall_s)
     for batch in stream(_Steps(batches), training.step, arguments.steps):
@@ -95,13 +109,14 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--speech", type=Path, required=True, help="folder with digits_fsdd, digits_kokoro, noise"
+        "--speech", type=Path, required=True, help="folder with digits_fsdd, digits_kokoro, speech_commands"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
     parser.add_argument(
         "--work", type=Path, default=Path("build/digits"), help="folder of the state and the log"
     )
     parser.add_argument("--held-out-speaker", choices=SPEAKERS)
+    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="take its weights first")
     parser.add_argument("--steps", type=int, default=11_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, default=6e-4)

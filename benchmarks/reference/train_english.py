@@ -21,7 +21,6 @@ from pathlib import Path
 
 import jiwer
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -48,6 +47,7 @@ from benchmarks.reference.training import (
     encode_as_exported,
     encode_as_original,
     frame_loss,
+    start_from,
     stream,
 )
 
@@ -67,18 +67,6 @@ def teacher_losses(weights: Tensor) -> Losses:
         }
 
     return losses
-
-
-def start_from(training: Training, folder: Path) -> int:
-    """Take the tensors of another checkpoint that have the same names and shapes; returns their number."""
-    own = training.model.state_dict()
-    found = load_file(folder / "model.safetensors")
-    same = {
-        name: value.float() for name, value in found.items() if name in own and value.shape == own[name].shape
-    }
-    for model in (training.model, training.average):
-        model.load_state_dict(own | same)
-    return len(same)
 
 
 def error_rates(model: nn.Module, watched: Mapping[str, Sequence[Utterance]]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
@@ -61,8 +62,11 @@ class Training:
 
     ``heads`` are the sizes of the linear outputs that ``losses`` uses, by name; they are discarded after
     training. ``middle_weight`` is that of CTC after half of the layers (Lee and Watanabe 2021,
-    "Intermediate loss regularization for CTC-based speech recognition").
+    "Intermediate loss regularization for CTC-based speech recognition"). ``build`` makes the model, of random
+    weights, from the configuration.
     """
+
+    build = staticmethod(build_model)
 
     def __init__(
         self,
@@ -77,7 +81,7 @@ class Training:
         device: str = "cpu",
     ) -> None:
         torch.manual_seed(seed)
-        self.model = build_model(config).to(device)
+        self.model = self.build(config).to(device)
         self.heads = nn.ModuleDict(
             {name: nn.Linear(config["hidden_size"], size) for name, size in heads.items()}
         ).to(device)
@@ -92,24 +96,29 @@ class Training:
         self.wall_s = 0.0
 
     def update(self, batch: Batch, learning_rate: float, frame_weight: float) -> dict[str, float]:
-        """Take one step; return each loss by name, CTC as ``ctc``."""
+        """Take one step; return what ``compute`` names."""
         torch.manual_seed(self.seed * 1_000_003 + self.step)
         self.model.train()
         device = self.model.device
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        hidden, middle = (F.dropout(one, FINAL_DROPOUT) for one in self.encode(self.model, batch))
-        ctc = ctc_loss(self.model.lm_head(hidden), batch)
-        others = self.losses(hidden, self.heads, batch)
-        total = ctc + frame_weight * sum(others.values())
-        found = {"ctc": ctc, **others}
-        if self.middle_weight:
-            found["middle_ctc"] = ctc_loss(self.model.lm_head(middle), batch)
-            total = total + self.middle_weight * found["middle_ctc"]
+        total, named = self.compute(batch, frame_weight)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         total.backward()
         self._apply(learning_rate)
-        return {name: float(value.detach()) for name, value in found.items()}
+        return {name: float(value.detach()) for name, value in named.items()}
+
+    def compute(self, batch: Batch, frame_weight: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss to lower, and each of its parts by name, CTC as ``ctc``."""
+        hidden, middle = (F.dropout(one, FINAL_DROPOUT) for one in self.encode(self.model, batch))
+        ctc = ctc_loss(self.model.lm_head(hidden), batch)
+        others = self.losses(hidden, self.heads, batch)
+        total = ctc + frame_weight * sum(others.values())
+        named = {"ctc": ctc, **others}
+        if self.middle_weight:
+            named["middle_ctc"] = ctc_loss(self.model.lm_head(middle), batch)
+            total = total + self.middle_weight * named["middle_ctc"]
+        return total, named
 
     def _apply(self, learning_rate: float) -> None:
         """Update the weights and their moving average."""
@@ -141,6 +150,20 @@ class Training:
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
         self.step, self.wall_s = state["step"], state["wall_s"]
+
+
+def start_from(training: Training, folder: Path) -> int:
+    """Take the tensors of another checkpoint that have the same names and shapes; returns their number."""
+    own = training.model.state_dict()
+    weights = load_file(folder / "model.safetensors")
+    same = {
+        name: value.float()
+        for name, value in weights.items()
+        if name in own and value.shape == own[name].shape
+    }
+    for model in (training.model, training.average):
+        model.load_state_dict(own | same)
+    return len(same)
 
 
 def _make_optimizers(model: SEWDForCTC, heads: nn.ModuleDict, *, muon: bool) -> list[torch.optim.Optimizer]:
