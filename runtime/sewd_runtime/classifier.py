@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from sewd_runtime._types import AudioSource, Output, Samples
+from sewd_runtime.bundle.folder import KEYWORDS
 from sewd_runtime.bundle.manifest import LABELS_NAME
 from sewd_runtime.decode import log_softmax
 from sewd_runtime.errors import AudioTooShortError, AudioValueError, VocabularyError
@@ -24,6 +25,7 @@ class Classifier(Model):
     """A model that gives one label to a whole recording."""
 
     task: ClassVar[str] = "classification"
+    embedded: ClassVar[str] = KEYWORDS
     network: Network
     labels: tuple[str, ...]
 
@@ -64,7 +66,7 @@ class Classifier(Model):
         """Yield the labels of each window of a recording of any length, read as the windows are taken.
 
         A window of ``window_s`` begins every ``every_s``; the last one ends with the recording, and is the
-        only one of a shorter recording. window_s: what the model was trained on.
+        only one of a shorter recording. window_s: what the model was trained on, 1 s for the embedded one.
         Raises AudioValueError for lengths that make no windows, and what ``classify`` raises.
         """
         rate_hz = self.manifest.sample_rate_hz

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
-from sewd_runtime.bundle.folder import Bundle, find_bundle
+from sewd_runtime.bundle.folder import DIGITS, Bundle, find_bundle
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.bundle.schema import build, parse_json
 from sewd_runtime.errors import BundleError, TaskError, VocabularyError
@@ -26,11 +26,12 @@ _COMMAND_OF = {"ctc": "transcribe", "classification": "classify", "encoding": "e
 class Model(ABC):
     """A Recognizer, a Classifier or an Encoder: a network, and what its task adds.
 
-    task: the task of the bundles that the class loads.
+    task: the task of the bundles that the class loads. embedded: the embedded model that it loads by default.
     """
 
     __slots__ = ()
     task: ClassVar[str]
+    embedded: ClassVar[str] = DIGITS
     network: Network
 
     @classmethod
@@ -49,7 +50,7 @@ class Model(ABC):
 
         Raises TaskError for a bundle of another task, before its model is loaded.
         """
-        bundle = find_bundle(path)
+        bundle = find_bundle(path, cls.embedded)
         task = bundle.manifest.task
         if task != cls.task:
             raise TaskError(

@@ -135,6 +135,7 @@ def test_the_program_that_type_checkers_accept_runs() -> None:
     command = [sys.executable, str(client / "typing" / "client.py"), str(recording)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert printed.startswith("SIX SIX EIGHT FIVE SEVEN ")
+    assert re.search(r"^unknown \d+\.\d+$", printed, re.MULTILINE)  # digits are no commands
     assert printed.endswith("Classifier needs classification; use sewd transcribe, or Recognizer.load\n")
 
 

@@ -34,11 +34,14 @@ def main(path: str) -> None:
     for step in recognizer.steps(path, segmentation=sewd.Segmentation(whole_s=0.0)):
         done = step.done
     print(done, sewd.as_srt(recognizer.align(path, transcript.text), sewd.CueLimits(lines=1)))
+    spotter = sewd.Classifier.load(threads=1)
+    label: str = spotter.classify(path).label
+    windows: list[sewd.ClassifiedWindow] = list(spotter.classify_windows(path, every_s=0.5))
+    print(label, windows[-1].end_s)
     try:
-        label: str = sewd.Classifier.load().classify(path).label
+        sewd.Classifier.load("digits")
     except sewd.TaskError as error:
-        label = str(error)
-    print(label)
+        print(error)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Find a checkpoint: a folder, a Hugging Face hub id, or the model in the package."""
+"""Find a checkpoint: a folder, a Hugging Face hub id, or a model in the package."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from sewd_export.errors import CheckpointNotFoundError
 from sewd_runtime.bundle.hub import Repository, explain_hub_error
 
-EMBEDDED = "digits"
-_EMBEDDED_FOLDER = Path(__file__).parents[1] / "models" / EMBEDDED
+EMBEDDED = ("digits", "keywords")
+_MODELS = Path(__file__).parents[1] / "models"
 
 _CONFIGS = ["*config.json", "vocab.json", "added_tokens.json", "special_tokens_map.json"]
 _SAFETENSORS = ["model*.safetensors", "model.safetensors.index.json"]
@@ -21,8 +21,8 @@ class Source:
     """A folder that should hold a checkpoint.
 
     name: short, fit for a file name.
-    origin: what finds it again: a hub id (with a revision if one was given), `digits`, or a folder's name,
-        never a path: it is written into the bundle.
+    origin: what finds it again: a hub id (with a revision if one was given), an embedded model, or a folder's
+        name, never a path: it is written into the bundle.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Source:
 def find_source(source: str | Path | None) -> Source:
     """Return the folder of a checkpoint; one on the hub is downloaded unless it is cached.
 
-    source: None or `digits`, the model in the package (`./digits` is a folder); a folder; a hub id,
+    source: `digits` (or None) or `keywords`, in the package (`./digits` is a folder); a folder; a hub id,
         `owner/name` or `owner/name@revision`, with a branch, tag or commit.
     Raises CheckpointNotFoundError that says what was tried.
     """
-    if source is None or source == EMBEDDED:
-        return _embedded()
+    if source is None or source in EMBEDDED:
+        return _embedded(EMBEDDED[0] if source is None else str(source))
     if source != "" and Path(source).is_dir():
         folder = Path(source).resolve()
         _refuse_training_output(folder)
@@ -55,13 +55,14 @@ def _refuse_training_output(folder: Path) -> None:
         )
 
 
-def _embedded() -> Source:
-    if not (_EMBEDDED_FOLDER / "config.json").is_file():
+def _embedded(name: str) -> Source:
+    folder = _MODELS / name
+    if not (folder / "config.json").is_file():
         raise CheckpointNotFoundError(
-            f"there is no embedded model {EMBEDDED!r} in {_EMBEDDED_FOLDER}; name a folder or a hub id, or "
-            f"./{EMBEDDED} for a folder of that name"
+            f"there is no embedded model {name!r} in {folder.parent}; name a folder or a hub id, or "
+            f"./{name} for a folder of that name"
         )
-    return Source(name=EMBEDDED, origin=EMBEDDED, folder=_EMBEDDED_FOLDER)
+    return Source(name=name, origin=name, folder=folder)
 
 
 def _from_hub(source: str) -> Source:

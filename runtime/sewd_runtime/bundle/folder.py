@@ -23,6 +23,8 @@ _MAX_MANIFEST_BYTES = 4 << 20
 MAX_READ_BYTES = 16 << 20
 """The largest file that is read whole; a vocabulary of a million tokens fits."""
 MODELS = Path(__file__).parents[1] / "models"
+DIGITS, KEYWORDS = "digits", "keywords"
+"""The embedded models: a recognizer and a classifier."""
 
 
 def sha256_of(path: Path) -> str:
@@ -151,8 +153,8 @@ def open_bundle(path: str | os.PathLike[str], *, repository: Repository | None =
     return Bundle(path=folder, manifest=Manifest.from_json(text, where=str(source)), repository=repository)
 
 
-def find_bundle(path: str | os.PathLike[str] | None) -> Bundle:
-    """Open a bundle: a folder, an embedded model's name, a hub id, or None for the default embedded model.
+def find_bundle(path: str | os.PathLike[str] | None, default: str = DIGITS) -> Bundle:
+    """Open a bundle: a folder, an embedded model's name, a hub id, or None for the one called ``default``.
 
     The first of these that exists is taken, and only a str with one slash is a hub id, ``owner/name`` or
     ``owner/name@revision``. Raises what ``open_bundle`` raises, HubError, MissingPackageError, and
@@ -162,7 +164,7 @@ def find_bundle(path: str | os.PathLike[str] | None) -> Bundle:
     if path is None:
         if not embedded:
             raise BundleNotFoundError("this installation has no embedded model; give the path of a bundle")
-        return open_bundle(MODELS / ("digits" if "digits" in embedded else embedded[0]))
+        return open_bundle(MODELS / (default if default in embedded else embedded[0]))
     if os.fspath(path) and Path(path).exists():
         return open_bundle(path)
     if os.fspath(path) in embedded:

@@ -28,7 +28,8 @@ _INPUTS = (
 )
 """Options that name what is read."""
 
-WHICH_MODEL = "bundle folder, embedded model, or owner/name[@revision] on the Hub (default: digits)"
+WHICH_BUNDLE = "bundle folder, embedded model, or owner/name[@revision] on the Hub"
+WHICH_MODEL = f"{WHICH_BUNDLE} (default: digits)"
 
 
 class Parser(argparse.ArgumentParser):

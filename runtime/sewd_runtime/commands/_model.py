@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sewd_runtime.commands._command import WHICH_MODEL, complain, parse_count
+from sewd_runtime.bundle.folder import DIGITS
+from sewd_runtime.commands._command import WHICH_BUNDLE, complain, parse_count
 from sewd_runtime.errors import FallbackWarning, PrecisionWarning, ProviderError
 from sewd_runtime.inference.auto import AUTO
 from sewd_runtime.inference.providers import PROVIDERS, look_up
@@ -16,10 +17,10 @@ from sewd_runtime.system.machine import max_threads
 from sewd_runtime.system.terminal import printable
 
 
-def add_model(command: argparse.ArgumentParser, *, workers: bool = False) -> None:
-    """Add ``--model`` and how it runs; workers: of many recordings too."""
+def add_model(command: argparse.ArgumentParser, *, default: str = DIGITS, workers: bool = False) -> None:
+    """Add ``--model`` and how it runs. default: the embedded model; workers: of many recordings too."""
     group = command.add_argument_group("model")
-    group.add_argument("--model", metavar="BUNDLE", help=WHICH_MODEL)
+    group.add_argument("--model", metavar="BUNDLE", help=f"{WHICH_BUNDLE} (default: {default})")
     add_variant(group, default="what the provider prefers: fp32, on GPUs fp16")
     add_running(group)
     if workers:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from sewd_runtime._types import Samples
+from sewd_runtime.bundle.folder import KEYWORDS
 from sewd_runtime.classifier import Classifier
 from sewd_runtime.commands._command import add_json, parse_count, parse_seconds
 from sewd_runtime.commands._files import (
@@ -20,10 +21,10 @@ from sewd_runtime.commands._files import (
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.text.transcript import Classification, ClassifiedWindow
 
-HELP = "Classify recordings."
+HELP = "Classify recordings: by default, spot ten spoken commands."
 EXAMPLES = """\
-  sewd classify --model my-classifier speech.wav
-  sewd classify --model my-classifier --every 0.5 recording.wav
+  sewd classify speech.wav
+  sewd classify --every 0.5 recording.wav
   sewd classify --model my-classifier --json *.wav > labels.jsonl
 """
 _OUTPUT = f"""\
@@ -40,14 +41,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     output = command.add_argument_group("output", _OUTPUT)
     text = "take windows that begin every S seconds, each as if it were a file; files may be of any length"
     output.add_argument("--every", type=parse_seconds, metavar="S", help=text)
-    text = "length of a window; take what the model was trained on (default: 1)"
+    text = "length of a window (default: 1, on which the embedded model was trained)"
     output.add_argument("--window", type=parse_seconds, metavar="S", default=1.0, help=text)
     text = "the K most probable labels (default: 1, in JSON all)"
     output.add_argument("--top-k", type=parse_count, metavar="K", help=text)
     chosen = output.add_mutually_exclusive_group()
     chosen.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     add_json(chosen, "short for --format json: one object per line")
-    add_model(command, workers=True)
+    add_model(command, default=KEYWORDS, workers=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -555,15 +555,17 @@ def test_a_file_is_not_a_checkpoint(saved: Path) -> None:
         load_checkpoint(saved / "model.safetensors")
 
 
-@pytest.mark.parametrize("name", [None, "digits"])
+@pytest.mark.parametrize("name", [None, "digits", "keywords"])
 def test_the_embedded_model_has_a_name(
     saved: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
 ) -> None:
-    monkeypatch.setattr(sources, "_EMBEDDED_FOLDER", saved)
+    expected = name or "digits"
+    monkeypatch.setattr(sources, "_MODELS", saved.parent)
+    saved.rename(saved.with_name(expected))
     checkpoint = load_checkpoint(name)
-    assert (checkpoint.name, checkpoint.origin) == ("digits", "digits")
-    monkeypatch.setattr(sources, "_EMBEDDED_FOLDER", saved / "absent")
-    with pytest.raises(CheckpointNotFoundError, match="no embedded model 'digits'"):
+    assert (checkpoint.name, checkpoint.origin) == (expected, expected)
+    monkeypatch.setattr(sources, "_MODELS", saved / "absent")
+    with pytest.raises(CheckpointNotFoundError, match=f"no embedded model '{expected}'"):
         load_checkpoint(name)
 
 

@@ -198,7 +198,7 @@ def test_names_of_embedded_models(tmp_path: Path, tiny_bundle: Path, monkeypatch
     for name in ("digits", "another"):
         shutil.copytree(tiny_bundle, tmp_path / name)
     assert find_bundle(None).path == tmp_path / "digits"
-    assert find_bundle("another").path == tmp_path / "another"
+    assert find_bundle("another").path == find_bundle(None, "another").path == tmp_path / "another"
     assert find_bundle(tiny_bundle) == find_bundle(str(tiny_bundle)) == open_bundle(tiny_bundle)
     with pytest.raises(BundleNotFoundError, match="another, digits"):
         find_bundle("anther")

@@ -39,7 +39,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "export one first: sewd-export trainer_out/checkpoint-200",
         ),
         (["--model", "model.onnx", "speech.flac"], "give the folder of its bundle"),
-        (["--model", "nonesuch", "speech.flac"], "embedded are: digits; a checkpoint is exported first"),
+        (
+            ["--model", "nonesuch", "speech.flac"],
+            "embedded are: digits, keywords; a checkpoint is exported first",
+        ),
         (["--model", "https://example.org/bundle", "speech.flac"], "an address, not a folder"),
         (["--model", "", "speech.flac"], "the name is empty"),
         (["https://example.org/speech.flac"], "https://example.org/speech.flac: an address, not a file"),
@@ -67,7 +70,7 @@ def test_what_it_is_and_what_to_do(
 
 
 def test_the_command_for_the_other_task_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["classify", "speech.flac"]) == 3
+    assert main(["classify", "--model", "digits", "speech.flac"]) == 3
     assert "use sewd transcribe" in capsys.readouterr().err
 
 
