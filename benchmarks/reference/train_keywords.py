@@ -2,7 +2,7 @@
 
     python -m benchmarks.reference.train_keywords --speech ../shared/speech -o first
     python -m benchmarks.reference.train_keywords --speech ../shared/speech -o keywords --whole \\
-        --start first --work build/keywords-whole --steps 400 --learning-rate 2e-4 --seed 2
+        --start first --work build/keywords-whole --steps 700 --learning-rate 3e-4 --seed 2
 
 Writes a checkpoint folder in float16. Convolutions and layers start as those of the English model. At first
 the convolutions stay as they are, so what they make of the training windows is computed once and kept; then
@@ -167,6 +167,7 @@ def draw(
 
 def train(arguments: argparse.Namespace) -> None:
     """Make the windows and run all steps; write log lines, and state and checkpoint at every validation."""
+    arguments.work.mkdir(parents=True, exist_ok=True)
     kept = arguments.work.parent / "kept"
     clips = read_clips(arguments.speech, kept)
     sentences = keep(kept / "sentences", partial(read_sentences, arguments.speech))
