@@ -84,7 +84,7 @@ test("words appear while one speaks, never change, and end as the stream's", asy
 });
 
 test("its picture is taken while one speaks", async (t) => {
-  const page = await open(t, { viewport: { width: 760, height: 430 } });
+  const page = await open(t, { viewport: { width: 760, height: 520 } });
   await ready(page);
   await page.click("#record");
   await page.locator("#text").filter({ hasText: / .* .* .* .* / }).waitFor();

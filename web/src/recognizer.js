@@ -49,9 +49,12 @@ export class Recognizer {
     );
     const vocabulary = new Vocabulary(parseJson(decoder.decode(tokens), "vocab.json"), manifest.ctc, manifest.num_outputs);
     const { ort, backend } = await opening;
-    const executionProviders = [backend.provider];
-    const options = backend.provider === "cpu" ? { executionProviders, intraOpNumThreads: backend.threads } : { executionProviders };
-    const session = await ort.InferenceSession.create(model, options);
+    const threads = backend.provider === "cpu" ? { intraOpNumThreads: backend.threads } : {};
+    const session = await ort.InferenceSession.create(model, {
+      executionProviders: [backend.provider],
+      enableMemPattern: false, // it would keep one pattern for each length
+      ...threads,
+    });
     const network = new Network(ort, session, manifest);
     await network.run(new Float32Array(manifest.sample_rate_hz)); // the first run is slower
     return new Recognizer(network, vocabulary, chosen, backend);
