@@ -29,7 +29,7 @@ from sewd_serve.corpus.shards import Cut, Shard, cut_shards
 
 FILE, DOCUMENT = RESULTS / "corpus.json", ROOT / "docs/corpus.md"
 CLIPS = ROOT / "export/sewd_export/speech"
-CLIPS_IN_SHARD = 200
+CLIPS_IN_SHARD = 50
 STUB_S = 0.5
 """How long a shard takes the stub of a model, which needs no CPU."""
 
@@ -153,6 +153,23 @@ def _schedule(ray: Any, actors: int) -> dict[str, Any]:
 
 def section(content: Mapping[str, Any]) -> str:
     """Return the figures as text."""
+    lines = [*_run_lines(content)] if content["runs"] else []
+    if content["scheduling"]:
+        head = ["actors on four simulated machines", "shards a second", "of the ideal"]
+        rows = [
+            [
+                str(row["actors"]),
+                f"{row['shards'] / row['seconds']:.0f}",
+                f"{row['share_of_ideal']:.0%}",
+            ]
+            for row in content["scheduling"]
+        ]
+        lines += ["", *table(head, rows), ""]
+        lines += [f"Scheduling alone: a stub takes {STUB_S} s for a shard and no CPU."]
+    return "\n".join(lines)
+
+
+def _run_lines(content: Mapping[str, Any]) -> Iterator[str]:
     sizes = sorted({row["hours"] for row in content["runs"]})
     names = list(dict.fromkeys(row["name"] for row in content["runs"]))
     medians = {(row["name"], row["hours"]): statistics.median(row["seconds"]) for row in content["runs"]}
@@ -171,26 +188,13 @@ def section(content: Mapping[str, Any]) -> str:
         "times real time, without the start",
     ]
     place = content["machine"]
-    lines = [
-        *table(head, rows),
-        "",
+    yield from table(head, rows)
+    yield ""
+    yield (
         f"Clips of 4 s, shards of {CLIPS_IN_SHARD}; start and loading included, medians of "
         f"{len(content['runs'][0]['seconds'])} rounds in turns; {place['processor']}, "
-        f"{place['cores']} cores, load {content['load_before']:.1f} before.",
-    ]
-    if content["scheduling"]:
-        head = ["actors on four simulated machines", "shards a second", "of the ideal"]
-        rows = [
-            [
-                str(row["actors"]),
-                f"{row['shards'] / row['seconds']:.0f}",
-                f"{row['share_of_ideal']:.0%}",
-            ]
-            for row in content["scheduling"]
-        ]
-        lines += ["", *table(head, rows), ""]
-        lines += [f"Scheduling alone: a stub takes {STUB_S} s for a shard and no CPU."]
-    return "\n".join(lines)
+        f"{place['cores']} cores, load {content['load_before']:.1f} before."
+    )
 
 
 if __name__ == "__main__":

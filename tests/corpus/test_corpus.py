@@ -108,6 +108,21 @@ def test_a_folder_of_another_corpus_is_refused(
     assert contents(tmp_path / "output") == contents(unbroken)
 
 
+def test_recordings_at_addresses_are_read(corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").pipe("/bucket/a.wav", (corpus.manifest.parent / "1.wav").read_bytes())
+    manifest = tmp_path / "list.tsv"
+    manifest.write_text("memory://bucket/a.wav\nmemory://bucket/b.wav\n")
+    there = Corpus(manifest=manifest, model=corpus.model)
+    assert there.run(tmp_path / "output") == 1
+    read, missing = rows(tmp_path / "output")
+    assert read["text"] == Recognizer.load(corpus.model).transcribe(corpus.manifest.parent / "1.wav").text
+    assert missing["text"] is None and "b.wav" in missing["error"]
+    manifest.write_text("nowhere://bucket/a.wav\n")
+    assert there.run(tmp_path / "other") == 3
+    assert "nowhere:// cannot be read" in capsys.readouterr().err
+
+
 def test_one_run_at_a_time_writes_to_a_folder(corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
     from sewd_serve.corpus.planning import locked
 

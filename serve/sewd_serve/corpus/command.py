@@ -75,6 +75,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run what is left of a corpus, report all of it, and return the exit code."""
     check_decoding(options)
+    if options.provider != "cpu" and options.ray is None and (options.workers or 1) > 1:
+        options.error(f"--workers is for --provider cpu; {options.provider} runs one batch at a time")
     setup = _prepare(options)
     cut = Cut(hours=options.shard_hours, recordings=options.shard_recordings)
     with locked(setup.output.folder):
@@ -132,9 +134,8 @@ def _prepare(options: argparse.Namespace) -> Setup:
     # Rounding depends on the threads of one run, and nothing else of a shard depends on the machine's cores.
     chosen["threads"] = options.threads or 1
     chosen["actors"] = options.workers
-    chosen["workers"] = options.workers or max(1, available_cores() // chosen["threads"])
-    if options.provider != "cpu":
-        chosen["workers"] = 1
+    most = available_cores() // chosen["threads"] if options.provider == "cpu" else 1
+    chosen["workers"] = options.workers or max(1, most)
     options = argparse.Namespace(**chosen)
     sha256 = sha256_of(bundle.path / MANIFEST_NAME)
     reading = f"channel={options.channel} strict={options.strict} max_duration={options.max_duration}"

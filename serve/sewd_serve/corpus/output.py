@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from sewd_runtime.system.writing import whole_file
 from sewd_serve.corpus.manifest import find_parquet
-from sewd_serve.corpus.shards import Shard
+from sewd_serve.corpus.shards import NAME, Shard
 
 FORMATS = ("jsonl", "parquet")
 _ABOUT = ".json"
@@ -58,8 +58,8 @@ class Output:
 
     def names(self) -> set[str]:
         """Return the names of all shards that are in the folder, in any format."""
-        paths = [path for ending in FORMATS for path in self.folder.glob(f"*-*.{ending}")]
-        return {path.stem for path in paths}
+        paths = (path for ending in FORMATS for path in self.folder.glob(f"*.{ending}"))
+        return {path.stem for path in paths if NAME.fullmatch(path.stem)}
 
     def write(
         self, shard: Shard, rows: Sequence[Mapping[str, Any]], counts: Counts, about: Mapping[str, Any]

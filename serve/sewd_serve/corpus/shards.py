@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from sewd_serve.corpus.manifest import Recording
 
 HOURS, RECORDINGS = 10.0, 1000
 """Where shards are cut by default: minutes of work for a core, and a file of some megabytes."""
+
+NAME = re.compile(r"\d{6,}-[0-9a-f]{16}")
+"""Of a shard's files."""
 
 _LAYOUT = 1
 """Of the files' content: another one gives other names."""

@@ -72,6 +72,7 @@ class Worker:
             "bundle": network.manifest.name,
             "bundle_sha256": setup.bundle_sha256,
             "task": setup.task,
+            "ran": f"{network.precision} on {network.session.provider} in {network.session.library}",
             "versions": describe_versions(),
         }
 
