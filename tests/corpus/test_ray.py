@@ -108,6 +108,13 @@ def test_an_error_of_an_actor_ends_the_run(connection: Any) -> None:
         run(some_shards(3), refuse)
 
 
+def test_a_cluster_that_is_not_there_is_refused(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert corpus.run(tmp_path, "--ray", "127.0.0.1:1") == 3
+    assert capsys.readouterr().err == "sewd: 127.0.0.1:1: no Ray cluster answers\n"
+
+
 def test_a_cluster_writes_the_bytes_of_one_process(
     cluster: Cluster, corpus: Corpus, unbroken: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ What passes between them and this process is a shard's list of recordings and it
 
 from __future__ import annotations
 
+import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,11 +40,17 @@ class _Actor:
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """Connect to a cluster, and return the module ``ray``. Raises MissingPackageError, ConnectionError."""
+    """Connect to a cluster, and return the module ``ray``. Raises MissingPackageError, OSError."""
     try:
         import ray
     except ImportError as error:
         raise MissingPackageError(f"--ray needs Ray: pip install 'sewd[ray]' ({error})") from error
+    host, separator, port = address.rpartition(":")
+    if separator and "://" not in address and port.isdecimal():
+        try:  # Ray itself would try for many minutes
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            raise ConnectionError(error.errno, "no Ray cluster answers", address) from error
     ray.init(address=address, logging_level="error")
     try:
         yield ray
