@@ -122,7 +122,7 @@ def test_every_block_runs_in_order(page: str, workplace: Path, hub: Hub) -> None
 
 def test_every_fence_has_a_meaning() -> None:
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        assert set(FENCE.findall(path.read_text("utf-8"))) <= {"sh", "python", "text", ""}, path
+        assert set(FENCE.findall(path.read_text("utf-8"))) <= {"sh", "python", "text", "js", ""}, path
 
 
 def test_the_installation_is_run_by_ci() -> None:

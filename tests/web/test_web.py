@@ -114,12 +114,17 @@ def test_its_package_transcribes_from_the_command_line(
         assert (done.stdout, done.stderr) == (recording["transcripts"]["int8"]["text"] + "\n", "")
     done = subprocess.run([*command, CLIPS[0]], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "sewd-web: the recording must be WAV\n")
-    # A program of a user, as TypeScript reads it.
+    # Programs of users, as TypeScript reads them.
     shutil.copy(Path(__file__).with_name("client.mts"), tmp_path)
+    blocks = re.findall(r"^```js\n(.*?)^```", (ROOT / "docs/web.md").read_text("utf-8"), re.M | re.S)
+    given_names = "declare const file: Blob, samples: Float32Array;\n"
+    (tmp_path / "docs.mts").write_text(given_names + "".join(blocks), encoding="utf-8")
     compiler = modules / "typescript/bin/tsc"
     options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", ""]
     checked = subprocess.run(
-        ["node", compiler, *options, tmp_path / "client.mts"], capture_output=True, text=True
+        ["node", compiler, *options, tmp_path / "client.mts", tmp_path / "docs.mts"],
+        capture_output=True,
+        text=True,
     )
     assert checked.returncode == 0, checked.stdout
 
