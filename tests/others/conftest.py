@@ -26,7 +26,7 @@ Ask = Callable[..., Any]
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded digits model, in a folder that may be written beside."""
-    return Path(shutil.copytree(find_bundle(None), tmp_path_factory.mktemp("others") / "digits"))
+    return Path(shutil.copytree(find_bundle(None).path, tmp_path_factory.mktemp("others") / "digits"))
 
 
 @pytest.fixture(scope="session")
