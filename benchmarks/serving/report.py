@@ -104,7 +104,7 @@ def _live(content: Results) -> Iterator[str]:
                 names[row["model"]],
                 row["chunk_s"],
                 str(row["streams"]),
-                f"≤ {row['lag_p95_s']:.2g} s" if row["lag_p95_s"] is not None else "",
+                f"≤ {row['lag_p95_s']:.2g} s" if row.get("lag_p95_s") is not None else "",
                 "" if row["end_p95_s"] is None else f"{row['end_p95_s']:.2f} s",
                 "yes" if row["kept_up"] else "no",
             ]
