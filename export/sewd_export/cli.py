@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -161,7 +162,18 @@ def _blocks(exported: Exported) -> list[str]:
         f"{exported.path / engine.file}  {manifest.files[engine.file].size_bytes / 1e6:.1f} MB"
         for engine in manifest.engines.values()
     ]
-    return [*map(printable, [*kept, *engines])]
+    return [*map(printable, [*kept, *engines, *_language_model(exported)])]
+
+
+def _language_model(exported: Exported) -> list[str]:
+    """Return how to decode with the language model beside the checkpoint, if there is one."""
+    if exported.language_model is None:
+        return []
+    command = ("sewd", "transcribe", "--model", str(exported.path), *exported.language_model.options)
+    return [
+        "the checkpoint has a language model, which the bundle lacks; `sewd evaluate` says whether it helps:",
+        f"  {shlex.join(command)} speech.flac",
+    ]
 
 
 def _warn(message: str) -> None:

@@ -17,6 +17,7 @@ from sewd_export.bundle import (
     write_manifest,
     write_vocabulary,
 )
+from sewd_export.checkpoint.language_model import LanguageModel, find_language_model
 from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
 from sewd_export.conversion import Converted, Recordings, convert, release_memory
 from sewd_export.errors import ExportError, ParityError
@@ -46,6 +47,7 @@ class Exported:
     failed: precisions that are not in the bundle because they failed → why.
     sensitivities: precision → what it keeps in float32 and why, if the increase of errors was bounded.
     warnings: TensorRT's, except those that docs/engines.md explains.
+    language_model: the one beside the checkpoint, which the bundle does not hold.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Exported:
     failed: Mapping[str, str] = field(default_factory=dict)
     sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    language_model: LanguageModel | None = None
 
     @classmethod
     def of(
@@ -114,6 +117,7 @@ def export(
     progress("load the checkpoint")
     loaded = load_checkpoint(checkpoint)
     check_config(loaded)
+    language_model = find_language_model(loaded.folder) if loaded.task == "ctc" else None
     target = Path(out) if out is not None else Path(f"{loaded.name}-bundle")
     with staged(target) as folder:
         replaced = _check_replaced(target, names, has_engines=engines is not None)
@@ -129,7 +133,7 @@ def export(
         built = _build_engines(loaded, folder, good, engines, progress)
         manifest = _manifest(loaded, reference, converted, built, attempts.failed)
         manifest = finish(manifest, folder, attempts, progress)
-    return Exported.of(target, manifest, converted, attempts, built)
+    return replace(Exported.of(target, manifest, converted, attempts, built), language_model=language_model)
 
 
 def check_options(

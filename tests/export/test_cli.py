@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -24,8 +25,10 @@ from sewd_export.parity import reference
 from sewd_export.precisions import PRECISIONS
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.manifest import Tolerance
+from sewd_runtime.cli import main as runtime_main
 from sewd_runtime.system.terminal import json_line
 
+DATA = Path(__file__).parents[1] / "data"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -78,6 +81,28 @@ def test_an_export_prints_its_stages_and_its_table(
     assert stages[1] == "load the checkpoint"
     assert "compare fp32 with the original" in stages
     assert stages[-1] == "done"
+
+
+@pytest.mark.usefixtures("without_trace")
+def test_a_language_model_beside_the_checkpoint_is_named_with_its_weights(
+    run: Run, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = checkpoint / "language_model"
+    folder.mkdir()
+    sentences, lm = tmp_path / "sentences.txt", folder / "5gram.arpa"
+    sentences.write_text("one two three\n")
+    assert runtime_main(["lm", "build", str(sentences), "-o", str(lm)]) == 0
+    weights = {"alpha": 0.7, "beta": 1.5, "unk_score_offset": -10.0, "score_boundary": True}
+    (folder / "attrs.json").write_text(json.dumps(weights))
+    code, out, _ = run(checkpoint, "-o", tmp_path / "bundle")
+    command = shlex.split(out.splitlines()[-1])
+    expected = ["sewd", "transcribe", "--model", str(tmp_path / "bundle"), "--lm", str(lm)]
+    assert (code, command) == (0, [*expected, "--alpha", "0.7", "--beta", "1.5", "speech.flac"])
+    assert runtime_main([*command[1:-1], str(DATA.parents[1] / "export/sewd_export/speech/awb_1.flac")]) == 0
+    (folder / "attrs.json").write_text('{"alpha": "much"}')
+    code, out, err = run("-q", checkpoint, "-o", tmp_path / "bundle")
+    assert (code, out) == (1, "")
+    assert "alpha must be a number, got 'much'" in err
 
 
 @pytest.mark.usefixtures("without_trace")
