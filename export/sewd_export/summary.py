@@ -12,14 +12,13 @@ import numpy as np
 
 from sewd_export.parity.report import ParityReport, aligned
 from sewd_runtime.bundle.folder import open_bundle
-from sewd_runtime.bundle.manifest import Manifest, Parity
+from sewd_runtime.bundle.manifest import TASKS, Manifest, Parity
 from sewd_runtime.inference.golden import read_golden
 from sewd_runtime.inference.session import pad
 from sewd_runtime.inference.variants import find_variant
 from sewd_runtime.system.terminal import printable
 
 _CLIP_S, _RUNS, _ENOUGH_S = 10, 3, 5.0
-_COMMANDS = {"ctc": "transcribe", "classification": "classify", "encoding": "encode"}
 
 
 def measure_speeds(path: Path) -> dict[str, float]:
@@ -135,4 +134,4 @@ class Summary:
         fastest = max(equal, key=lambda name: self.speeds[name], default=None)
         precision = f" --precision {fastest}" if fastest else ""
         output = " -o states" if self.manifest.task == "encoding" else ""
-        return f"sewd {_COMMANDS[self.manifest.task]} --model {path}{precision} speech.flac{output}"
+        return f"sewd {TASKS[self.manifest.task].command} --model {path}{precision} speech.flac{output}"

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from sewd_runtime.bundle.folder import DIGITS, Bundle, find_bundle
-from sewd_runtime.bundle.manifest import Manifest
+from sewd_runtime.bundle.manifest import TASKS, Manifest
 from sewd_runtime.bundle.schema import build, parse_json
 from sewd_runtime.errors import BundleError, TaskError, VocabularyError
 from sewd_runtime.inference.network import Network
@@ -19,8 +19,6 @@ CLASS_OF: Mapping[str, str] = MappingProxyType(
     {"ctc": "Recognizer", "classification": "Classifier", "encoding": "Encoder"}
 )
 """Task of a bundle → name of the class that loads it."""
-
-_COMMAND_OF = {"ctc": "transcribe", "classification": "classify", "encoding": "encode"}
 
 
 class Model(ABC):
@@ -55,7 +53,7 @@ class Model(ABC):
         if task != cls.task:
             raise TaskError(
                 f"{bundle.path}: its task is {task}, {cls.__name__} needs {cls.task}; "
-                f"use sewd {_COMMAND_OF[task]}, or {CLASS_OF[task]}.load"
+                f"use sewd {TASKS[task].command}, or {CLASS_OF[task]}.load"
             )
         network = open_network(
             bundle,

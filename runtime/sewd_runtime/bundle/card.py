@@ -6,16 +6,16 @@ from typing import Any
 
 from sewd_runtime import __version__
 from sewd_runtime.bundle.hub import Repository
-from sewd_runtime.bundle.manifest import Manifest, PrecisionEntry
+from sewd_runtime.bundle.manifest import TASKS, Manifest, PrecisionEntry
 
 CARD_NAME = "README.md"
 
 _PIPELINES = {
-    "ctc": ("automatic-speech-recognition", "transcribe", "speech recognition"),
-    "classification": ("audio-classification", "classify", "audio classification"),
-    "encoding": ("feature-extraction", "encode", "speech encoder"),
+    "ctc": ("automatic-speech-recognition", "speech recognition"),
+    "classification": ("audio-classification", "audio classification"),
+    "encoding": ("feature-extraction", "speech encoder"),
 }
-"""Task → the Hub's name of it, the command that runs it, and words for it."""
+"""Task → the Hub's name of it, and words for it."""
 
 _MARK = "\n<!-- Written by sewd push, which replaces this card until it is edited: {} -->\n"
 
@@ -38,7 +38,7 @@ def is_unedited(card: str) -> bool:
 def _metadata(manifest: Manifest, base: Any) -> str:
     from huggingface_hub import EvalResult, ModelCardData  # slow to import
 
-    task, _, _ = _PIPELINES[manifest.task]
+    task, _ = _PIPELINES[manifest.task]
     origin = Repository.from_text(manifest.provenance.checkpoint)
     results = [
         EvalResult(
@@ -67,7 +67,7 @@ def _metadata(manifest: Manifest, base: Any) -> str:
 
 
 def _body(manifest: Manifest, hub_id: str) -> str:
-    _, command, kind = _PIPELINES[manifest.task]
+    _, kind = _PIPELINES[manifest.task]
     provenance = manifest.provenance
     versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
     rows = "\n".join(_row(manifest, name, entry) for name, entry in manifest.precisions.items())
@@ -78,7 +78,7 @@ It runs with numpy and onnxruntime, without torch. Each precision was compared w
 
 ```sh
 pip install 'sewd[cpu,hub]'
-sewd {command} --model {hub_id} recording.wav
+sewd {TASKS[manifest.task].command} --model {hub_id} recording.wav
 ```
 
 | precision | MB | largest error | relative error | labels equal | texts equal | WER | WER of the original |

@@ -44,10 +44,12 @@ class Task:
     """What the bundles of one task hold.
 
     output: the graph's output, rank: its number of axes. file: the names of the labels; None: it has none.
+    command: of `sewd`, which runs them.
     """
 
     output: str
     rank: int
+    command: str
     file: str | None = None
     has_text: bool = False
 
@@ -58,9 +60,9 @@ class Task:
 
 
 TASKS: Mapping[str, Task] = {
-    "ctc": Task(output="logits", rank=3, file=VOCAB_NAME, has_text=True),
-    "classification": Task(output="class_logits", rank=2, file=LABELS_NAME),
-    "encoding": Task(output="hidden_states", rank=3),
+    "ctc": Task(output="logits", rank=3, command="transcribe", file=VOCAB_NAME, has_text=True),
+    "classification": Task(output="class_logits", rank=2, command="classify", file=LABELS_NAME),
+    "encoding": Task(output="hidden_states", rank=3, command="encode"),
 }
 
 
