@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from sewd_runtime._types import Samples
+from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.audio.folders import expand, find_recordings, suffixes
 from sewd_runtime.audio.reading import stated_duration_s, stream_audio
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, explain, parse_seconds, parse_time
@@ -79,19 +79,27 @@ def choose_workers(options: argparse.Namespace) -> None:
     """Set ``options.workers`` if it was not given: as many as cores, if there are recordings for them.
 
     Callers with a thread each are as fast as one with all threads on an idle machine, and twice as fast
-    beside other programs (docs/performance.md). A long recording has work for several. Other providers than
-    ``cpu`` run one batch at a time, each on all they have. Exits with wrong usage for more with these.
+    beside other programs (docs/performance.md). A long recording has work for several. Exits as
+    ``check_workers`` says.
     """
-    if options.provider != "cpu":
-        if (options.workers or 1) > 1:
-            options.error(f"--workers is for --provider cpu; {options.provider} runs one batch at a time")
-        options.workers = 1
-    elif options.workers is None:
-        most = max(1, available_cores() // (options.threads or 1))
+    check_workers(options)
+    if options.workers is None:
+        most = most_workers(options)
         pieces = len(options.files)
         if pieces < most:
             pieces = sum(_num_pieces(name) for name in options.files)
         options.workers = max(1, min(most, pieces))
+
+
+def check_workers(options: argparse.Namespace) -> None:
+    """Exit with wrong usage for more than one worker of a provider that runs one batch at a time."""
+    if options.provider != "cpu" and (options.workers or 1) > 1:
+        options.error(f"--workers is for --provider cpu; {options.provider} runs one batch at a time")
+
+
+def most_workers(options: argparse.Namespace) -> int:
+    """Return for how many workers there are cores; other providers than ``cpu`` take one."""
+    return max(1, available_cores() // (options.threads or 1)) if options.provider == "cpu" else 1
 
 
 def _num_pieces(name: str) -> int:
@@ -208,14 +216,34 @@ def read_blocks(
 
     channel: which one to read, that of the options if None.
     """
-    return stream_audio(
+    return stream_part(
         standard_input() if name == "-" else name,
-        target_rate_hz=rate_hz,
-        strict=options.strict,
-        max_duration_s=options.max_duration,
+        options,
+        rate_hz,
         channel=options.channel if channel is None else channel,
         start_s=options.start,
         duration_s=options.duration,
+    )
+
+
+def stream_part(
+    source: AudioSource,
+    options: argparse.Namespace,
+    rate_hz: int,
+    *,
+    channel: int | None,
+    start_s: float,
+    duration_s: float | None,
+) -> Iterator[Samples]:
+    """Return the blocks of a part of a source at a rate; all else of how it is read is in the options."""
+    return stream_audio(
+        source,
+        target_rate_hz=rate_hz,
+        strict=options.strict,
+        max_duration_s=options.max_duration,
+        channel=channel,
+        start_s=start_s,
+        duration_s=duration_s,
         ffmpeg=options.ffmpeg,
     )
 

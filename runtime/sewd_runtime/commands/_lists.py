@@ -14,7 +14,8 @@ from sewd_runtime.text.files import decode_text, is_file_name
 FAILURES = "failures.jsonl"
 """The file in --output with the recordings that failed, a list that ``--files-from`` takes."""
 
-_PATH_KEYS = ("path", "audio", "file", "audio_filepath")
+PATH_KEYS = ("path", "audio", "file", "audio_filepath")
+"""Columns and keys with the path of a recording: ours, those of data sets, NeMo's."""
 
 
 class ListedFile(str):
@@ -66,7 +67,7 @@ def _read(source: str) -> list[str]:
         line = line.removesuffix("\r")
         if not line.strip():
             continue
-        if not files and set(line.split("\t")) & set(_PATH_KEYS) and "\t" in line:
+        if not files and set(line.split("\t")) & set(PATH_KEYS) and "\t" in line:
             columns = line.split("\t")
             continue
         path, name = _entry(line, columns, f"line {number}")
@@ -96,7 +97,7 @@ def _entry(line: str, columns: Sequence[str], where: str) -> tuple[str, str | No
         row = dict(zip(columns, line.split("\t"), strict=False))
     else:
         return line, None
-    path, name = next((row[key] for key in _PATH_KEYS if key in row), None), row.get("id")
+    path, name = next((row[key] for key in PATH_KEYS if key in row), None), row.get("id")
     if not isinstance(path, str) or not isinstance(name, str | int | None):
         raise TextError(f'{where}: write ID, tab, PATH or {{"id": "a", "path": "a.wav"}}')
     return path, None if name is None else str(name)

@@ -14,11 +14,10 @@ from sewd_runtime.bundle.folder import find_bundle, sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_count, parse_seconds
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, describe_decoding
-from sewd_runtime.commands._files import add_reading
+from sewd_runtime.commands._files import add_reading, check_workers, most_workers
 from sewd_runtime.commands._long_files import add_splitting, chosen_segmentation
 from sewd_runtime.commands._model import add_running, add_variant, add_workers
 from sewd_runtime.inference.variants import default_precision
-from sewd_runtime.system.machine import available_cores
 from sewd_runtime.system.progress import show_progress
 from sewd_runtime.system.writing import whole_file
 from sewd_serve.corpus.cluster import connected, run_on_cluster
@@ -75,8 +74,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run what is left of a corpus, report all of it, and return the exit code."""
     check_decoding(options)
-    if options.provider != "cpu" and options.ray is None and (options.workers or 1) > 1:
-        options.error(f"--workers is for --provider cpu; {options.provider} runs one batch at a time")
+    if options.ray is None:
+        check_workers(options)
     setup = _prepare(options)
     cut = Cut(hours=options.shard_hours, recordings=options.shard_recordings)
     with locked(setup.output.folder):
@@ -134,8 +133,7 @@ def _prepare(options: argparse.Namespace) -> Setup:
     # Rounding depends on the threads of one run, and nothing else of a shard depends on the machine's cores.
     chosen["threads"] = options.threads or 1
     chosen["actors"] = options.workers
-    most = available_cores() // chosen["threads"] if options.provider == "cpu" else 1
-    chosen["workers"] = options.workers or max(1, most)
+    chosen["workers"] = options.workers or most_workers(options)
     options = argparse.Namespace(**chosen)
     sha256 = sha256_of(bundle.path / MANIFEST_NAME)
     reading = f"channel={options.channel} strict={options.strict} max_duration={options.max_duration}"

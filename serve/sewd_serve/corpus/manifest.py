@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sewd_runtime.commands._lists import PATH_KEYS
 from sewd_runtime.errors import MissingPackageError, TextError
 from sewd_runtime.text.files import is_file_name
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "id": ("id",),
-    "path": ("path", "audio", "file", "audio_filepath"),
+    "path": PATH_KEYS,
     "reference": ("reference", "text"),
     "start": ("start", "offset"),
     "end": ("end",),

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from sewd_runtime._types import Samples
-from sewd_runtime.audio.reading import stream_audio
 from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.commands._decoding import decoder_of
+from sewd_runtime.commands._files import stream_part
 from sewd_runtime.commands._long_files import chosen_segmentation
 from sewd_runtime.commands._model import load_model
 from sewd_runtime.errors import BundleError, SewdError
@@ -107,15 +107,13 @@ class Worker:
     def _blocks(self, recording: Recording) -> Iterator[Samples]:
         options, start_s = self._setup.options, recording.start_s or 0.0
         with open_source(self._setup.folder, recording.path) as source:
-            yield from stream_audio(
+            yield from stream_part(
                 source,
-                target_rate_hz=self._recognizer.manifest.sample_rate_hz,
-                strict=options.strict,
-                max_duration_s=options.max_duration,
+                options,
+                self._recognizer.manifest.sample_rate_hz,
                 channel=options.channel,
                 start_s=start_s,
                 duration_s=None if recording.end_s is None else recording.end_s - start_s,
-                ffmpeg=options.ffmpeg,
             )
 
     def _run(self, recordings: Sequence[Any]) -> Iterable[Any]:
