@@ -118,9 +118,10 @@ def _soak(content: Results) -> Iterator[str]:
     soak = content.get("soak")
     if soak:
         load = f"{soak['minutes']:.0f} minutes of mixed load: {soak['requests']:,} requests"
-        memory = (
-            f"memory at most {soak['peak_mb']} MB, growth after the warm-up {soak['growth_percent']:+.1f} %"
-        )
+        quarters = ", ".join(map(str, soak.get("quarters_mb", ())))
+        memory = f"memory at most {soak['peak_mb']} MB"
+        memory += f", by quarters {quarters}" if quarters else ""
+        memory += f", growth after the warm-up {soak['growth_percent']:+.1f} %"
         yield f"{load}, {soak['errors']} errors, {memory}.\n"
 
 

@@ -38,6 +38,7 @@ def measure(
         "errors": errors,
         "growth_percent": round(float(100 * slope * (times[-1] - times[0]) / level), 2),
         "peak_mb": round(float(np.max(after[:, 1]))),
+        "quarters_mb": [round(float(np.median(part[:, 1]))) for part in np.array_split(np.array(memory), 4)],
     }
 
 
