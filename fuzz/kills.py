@@ -72,17 +72,11 @@ def kill_transcriptions(folder: Path, options: argparse.Namespace) -> Counter[st
         counts["results"] += 1
         shutil.rmtree(output)
 
-    check()
-    draw = random.Random(options.seed)  # noqa: S311
-    while counts["kills"] < options.kills:
-        if not run_killed(command, draw.uniform(0, longest_s)):
-            check()
-            continue
-        counts["kills"] += 1
+    def look() -> None:
         counts["of them with steps to resume"] += journal.exists() and journal.read_bytes().count(b"\n") > 1
         report("transcribe", counts)
-    run_whole(command)
-    check()
+
+    kill_again_and_again(command, options, longest_s, counts, check=check, look=look)
     return counts
 
 
@@ -146,6 +140,29 @@ def kill_corpora(folder: Path, options: argparse.Namespace) -> Counter[str]:
         counts["whole corpora"] += 1
         shutil.rmtree(output)
 
+    def look() -> None:
+        counts["of them between shards"] += 0 < len(shards()) < len(expected)
+        if not shards().items() <= expected.items():
+            raise LostError(f"after {counts}: a shard differs from that of an unbroken run")
+        report("corpus", counts)
+
+    kill_again_and_again(command, options, longest_s, counts, check=check, look=look)
+    return counts
+
+
+def kill_again_and_again(
+    command: Sequence[str],
+    options: argparse.Namespace,
+    longest_s: float,
+    counts: Counter[str],
+    *,
+    check: Callable[[], None],
+    look: Callable[[], None],
+) -> None:
+    """Run a command that continues what it finds: killed as often as asked, and at last to its end.
+
+    check: compares what a whole run leaves and takes it away. look: at what a killed one has left.
+    """
     check()
     draw = random.Random(options.seed)  # noqa: S311
     while counts["kills"] < options.kills:
@@ -153,13 +170,9 @@ def kill_corpora(folder: Path, options: argparse.Namespace) -> Counter[str]:
             check()
             continue
         counts["kills"] += 1
-        counts["of them between shards"] += 0 < len(shards()) < len(expected)
-        if not shards().items() <= expected.items():
-            raise LostError(f"after {counts}: a shard differs from that of an unbroken run")
-        report("corpus", counts)
+        look()
     run_whole(command)
     check()
-    return counts
 
 
 COMMANDS: dict[str, Callable[[Path, argparse.Namespace], Counter[str]]] = {
