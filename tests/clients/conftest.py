@@ -1,8 +1,5 @@
 """Clients of others in environments of their own, as in tests/others: where one is absent it is skipped."""
 
-import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from sewd_runtime import Recognizer
+from tests.environments import answer_of, python_of
 from tests.serve.realtime import CLIPS, heard_by_stream, silence, speech, text_of
 from tests.serve.running import RunningServer, running
 
-ROOT, PROGRAMS = Path(__file__).parents[2], Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).with_name("programs")
 
 Ask = Callable[..., Any]
-
-
-def python_of(environment: str) -> Path:
-    """The interpreter of another environment; skips where it is absent."""
-    python = Path(os.environ.get(environment, ROOT / f".venv-{environment.lower()}")) / "bin/python"
-    if not python.exists():
-        pytest.skip(f"no {python}; {environment} names another environment")
-    return python
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +23,7 @@ def ask() -> Ask:
     """A function that runs a program in another environment and reads the JSON that it prints last."""
 
     def run(environment: str, program: str, *arguments: object) -> Any:
-        command = [python_of(environment), PROGRAMS / f"{program}.py", *map(str, arguments)]
-        without = {"PYTHONPATH": ""}
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **without})
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        return answer_of([python_of(environment), PROGRAMS / f"{program}.py", *arguments])
 
     return run
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sewd_runtime import Recognizer, as_srt, as_vtt
-from tests.clients.conftest import Ask, python_of
+from tests.clients.conftest import Ask
+from tests.environments import python_of
 from tests.serve.running import RunningServer, running
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"

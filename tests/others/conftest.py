@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import soundfile
 
 from sewd_runtime import load
 from sewd_runtime.bundle.folder import find_bundle
+from tests.environments import answer_of, python_of
 
 ROOT = Path(__file__).parents[2]
 CLIPS = sorted((ROOT / "export/sewd_export/speech").glob("*.flac"))
@@ -55,18 +54,12 @@ def ask() -> Ask:
     """
 
     def run(environment: str, program: str, *arguments: object) -> Any:
-        python = Path(os.environ.get(environment, ROOT / f".venv-{environment.lower()}")) / "bin/python"
-        if not python.exists():
-            pytest.skip(f"no {python}; {environment} names another environment")
-        command = [python, "-c", program, *map(str, arguments)]
-        quiet = {
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.environ.get("OTHERS_PATH", ""),
-        }
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **quiet})
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = answer_of(
+            [python_of(environment), "-c", program, *arguments],
+            HF_HUB_OFFLINE="1",
+            OMP_NUM_THREADS="1",
+            PYTHONPATH=os.environ.get("OTHERS_PATH", ""),
+        )
         if isinstance(found, dict) and "skip" in found:
             pytest.skip(found["skip"])
         return found

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from benchmarks.triton.server import Triton, running
 from sewd_export.layouts.triton import write_triton
 from sewd_runtime import read_audio
 from sewd_runtime.bundle.folder import find_bundle
+from tests.environments import answer_of, python_of
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).with_name("programs")
@@ -27,10 +25,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def environment() -> Path:
-    folder = Path(os.environ.get("TRITON", ROOT / ".venv-triton"))
-    if not (folder / "bin/python").exists():
-        pytest.skip(f"no {folder}; TRITON names another environment")
-    return folder
+    return python_of("TRITON").parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +55,7 @@ def ask(environment: Path) -> Ask:
     """A function that runs a program of the environment and reads the JSON that it prints last."""
 
     def run(program: str, *arguments: object) -> Any:
-        command = [environment / "bin/python", PROGRAMS / f"{program}.py", *map(str, arguments)]
-        without = {"PYTHONPATH": ""}
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **without})
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        return answer_of([environment / "bin/python", PROGRAMS / f"{program}.py", *arguments])
 
     return run
 

@@ -211,12 +211,16 @@ def test_a_bundle_for_another_task(tiny_bundle: Path, noises: list[str], capsys:
     assert "needs classification" in capsys.readouterr().err
 
 
-def test_classify(
-    noises: list[str], numpy_network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+@pytest.fixture
+def classifier(numpy_network: Any, monkeypatch: pytest.MonkeyPatch) -> Classifier:
+    """What every command loads, whatever its --model says."""
     network = numpy_network("classification")
     classifier = Classifier(network=network, labels=tuple(f"L{index}" for index in range(32)))
     monkeypatch.setattr(Classifier, "load", lambda *_, **__: classifier)
+    return classifier
+
+
+def test_classify(noises: list[str], classifier: Classifier, tmp_path: Path, capsys: Capture) -> None:
     soundfile.write(tmp_path / "click.wav", np.zeros(100), 16_000)
     assert main(["classify", "--json", *noises, str(tmp_path / "click.wav")]) == 1
     captured = capsys.readouterr()
@@ -228,12 +232,7 @@ def test_classify(
     assert capsys.readouterr().out == f"{best.label} {best.probability:.4f}\n"
 
 
-def test_classify_windows(
-    noises: list[str], numpy_network: Any, notes: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    network = numpy_network("classification")
-    classifier = Classifier(network=network, labels=tuple(f"L{index}" for index in range(32)))
-    monkeypatch.setattr(Classifier, "load", lambda *_, **__: classifier)
+def test_classify_windows(noises: list[str], classifier: Classifier, notes: str, capsys: Capture) -> None:
     assert main(["classify", "--every", "0.5", "--top-k", "2", "--format", "json", *noises, notes]) == 1
     captured = capsys.readouterr()
     rows = [json.loads(line) for line in captured.out.splitlines()]
