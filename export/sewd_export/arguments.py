@@ -213,14 +213,15 @@ def _add_formats(group: argparse._ArgumentGroup) -> None:
 
 
 def _check_bundle(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    if not _converts(arguments):
+    if not converts(arguments):
         parser.error("--bundle converts a bundle: add --layout, --ort, --web or --triton")
     for_export = ("checkpoint", "output", "precisions", "audio", "verify", "add", "strict", "tensorrt")
     if any(getattr(arguments, name) for name in for_export):
         parser.error("--bundle exports nothing: leave out the checkpoint and the options of an export")
 
 
-def _converts(arguments: argparse.Namespace) -> bool:
+def converts(arguments: argparse.Namespace) -> bool:
+    """Return whether the bundle is also to be written in another form."""
     return bool(arguments.layout or arguments.ort or arguments.web or arguments.triton)
 
 
@@ -229,7 +230,7 @@ def _check_verify(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         parser.error("--verify writes nothing: leave out -o")
     if arguments.precisions:
         parser.error("--verify compares every precision of the bundle: leave out the precisions")
-    if _converts(arguments):
+    if converts(arguments):
         parser.error("--verify writes nothing: use --bundle for --layout, --ort, --web and --triton")
     if arguments.tensorrt:
         parser.error("--verify writes nothing: leave out --tensorrt")

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sewd_export.arguments import parse_arguments
+from sewd_export.arguments import converts, parse_arguments
 from sewd_export.errors import ExportWarning
 from sewd_export.extra import extra_required
 from sewd_export.precisions import REFERENCE
@@ -97,7 +97,7 @@ def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
     else:
         for warning in exported.warnings:
             _warn(warning)
-    if arguments.layout or arguments.ort or arguments.web or arguments.triton:
+    if converts(arguments):
         _convert(arguments, exported.path)
     for why in exported.failed.values():
         _warn(why)

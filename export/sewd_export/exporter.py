@@ -66,6 +66,7 @@ class Exported:
         converted: Converted,
         attempts: Attempts,
         built: Sequence[BuiltEngine] = (),
+        language_model: LanguageModel | None = None,
     ) -> Exported:
         """Return what an export of these precisions has written."""
         return cls(
@@ -75,6 +76,7 @@ class Exported:
             failed=attempts.failed,
             sensitivities=converted.sensitivities,
             warnings=tuple(text for engine in built for text in engine.warnings),
+            language_model=language_model,
         )
 
     @property
@@ -133,7 +135,7 @@ def export(
         built = _build_engines(loaded, folder, good, engines, progress)
         manifest = _manifest(loaded, reference, converted, built, attempts.failed)
         manifest = finish(manifest, folder, attempts, progress)
-    return replace(Exported.of(target, manifest, converted, attempts, built), language_model=language_model)
+    return Exported.of(target, manifest, converted, attempts, built, language_model)
 
 
 def check_options(
