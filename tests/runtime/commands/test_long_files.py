@@ -69,7 +69,7 @@ def test_wherever_it_is_interrupted_the_result_is_the_same(
     expected, runs = (tmp_path / "talk.json").read_text(), count[0]
     assert runs >= 5
     assert names(tmp_path) == [".sewd-outputs", "talk.json"]
-    for broken in range(runs):
+    for broken in range(runs) if not flags else (0, runs // 2, runs - 1):
         monkeypatch.undo()
         monkeypatch.setattr(steps, "_GROUP_SAMPLES", 150_000)
         (tmp_path / "talk.json").unlink(missing_ok=True)
