@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from sewd_serve.corpus.shards import Cut, Shard, cut_shards
 FILE, DOCUMENT = RESULTS / "corpus.json", ROOT / "docs/corpus.md"
 CLIPS = ROOT / "export/sewd_export/speech"
 CLIPS_IN_SHARD = 50
-STUB_S = 0.5
-"""How long a shard takes the stub of a model, which needs no CPU."""
+STUB_S, SHARDS_OF_ACTOR = 2.0, 11
+"""How long a shard takes the stub of a model, which needs no CPU, and how many each actor gets."""
 
 
 def main() -> None:
@@ -103,7 +104,15 @@ def _run(manifest: Path, output: Path, arguments: Iterable[str]) -> float:
 
 
 class Stub:
-    """A model that takes a while and no CPU, so that only scheduling is measured."""
+    """A model that takes a while and no CPU, so that only scheduling is measured.
+
+    It begins when all of the ``actors`` are there: each puts a file into ``folder``.
+    """
+
+    def __init__(self, folder: Path, actors: int) -> None:
+        (folder / str(os.getpid())).touch()
+        while sum(1 for _ in folder.iterdir()) < actors:
+            time.sleep(1)
 
     def run(self, shards: Iterable[Shard]) -> Iterator[tuple[str, Counts]]:
         """Wait for each shard."""
@@ -131,23 +140,23 @@ def _measure_scheduling(actors: Iterable[int]) -> Iterator[dict[str, Any]]:
 
 
 def _schedule(ray: Any, actors: int) -> dict[str, Any]:
-    """Time the shards after the first ten of each actor, when all of them are there."""
-    warm, timed = 10 * actors, 20 * actors
-    recordings = (Recording(id=str(place), path="a.wav") for place in range(warm + timed))
+    """Time the shards after the first of each actor."""
+    total = SHARDS_OF_ACTOR * actors
+    recordings = (Recording(id=str(place), path="a.wav") for place in range(total))
     shards = cut_shards(recordings, Cut(recordings=1), task="")
-    results = run_on_cluster(ray, shards, open_worker=Stub, total=warm + timed, threads=1, actors=actors)
-    start_s = time.perf_counter()
-    for place, _ in enumerate(results):
-        if place == warm:
-            ready_s = time.perf_counter()
-    seconds = time.perf_counter() - ready_s
+    with tempfile.TemporaryDirectory() as folder:
+        stub = partial(Stub, Path(folder), actors)
+        results = run_on_cluster(ray, shards, open_worker=stub, total=total, threads=1, actors=actors)
+        start_s = time.perf_counter()
+        ended_s = [time.perf_counter() for _ in results]
+    timed, seconds = total - actors, ended_s[-1] - ended_s[actors - 1]
     print(f"{actors} actors: {timed} shards in {seconds:.1f} s", file=sys.stderr, flush=True)
     return {
         "actors": actors,
         "shards": timed,
         "seconds": round(seconds, 2),
         "share_of_ideal": round(timed * STUB_S / actors / seconds, 3),
-        "start_s": round(ready_s - start_s, 1),
+        "start_s": round(ended_s[0] - STUB_S - start_s, 1),
     }
 
 
@@ -165,7 +174,7 @@ def section(content: Mapping[str, Any]) -> str:
             for row in content["scheduling"]
         ]
         lines += ["", *table(head, rows), ""]
-        lines += [f"Scheduling alone: a stub takes {STUB_S} s for a shard and no CPU."]
+        lines += [f"Scheduling alone: a stub takes {STUB_S:g} s for a shard and no CPU."]
     return "\n".join(lines)
 
 
