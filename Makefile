@@ -13,7 +13,7 @@ site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 		> "$$($(1)/bin/python -c "$$site")/sewd.pth"
 endef
 
-.PHONY: demo test test-tensorrt test-ray check fuzz bench bench-serve bench-corpus accuracy clean
+.PHONY: demo test test-tensorrt test-ray check fuzz bench bench-serve bench-corpus bench-edge accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -51,6 +51,10 @@ bench-serve: $(VENV)/.installed .venv-whisper/.installed
 # docs/corpus.md: about ten minutes on two quiet cores.
 bench-corpus: .venv-ray/.installed
 	.venv-ray/bin/python -m benchmarks.corpus $(BENCH)
+
+# docs/edge.md: a few minutes on a quiet core. BENCH="--bundle FOLDER" states another model's size as well.
+bench-edge: $(VENV)/.installed build/edge/usr
+	$(BIN)/python -m benchmarks.edge $(BENCH)
 
 # docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.
 accuracy: .venv-accuracy/.installed
@@ -101,6 +105,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	.venv-accuracy/bin/python -m pip install --quiet --constraint constraints.txt openvino
 	$(call borrow,.venv-accuracy)
 	touch $@
+
+# Headers for examples/edge, of Debian 13, which has onnxruntime. Nothing is installed.
+EDGE_APT := -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$(CURDIR)/build/edge/sources \
+	-o Dir::State::Lists=$(CURDIR)/build/edge/lists -o Dir::Cache=$(CURDIR)/build/edge/cache -o APT::Sandbox::User=root
+build/edge/usr:
+	mkdir -p build/edge/sources build/edge/lists/partial build/edge/cache/archives/partial
+	sed s/bookworm/trixie/ /etc/apt/sources.list.d/debian.sources > build/edge/sources/debian.sources
+	apt-get $(EDGE_APT) update --quiet=2
+	cd build/edge && apt-get $(EDGE_APT) download --quiet=2 libonnxruntime-dev nlohmann-json3-dev
+	for package in build/edge/*.deb; do dpkg-deb --extract $$package build/edge; done
 
 # Whisper base behind an app, beside our server.
 .venv-whisper/.installed: benchmarks/serving/requirements-whisper.txt
