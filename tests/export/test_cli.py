@@ -87,6 +87,7 @@ def test_an_export_prints_its_stages_and_its_table(
 def test_a_language_model_beside_the_checkpoint_is_named_with_its_weights(
     run: Run, checkpoint: Path, tmp_path: Path
 ) -> None:
+    pytest.importorskip("kenlm")
     folder = checkpoint / "language_model"
     folder.mkdir()
     sentences, lm = tmp_path / "sentences.txt", folder / "5gram.arpa"
