@@ -120,53 +120,65 @@ struct Bundle {
 
 json read_json(const fs::path& path) {
   std::ifstream file(path);
-  if (!file) throw Error(path.string() + ": cannot be opened");
+  if (!file) throw Error(path.filename().string() + " cannot be opened");
   return json::parse(file);
+}
+
+// An integer within the limits of docs/bundle.md.
+std::uint32_t integer(const json& value, const std::string& name) {
+  if (!value.is_number_integer() || value < 0 || value > 1'000'000)
+    throw Error(name + " must be an integer from 0 to 1,000,000");
+  return value;
+}
+
+// What each output writes. tokens: of vocab.json.
+void name_outputs(Bundle& bundle, std::size_t count, const json& tokens, const json& ctc) {
+  const auto text_of = [&](const char* key) {
+    return ctc.at(key).is_null() ? "" : ctc.at(key).get<std::string>();
+  };
+  const std::string unknown = text_of("unknown_token"), delimiter = text_of("word_delimiter");
+  const auto piece = [&](const std::string& token) {
+    return !token.empty() && token == delimiter ? " " : token;
+  };
+
+  bundle.pieces.assign(count, piece(unknown));
+  std::vector<bool> is_named(count);
+  std::size_t unknown_label = count;  // none yet
+  for (const auto& [token, id] : tokens.items()) {
+    const std::size_t output = integer(id, "the id of " + token);
+    if (output >= count) continue;  // a token that the model cannot write
+    bundle.pieces[output] = output == bundle.blank ? "" : piece(token);
+    is_named[output] = true;
+    if (token == unknown) unknown_label = output;
+  }
+  for (std::size_t output = 0; output < count; ++output) {
+    if (!is_named[output] && ctc.at("unknown_token").is_null())
+      throw Error("output " + std::to_string(output) + " has no token");
+    if (!is_named[output] && unknown_label == count) unknown_label = output;
+    bundle.labels.push_back(is_named[output] ? output : unknown_label);
+  }
 }
 
 Bundle read_bundle(const fs::path& folder) try {
   const json manifest = read_json(folder / "bundle.json");
   const json& ctc = manifest.at("ctc");
-  if (ctc.is_null()) throw Error(folder.string() + ": its task is not ctc; it writes no text");
-  const auto text_of = [&](const char* key) {
-    return ctc.at(key).is_null() ? "" : ctc.at(key).get<std::string>();
-  };
-  const std::string unknown = text_of("unknown_token"), delimiter = text_of("word_delimiter");
+  if (ctc.is_null()) throw Error("its task is not ctc; it writes no text");
   Bundle bundle;
-  bundle.sample_rate_hz = manifest.at("sample_rate_hz");
-  bundle.min_samples = manifest.at("min_samples");
-  bundle.blank = ctc.at("blank_id");
+  bundle.sample_rate_hz = integer(manifest.at("sample_rate_hz"), "sample_rate_hz");
+  bundle.min_samples = integer(manifest.at("min_samples"), "min_samples");
+  bundle.blank = integer(ctc.at("blank_id"), "blank_id");
   bundle.lower_case = ctc.at("do_lower_case");
   bundle.clean_up = ctc.at("clean_up_spaces");
-  const auto piece = [&](const std::string& token) {
-    return !token.empty() && token == delimiter ? " " : token;
-  };
-
-  bundle.pieces.assign(manifest.at("num_outputs"), piece(unknown));
-  std::vector<bool> is_named(bundle.pieces.size());
-  std::size_t unknown_label = bundle.pieces.size();  // none yet
-  const json tokens = read_json(folder / "vocab.json");
-  for (const auto& [token, id] : tokens.items()) {
-    const std::size_t output = id;
-    if (output >= bundle.pieces.size()) continue;  // a token that the model cannot write
-    bundle.pieces[output] = output == bundle.blank ? "" : piece(token);
-    is_named[output] = true;
-    if (token == unknown) unknown_label = output;
-  }
-  for (std::size_t output = 0; output < bundle.pieces.size(); ++output) {
-    if (!is_named[output] && ctc.at("unknown_token").is_null())
-      throw Error(folder.string() + ": output " + std::to_string(output) + " has no token");
-    if (!is_named[output] && unknown_label == bundle.pieces.size()) unknown_label = output;
-    bundle.labels.push_back(is_named[output] ? output : unknown_label);
-  }
-  if (bundle.blank >= bundle.pieces.size()) throw Error(folder.string() + ": its blank is no output");
+  name_outputs(bundle, integer(manifest.at("num_outputs"), "num_outputs"), read_json(folder / "vocab.json"),
+               ctc);
+  if (bundle.blank >= bundle.pieces.size()) throw Error("its blank is no output");
   const auto is_ascii = [](unsigned char byte) { return byte < 0x80; };
   for (const auto& one : bundle.pieces)
     if (bundle.lower_case && !std::all_of(one.begin(), one.end(), is_ascii))
-      throw Error(folder.string() + ": lower case beyond ASCII is not in this sample");
+      throw Error("lower case beyond ASCII is not in this sample");
   return bundle;
-} catch (const json::exception& error) {
-  throw Error(folder.string() + ": is no bundle: " + error.what());
+} catch (const std::exception& error) {
+  throw Error(folder.string() + ": cannot be used: " + error.what());
 }
 
 // ---- The model

@@ -162,15 +162,17 @@ def test_what_is_no_bundle_has_a_named_error(program: Path, recordings: list[Pat
         return found.stderr
 
     model = TINY / "model.fp32.onnx"
-    assert error(TINY.with_name("tiny-classifier"), model).endswith(
-        ": its task is not ctc; it writes no text\n"
-    )
-    assert error(tmp_path, model) == f"transcribe: {tmp_path}/bundle.json: cannot be opened\n"
-    for content in ("{", "{}", '{"ctc": {"blank_id": "no"}}', "[" * 100_000):
+    classifier = TINY.with_name("tiny-classifier")
+    assert error(classifier, model).endswith(": its task is not ctc; it writes no text\n")
+    assert error(tmp_path, model) == f"transcribe: {tmp_path}: cannot be used: bundle.json cannot be opened\n"
+    shutil.copy(TINY / "vocab.json", tmp_path)
+    manifest = json.loads((TINY / "bundle.json").read_text())
+    numbers = [json.dumps(manifest | {"num_outputs": value}) for value in (-1, 1.5, 2**31, 1e300, "no", None)]
+    blank = json.dumps(manifest | {"ctc": manifest["ctc"] | {"blank_id": 32}})
+    for content in ("{", "{}", "[" * 100_000, blank, *numbers):
         (tmp_path / "bundle.json").write_text(content)
-        assert error(tmp_path, model).startswith(f"transcribe: {tmp_path}: is no bundle: ")
+        assert error(tmp_path, model).startswith(f"transcribe: {tmp_path}: cannot be used: "), content
     assert "absent.onnx" in error(TINY, tmp_path / "absent.onnx")
     assert error(TINY, TINY / "bundle.json").startswith("transcribe: ")
-    wrong = TINY.with_name("tiny-classifier") / model.name
-    assert "logits" in error(TINY, wrong)
+    assert "logits" in error(TINY, classifier / model.name)
     assert run(program).returncode == 2
