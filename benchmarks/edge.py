@@ -174,14 +174,14 @@ def _runtime_sizes(packages: Path, folder: Path) -> Iterator[tuple[str, int]]:
     android = packages / "com.github.asus4.onnxruntime/Plugins/Android/onnxruntime.aar"
     if android.is_file():
         entry = zipfile.ZipFile(android).getinfo("jni/arm64-v8a/libonnxruntime.so")
-        name = "Android, arm64-v8a: onnxruntime-android 1.29.0"
+        name = "Android, arm64-v8a: `onnxruntime-android` 1.29.0"
         yield name, entry.file_size
-        yield f"{name}, compressed as in an app", entry.compress_size
+        yield f"{name}, compressed", entry.compress_size
     if (packages / "onnxruntime-web").is_dir():
         page = write_site(EMBEDDED["digits"], folder / "page", ort_web=packages / "onnxruntime-web")
-        name = f"browser: `onnxruntime-web` {_version(packages / 'onnxruntime-web')}, compressed"
+        name = f"Browser: `onnxruntime-web` {_version(packages / 'onnxruntime-web')} of npm, compressed"
         yield name, _total(page / "ort")
-        yield "the whole page of `sewd-export --web`, with it and digits in int8", _total(page)
+        yield "Browser: the whole page of `sewd-export --web`, digits in `int8`", _total(page)
 
 
 def _version(package: Path) -> str:
@@ -226,8 +226,8 @@ def sizes(content: Mapping[str, Mapping[str, Any]]) -> str:
         [name, *(f"{files[each] / 1e6:.1f}" for each in names)] for name, files in content["models"].items()
     ]
     runtimes = [[name, f"{size / 1e6:.1f}"] for name, size in content["runtimes"].items()]
-    head = ["model, MB", *(f"`{each.removeprefix('model')}`" for each in names)]
-    return "\n".join([*table(head, models), "", *table(["runtime, MB", ""], runtimes)])
+    head = ["model", *(f"`{each.removeprefix('model.')}`" for each in names)]
+    return "\n".join([*table(head, models), "", *table(["runtime", "library"], runtimes)])
 
 
 if __name__ == "__main__":
