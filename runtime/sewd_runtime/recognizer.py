@@ -10,7 +10,8 @@ import numpy as np
 from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.manifest import VOCAB_NAME
-from sewd_runtime.decode import Decoder, Greedy, log_softmax
+from sewd_runtime.decode import Decoder, log_softmax
+from sewd_runtime.decode.bundled import BundleDecoders
 from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.pipeline import run_recordings
@@ -24,43 +25,47 @@ from sewd_runtime.text.scripts import join_texts
 from sewd_runtime.text.transcript import Segment, Transcript
 from sewd_runtime.text.vocabulary import Vocabulary
 
-_GREEDY = Greedy()
 _STREAMING = Streaming()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognizer(Model):
-    """A CTC model: speech to text."""
+    """A CTC model: speech to text.
+
+    decoders: those of its bundle, which may have a language model.
+    """
 
     task: ClassVar[str] = "ctc"
     network: Network
     vocabulary: Vocabulary
+    decoders: BundleDecoders
 
     @classmethod
     def from_network(cls, network: Network) -> "Recognizer":
         """Add the vocabulary of the bundle. Raises VocabularyError."""
-        return cls(network=network, vocabulary=read_vocabulary(network.bundle))
+        bundle = network.bundle
+        return cls(network=network, vocabulary=read_vocabulary(bundle), decoders=BundleDecoders(bundle))
 
     def transcribe(
         self,
         audio: AudioSource,
         *,
         sample_rate_hz: int | None = None,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
     ) -> Transcript:
         """Transcribe one recording: a path, bytes, binary file, array or iterator of blocks.
 
         sample_rate_hz: the rate of arrays, the model's if None.
-        decoder: chooses the tokens.
+        decoder: chooses the tokens; None: the default of the bundle, ``decoders.default()``.
         segmentation: how a recording too long to run whole is split. A path or an iterator is read block by
             block, so memory does not grow with the length.
         characters: add the characters of each word with their times.
         Audio too short for one frame gives an empty transcript.
         Raises AudioError, DecodingError, InferenceError, and OSError for a path that cannot be opened.
         """
-        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        decoding = self._decoding(decoder, segmentation, characters)
         return self.join(self._steps(audio, sample_rate_hz, decoding))
 
     def segments(
@@ -68,7 +73,7 @@ class Recognizer(Model):
         audio: AudioSource,
         *,
         sample_rate_hz: int | None = None,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
     ) -> Iterator[Segment]:
@@ -76,7 +81,7 @@ class Recognizer(Model):
 
         About a minute of audio runs together, so a segment comes up to a minute after it was read.
         """
-        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        decoding = self._decoding(decoder, segmentation, characters)
         for step in self._steps(audio, sample_rate_hz, decoding):
             yield from step.segments
 
@@ -85,7 +90,7 @@ class Recognizer(Model):
         audio: AudioSource,
         *,
         sample_rate_hz: int | None = None,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
         done: Place = START,
@@ -97,8 +102,12 @@ class Recognizer(Model):
         done: where to resume: the place of an interrupted run's last step, of the same recording, model and
             options. What lies before it is read but not run; the steps after it are the same, bit by bit.
         """
-        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        decoding = self._decoding(decoder, segmentation, characters)
         return self._steps(audio, sample_rate_hz, decoding, done)
+
+    def _decoding(self, decoder: Decoder | None, segmentation: Segmentation, characters: bool) -> Decoding:
+        decoder = decoder or self.decoders.default()
+        return Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
 
     def _steps(
         self, audio: AudioSource, sample_rate_hz: int | None, decoding: Decoding, done: Place = START
@@ -128,7 +137,7 @@ class Recognizer(Model):
         audios: Sequence[AudioSource],
         *,
         sample_rate_hz: int | None = None,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
         errors: Literal["raise"] = "raise",
@@ -140,7 +149,7 @@ class Recognizer(Model):
         audios: Sequence[AudioSource],
         *,
         sample_rate_hz: int | None = None,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
         errors: Literal["return"],
@@ -151,7 +160,7 @@ class Recognizer(Model):
         audios: Sequence[AudioSource],
         *,
         sample_rate_hz: int | None = None,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         segmentation: Segmentation = SEGMENTATION,
         characters: bool = False,
         errors: Literal["raise", "return"] = "raise",
@@ -162,7 +171,7 @@ class Recognizer(Model):
         run whole runs when it is reached.
         errors: "return" puts the error of a recording that cannot be read or run in its place.
         """
-        decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=characters)
+        decoding = self._decoding(decoder, segmentation, characters)
         answers = run_recordings(
             audios,
             read=lambda audio: open_recording(self.network, audio, sample_rate_hz, segmentation),
@@ -214,7 +223,7 @@ class Recognizer(Model):
         logits: Sequence[Output],
         recordings: Sequence[Samples],
         *,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         characters: bool = False,
     ) -> list[Transcript]:
         """Decode recordings that ran whole: a batch may run once and be decoded with different options.
@@ -222,7 +231,7 @@ class Recognizer(Model):
         logits: as the method ``logits`` returned them, of recordings each (samples,) float32 at the model's
         rate. Raises DecodingError.
         """
-        decoding = Decoding(decoder=decoder, segmentation=SEGMENTATION, characters=characters)
+        decoding = self._decoding(decoder, SEGMENTATION, characters)
         stretches = [
             Stretch(log_probs=log_softmax(frames), samples=samples, first=START)
             for frames, samples in zip(logits, recordings, strict=True)
@@ -244,7 +253,7 @@ class Recognizer(Model):
         self,
         *,
         sample_rate_hz: int | None = None,
-        decoder: Decoder = _GREEDY,
+        decoder: Decoder | None = None,
         streaming: Streaming = _STREAMING,
     ) -> Stream:
         """Open a stream: speech to text while it is spoken, of any length.
@@ -255,7 +264,7 @@ class Recognizer(Model):
         return Stream(
             self.network,
             self.vocabulary,
-            decoder=decoder,
+            decoder=decoder or self.decoders.default(),
             streaming=streaming,
             sample_rate_hz=sample_rate_hz,
         )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from sewd_runtime.bundle.folder import Bundle, sha256_of
+from sewd_runtime.bundle.language_model import LanguageModelEntry
 from sewd_runtime.bundle.manifest import (
     CtcEntry,
     FileEntry,
@@ -65,7 +66,7 @@ def speech() -> Path:
 @pytest.fixture
 def manifest() -> Manifest:
     """A manifest that names no real file."""
-    files = ("config.json", "golden.npz", "model.fp32.onnx", "model.int8.onnx", "vocab.json")
+    files = ("config.json", "golden.npz", "lm.bin", "model.fp32.onnx", "model.int8.onnx", "vocab.json")
     precision = PrecisionEntry(
         file="model.fp32.onnx",
         opset=20,
@@ -104,6 +105,7 @@ def manifest() -> Manifest:
             checkpoint_sha256="1" * 64,
             versions={"torch": "2.13.0", "onnx": "1.23.2"},
         ),
+        language_model=LanguageModelEntry(file="lm.bin", alpha=0.5, beta=1.5, unknown_score=-10.0),
     )
 
 

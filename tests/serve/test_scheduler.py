@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from sewd_runtime import Recognizer, Transcript
+from sewd_runtime import BeamSearch, Greedy, Recognizer, Transcript
 from sewd_runtime.audio.reading import read_audio
+from sewd_runtime.bundle.folder import DIGITS, MODELS, open_bundle
+from sewd_runtime.decode.bundled import BundleDecoders
+from sewd_serve.worker.decoding import decoder_of
 from sewd_serve.worker.messages import (
     Bundle,
     Cancel,
@@ -131,6 +134,16 @@ def test_many_at_once_are_answered_as_each_alone(
         assert done.usage.audio_s == alone.duration_s
         batches.append(done.usage.batch)
     assert max(batches) > 1
+
+
+def test_a_request_has_the_decoders_of_the_bundle_as_the_command_has() -> None:
+    decoders = BundleDecoders(open_bundle(MODELS / DIGITS))
+    assert decoder_of(Decode(), decoders) is decoders.default()
+    assert decoder_of(Decode(decoder="greedy"), decoders) == Greedy()
+    decoders.beam_search = lambda **options: BeamSearch(alpha=0.7, **options)  # of the bundle
+    assert decoder_of(Decode(decoder="beam"), decoders) == BeamSearch(alpha=0.7)
+    expected = BeamSearch(alpha=0.7, width=5, hotwords={"one": 2.0})
+    assert decoder_of(Decode(beam_width=5, hotwords=(("one", 2.0),)), decoders) == expected
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias, cast
 
 from sewd_runtime.bundle.engines import EngineEntry, check_engines
+from sewd_runtime.bundle.language_model import LanguageModelEntry, check_language_model
 from sewd_runtime.bundle.schema import (
     Amount,
     Count,
@@ -175,6 +176,7 @@ class Manifest:
     """The content of ``bundle.json``; field names are its keys.
 
     failed: precisions that were asked for and are not in the bundle → why. engines: TensorRT's, by name.
+    language_model: None: the bundle has none, and its file no such key.
     """
 
     format_version: Positive = FORMAT_VERSION
@@ -192,6 +194,7 @@ class Manifest:
     files: dict[_FileName, FileEntry]
     provenance: Provenance
     engines: dict[str, EngineEntry] = field(default_factory=dict)
+    language_model: LanguageModelEntry | None = None
 
     @classmethod
     def from_json(cls, text: str, *, where: str = MANIFEST_NAME) -> "Manifest":
@@ -210,7 +213,10 @@ class Manifest:
 
         Raises what ``from_json`` would raise, so that no unreadable manifest is written.
         """
-        text = json.dumps(to_plain(self), indent=2, ensure_ascii=False, allow_nan=True) + "\n"
+        content = to_plain(self)
+        if self.language_model is None:
+            del content["language_model"]
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=True) + "\n"
         self.from_json(text)
         return text
 
@@ -239,7 +245,9 @@ def _check_consistency(manifest: Manifest, where: str) -> None:
     for name in manifest.failed:
         demand(name not in manifest.precisions, f"failed.{name} must not be one of precisions")
     check_engines(manifest, demand)
+    check_language_model(manifest, demand)
     files |= {entry.file for entry in manifest.engines.values()}
+    files |= {manifest.language_model.file} if manifest.language_model else set()
     for name in sorted(files):
         if name not in manifest.files:
             raise ManifestKeyError(f"{where}: files.{name} is missing")

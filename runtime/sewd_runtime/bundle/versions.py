@@ -18,7 +18,8 @@ _UNMEASURED = {"words": 0, "wer": None, "original_wer": None}
 def upgrade(content: Any, where: str) -> dict[str, Any]:
     """Return a manifest's JSON in today's format.
 
-    Format 1 counted no words, 1 and 2 had no engines, 1 to 3 did not record failures and calibration.
+    Format 1 counted no words, 1 and 2 had no engines, 1 to 3 did not record failures and calibration and had
+    no language model, which is optional in 4.
     Raises FormatVersionError for an unknown version, ManifestKeyError for a key of a later one; everything
     else is left to be checked.
     """
@@ -33,8 +34,13 @@ def upgrade(content: Any, where: str) -> dict[str, Any]:
         raise ManifestTypeError(f"{where}: engines must have entries in format {version}")
     if version < FORMAT_VERSION:
         _add(content, {"failed": {}}, where=where, refused=refused)
+        _add(content, {"language_model": None}, where=where, refused=refused)
         _add_to_precisions(content, {"calibrated": None}, within=None, where=where, refused=refused)
-    return dict(content)
+    elif content.get("language_model", ...) is None:
+        raise ManifestTypeError(
+            f"{where}: language_model must be an object; leave the key out if there is none"
+        )
+    return {"language_model": None, **content}
 
 
 def _version(content: Any, where: str) -> int:

@@ -75,6 +75,7 @@ class _Run:
     system: str
     transcripts: Mapping[str, Transcript]
     about: Mapping[str, Any]
+    decoder: str
     vocabulary: Vocabulary
     code: int
     against: str | None
@@ -164,6 +165,7 @@ def _run(
             "seconds": seconds,
             "rtfx": audio_s / seconds,
         },
+        decoder=describe_decoding(options, recognizer.manifest),
         vocabulary=recognizer.vocabulary,
         code=code,
         against=against,
@@ -173,7 +175,8 @@ def _run(
 def _transcribe(options: argparse.Namespace, recognizer: Recognizer) -> tuple[dict[str, Transcript], int]:
     """Return the transcripts by file, and the exit code: 1 if some file could not be read."""
     segmentation = chosen_segmentation(options)
-    decoding = Decoding(decoder=decoder_of(options), segmentation=segmentation, characters=False)
+    decoder = decoder_of(options, recognizer.decoders)
+    decoding = Decoding(decoder=decoder, segmentation=segmentation, characters=False)
     transcripts: dict[str, Transcript] = {}
     read = reader(
         options,
@@ -206,7 +209,7 @@ def _document(
             "manifest": str(options.manifest),
             "failed": num_listed - len(utterances),
             "normalisation": {"name": options.normalise, "rule": normalisation.rule},
-            "decoder": describe_decoding(options),
+            "decoder": " against ".join(dict.fromkeys(one.decoder for one in runs)),
         },
     )
 

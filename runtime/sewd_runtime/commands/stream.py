@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
     """Transcribe the stream and return the exit code."""
     streaming = _streaming(options)
     check_decoding(options)
-    decoder = decoder_of(options)
     model = load_model(options, Recognizer)
+    decoder = decoder_of(options, model.decoders)
     rate_hz, blocks = _open(options, model.manifest.sample_rate_hz)
     stream = model.stream(sample_rate_hz=rate_hz, decoder=decoder, streaming=streaming)
     with closing(blocks), _shown(options.format, options.start) as show, Interrupt() as interrupt:

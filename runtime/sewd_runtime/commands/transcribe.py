@@ -61,14 +61,14 @@ def run(options: argparse.Namespace) -> int:
     if options.channel == SPLIT and options.n_best is not None:
         options.error("--n-best gives readings of whole segments, which --channel split cuts into turns")
     check_decoding(options)
-    decoder = decoder_of(options)
     model = load_model(options, Recognizer)
+    decoder = decoder_of(options, model.decoders)
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
     long_files = LongFiles(
         recognizer=model,
         decoder=decoder,
-        decoding=describe_decoding(options) + describe_reading(options),
+        decoding=describe_decoding(options, model.manifest) + describe_reading(options),
         part=TimeRange(start_s=options.start, duration_s=options.duration),
         segmentation=chosen_segmentation(options),
         characters=options.characters,

@@ -139,7 +139,8 @@ def _prepare(options: argparse.Namespace) -> Setup:
     reading = f"channel={options.channel} strict={options.strict} max_duration={options.max_duration}"
     task = (
         f"bundle={sha256} precision={options.precision} provider={options.provider} "
-        f"{describe_decoding(options)} {chosen_segmentation(options)} {reading} format={options.format}"
+        f"{describe_decoding(options, bundle.manifest)} {chosen_segmentation(options)} "
+        f"{reading} format={options.format}"
     )
     return Setup(
         options=options,

@@ -64,7 +64,7 @@ class Worker:
         if sha256_of(path / MANIFEST_NAME) != setup.bundle_sha256:
             raise BundleError(f"{path}: on this machine it is another bundle than where the run was started")
         self._decoding = Decoding(
-            decoder=decoder_of(setup.options),
+            decoder=decoder_of(setup.options, self._recognizer.decoders),
             segmentation=chosen_segmentation(setup.options),
             characters=False,
         )

@@ -2,21 +2,26 @@
 
 from typing import Any
 
-from sewd_runtime.decode import DECODERS, Decoder
+from sewd_runtime.decode import Decoder, Greedy
+from sewd_runtime.decode.bundled import BundleDecoders
 from sewd_runtime.text.formats import as_srt, as_vtt
 from sewd_runtime.text.transcript import Classification, Segment, Transcript
 from sewd_serve.worker.messages import Decode, Transcribe
 
 
-def decoder_of(options: Decode) -> Decoder:
-    """Return the decoder that a request asks for; raises DecodingError."""
+def decoder_of(options: Decode, decoders: BundleDecoders) -> Decoder:
+    """Return the decoder that a request asks for, of the bundle's, as the commands do.
+
+    Raises DecodingError, MissingPackageError.
+    """
     fields: dict[str, Any] = {}
     if options.hotwords:
         fields["hotwords"] = dict(options.hotwords)
     if options.beam_width is not None:
         fields["width"] = options.beam_width
-    name = options.decoder or ("beam" if fields else "greedy")
-    return DECODERS[name](**({} if name == "greedy" else fields))
+    if options.decoder == "greedy":
+        return Greedy()
+    return decoders.beam_search(**fields) if options.decoder or fields else decoders.default()
 
 
 def body_of(transcript: Transcript, request: Transcribe) -> Any:

@@ -46,7 +46,7 @@ class LiveStream:
         self.inbox: deque[tuple[Audio | Commit | Clear, float]] = deque()
         self.is_running = self.is_cancelled = False
         self._send = send
-        self._decoder = decoder_of(request.decode)
+        self._decoder = decoder_of(request.decode, model.decoders)
         pause_s = request.pause_s
         pauses = (
             {}

@@ -40,7 +40,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decode:
-    """How emissions become text. decoder: None is greedy, or beam where there are hotwords."""
+    """How emissions become text. decoder: None is the bundle's default, or beam where there are hotwords."""
 
     decoder: str | None = None
     beam_width: int | None = None

@@ -61,6 +61,8 @@ def _open(bundle: Bundle, setup: Setup) -> _Served:
         raise TaskError(f"{network.bundle.path}: its task is {network.manifest.task}, which has no endpoint")
     variant = find_variant(network.manifest, network.session.provider, network.precision)
     require_golden(network.bundle, variant, network.session)
+    if isinstance(model, Recognizer):
+        model.decoders.open()
     card = Model(
         name=bundle.name,
         task=network.manifest.task,

@@ -42,7 +42,11 @@ class Recording:
         self.is_long = self.is_under_way = self.is_cancelled = False
         self.notes: list[str] = []
         self.queued = self._arrived = time.monotonic()
-        self._decoder = decoder_of(request.decode) if isinstance(request, Transcribe) else None
+        self._decoder = (
+            decoder_of(request.decode, model.decoders)
+            if isinstance(request, Transcribe) and isinstance(model, Recognizer)
+            else None
+        )
         self._send = send
         self._file: BufferedReader | None = None
         self._steps: Iterator[Step] = iter(())

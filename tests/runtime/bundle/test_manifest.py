@@ -31,6 +31,7 @@ NULLABLE = (
     "ctc.word_delimiter",
     *(f"precisions.{name}.calibrated" for name in ("fp32", "int8")),
 )
+OPTIONAL = "language_model"
 
 
 @pytest.fixture
@@ -87,9 +88,15 @@ def test_a_bad_manifest_is_not_written(manifest: Manifest) -> None:
             manifest.to_json()
 
 
-def test_every_key_is_required(content: dict[str, Any]) -> None:
+def test_a_key_is_left_out_where_there_is_no_language_model(manifest: Manifest) -> None:
+    text = dataclasses.replace(manifest, language_model=None).to_json()
+    assert OPTIONAL not in json.loads(text)
+    assert Manifest.from_json(text).language_model is None
+
+
+def test_every_key_but_one_is_required(content: dict[str, Any]) -> None:
     for path in keys(content):
-        if ".".join(path[:-1]) not in MAPS:
+        if ".".join(path[:-1]) not in MAPS and path != (OPTIONAL,):
             with pytest.raises(ManifestKeyError, match="missing") as error:
                 Manifest.from_json(changed(content, path))
             assert ".".join(path) in str(error.value)
@@ -261,7 +268,7 @@ def with_engine(manifest: Manifest) -> Manifest:
 def older(manifest: Manifest, version: int) -> dict[str, Any]:
     """The manifest's JSON as a writer of format 2 or 3 wrote it."""
     content = json.loads(manifest.to_json())
-    del content["failed"]
+    del content["failed"], content["language_model"]
     for entry in content["precisions"].values():
         del entry["calibrated"]
     if version < 3:
@@ -275,7 +282,8 @@ def test_manifests_of_older_formats_open_as_todays(manifest: Manifest, with_engi
         precisions = {
             name: dataclasses.replace(entry, calibrated=None) for name, entry in written.precisions.items()
         }
-        assert found == dataclasses.replace(written, precisions=precisions, failed={})
+        lacking: dict[str, Any] = {"failed": {}, "language_model": None}
+        assert found == dataclasses.replace(written, precisions=precisions, **lacking)
         assert json.loads(found.to_json())["format_version"] == 4
 
 
@@ -285,6 +293,7 @@ def test_manifests_of_older_formats_open_as_todays(manifest: Manifest, with_engi
         (2, ("engines",), {}, "engines is not a key of format 2"),
         (2, ("failed",), {}, "failed is not a key of format 2"),
         (3, ("failed",), {}, "failed is not a key of format 3"),
+        (3, ("language_model",), None, "language_model is not a key of format 3"),
         (
             3,
             ("precisions", "fp32", "calibrated"),

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from sewd_runtime import BeamSearch, Greedy
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, decoder_of
-from sewd_runtime.errors import HotwordError
+from sewd_runtime.decode.bundled import BundleDecoders
+from sewd_runtime.errors import HotwordError, LanguageModelError
 from sewd_runtime.recognizer import Recognizer
 
 Capture = pytest.CaptureFixture[str]
@@ -26,28 +28,37 @@ def parse(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def test_what_is_given_chooses_the_decoder(tmp_path: Path) -> None:
+@pytest.fixture
+def decoders(tiny_bundle: Path) -> BundleDecoders:
+    return BundleDecoders(open_bundle(tiny_bundle))
+
+
+def test_what_is_given_chooses_the_decoder(tmp_path: Path, decoders: BundleDecoders) -> None:
     (tmp_path / "hot.txt").write_text("# places\nAachen=8\n\nNew York = 6.5\n")
     (tmp_path / "words.txt").write_text("one\ntwo\n")
-    assert decoder_of(parse()) == Greedy() == decoder_of(parse("--decoder", "greedy"))
-    assert decoder_of(parse("--decoder", "beam")) == BeamSearch()
-    assert decoder_of(parse("--beam-width", "5", "--n-best", "3")) == BeamSearch(width=5, alternatives=3)
+    for none in ((), ("--decoder", "greedy"), ("--no-lm",)):
+        assert decoder_of(parse(*none), decoders) == Greedy()
+    assert decoder_of(parse("--decoder", "beam"), decoders) == BeamSearch()
+    assert decoder_of(parse("--beam-width", "5", "--n-best", "3"), decoders) == BeamSearch(
+        width=5, alternatives=3
+    )
     found = decoder_of(
-        parse("--hotwords", str(tmp_path / "hot.txt"), "--hotword", "a=b=2", "--hotword", "Aachen=1")
+        parse("--hotwords", str(tmp_path / "hot.txt"), "--hotword", "a=b=2", "--hotword", "Aachen=1"),
+        decoders,
     )
     assert found == BeamSearch(hotwords={"Aachen": 1.0, "New York": 6.5, "a=b": 2.0})
-    words = decoder_of(parse("--lexicon", str(tmp_path / "words.txt")))
+    words = decoder_of(parse("--lexicon", str(tmp_path / "words.txt")), decoders)
     assert words == BeamSearch(lexicon=frozenset({"one", "two"}))
 
 
-def test_a_language_model_is_opened(tmp_path: Path) -> None:
+def test_a_language_model_is_opened(tmp_path: Path, decoders: BundleDecoders) -> None:
     pytest.importorskip("kenlm", reason="needs sewd[lm]")
     (tmp_path / "text.txt").write_text("one two\n")
     assert main(["lm", "build", str(tmp_path / "text.txt"), "-o", str(tmp_path / "lm.arpa")]) == 0
     options = parse(
         "--lm", str(tmp_path / "lm.arpa"), "--alpha", "0.3", "--beta", "2", "--unknown-score", "-9"
     )
-    found = decoder_of(options)
+    found = decoder_of(options, decoders)
     assert isinstance(found, BeamSearch)
     assert (found.alpha, found.beta, found.unknown_score) == (0.3, 2.0, -9.0)
     assert found.lm is not None
@@ -59,7 +70,8 @@ def test_a_language_model_is_opened(tmp_path: Path) -> None:
     [
         (["--decoder", "greedy", "--beam-width", "4"], "--beam-width needs --decoder beam"),
         (["--decoder", "greedy", "--hotword", "a=1"], "--hotword needs --decoder beam"),
-        (["--alpha", "1"], "--alpha needs --lm"),
+        (["--lm", "a.arpa", "--no-lm"], "--lm and --no-lm contradict each other"),
+        (["--alpha", "1", "--no-lm"], "--alpha needs a language model: leave out --no-lm"),
         (["--lm-level", "character"], "--lm-level needs --lm"),
     ],
 )
@@ -70,13 +82,13 @@ def test_options_that_contradict_one_another(arguments: list[str], message: str,
 
 
 @pytest.mark.parametrize("text", ["Aachen", "=8", "Aachen=", "Aachen=x", ""])
-def test_hotwords_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+def test_hotwords_that_cannot_be_read(text: str, tmp_path: Path, decoders: BundleDecoders) -> None:
     with pytest.raises(argparse.ArgumentError, match="TEXT=BONUS"):
         parse("--hotword", text)
     (tmp_path / "hot.txt").write_text(f"a=1\n {text} \n")
     if text:
         with pytest.raises(HotwordError, match=r"hot\.txt:2: .*TEXT=BONUS"):
-            decoder_of(parse("--hotwords", str(tmp_path / "hot.txt")))
+            decoder_of(parse("--hotwords", str(tmp_path / "hot.txt")), decoders)
 
 
 def transcribe(bundle: Path, *arguments: str) -> int:
@@ -85,6 +97,11 @@ def transcribe(bundle: Path, *arguments: str) -> int:
 
 def test_wrong_usage_is_reported_before_anything_runs(misuse: Misuse) -> None:
     assert misuse("transcribe", "--n-best", "2", "none.wav").endswith("--n-best needs --json")
+
+
+def test_weights_need_a_language_model(decoders: BundleDecoders) -> None:
+    with pytest.raises(LanguageModelError, match="--alpha needs --lm: the bundle has no language model"):
+        decoder_of(parse("--alpha", "1"), decoders)
 
 
 def test_a_language_model_that_is_not_there(tiny_bundle: Path, capsys: Capture) -> None:

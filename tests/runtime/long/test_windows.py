@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sewd_runtime import Recognizer
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Greedy
+from sewd_runtime.decode.bundled import BundleDecoders
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps as step_module
 from sewd_runtime.long.segmentation import Part, Segmentation
@@ -71,7 +72,8 @@ def sound_of(frames: Sequence[int]) -> np.ndarray:
 def local(manifest: Manifest, numpy_network: Callable[[str], Network]) -> Recognizer:
     network = numpy_network("ctc")
     bundle = replace(network.bundle, manifest=replace(manifest, num_outputs=VOCAB))
-    return Recognizer(network=replace(network, bundle=bundle, session=LocalSession()), vocabulary=VOCABULARY)
+    network = replace(network, bundle=bundle, session=LocalSession())
+    return Recognizer(network=network, vocabulary=VOCABULARY, decoders=BundleDecoders(bundle))
 
 
 def parts_of(regions: list[list[int]]) -> Iterator[Part]:

@@ -29,6 +29,7 @@ from sewd_runtime import (
 from sewd_runtime.audio.reading import read_audio
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Greedy, log_softmax
+from sewd_runtime.decode.bundled import BundleDecoders
 from sewd_runtime.decode.greedy import GreedyState
 from sewd_runtime.errors import AudioValueError, StreamFinishedError
 from sewd_runtime.inference.network import Network
@@ -72,7 +73,8 @@ def clips() -> list[np.ndarray]:
 @pytest.fixture
 def numpy_recognizer(numpy_network: Callable[[str], Network], letters: Vocabulary) -> Recognizer:
     """A model whose frames depend on their own samples only, so a window gives what the whole would."""
-    return Recognizer(network=numpy_network("ctc"), vocabulary=letters)
+    network = numpy_network("ctc")
+    return Recognizer(network=network, vocabulary=letters, decoders=BundleDecoders(network.bundle))
 
 
 @pytest.fixture

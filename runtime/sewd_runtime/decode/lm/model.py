@@ -29,7 +29,7 @@ DELIMITER_SYMBOL = "|"
 _ENOUGH_WORDS = 1000
 """More words that fit do not change which form they are in."""
 
-_BINARY_MAGIC = b"mmap lm http://kheafield.com/code"
+BINARY_MAGIC = b"mmap lm http://kheafield.com/code"
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 
@@ -76,7 +76,7 @@ class KenlmModel:
         self.path, self._level, self._kenlm = Path(path), level, kenlm
         if not self.path.is_file():
             raise LanguageModelError(f"{self.path}: no such file; `sewd lm build` makes one from text")
-        if self._read_magic() != _BINARY_MAGIC:
+        if not is_binary(self.path):
             with _open_arpa(self.path) as lines:
                 check_arpa(lines, str(self.path))
         config = kenlm.Config()
@@ -124,16 +124,17 @@ class KenlmModel:
 
     def words(self) -> Iterator[str]:
         """Return all words of the file, which the kenlm package does not list."""
-        is_binary = self._read_magic() == _BINARY_MAGIC
-        words = _binary_words(self.path) if is_binary else _arpa_words(self.path)
+        words = _binary_words(self.path) if is_binary(self.path) else _arpa_words(self.path)
         return (word for word in words if word not in ("<unk>", "<s>", "</s>", ""))
 
     def __contains__(self, word: str) -> bool:
         return word in self._model
 
-    def _read_magic(self) -> bytes:
-        with self.path.open("rb") as file:
-            return file.read(len(_BINARY_MAGIC))
+
+def is_binary(path: Path) -> bool:
+    """Return whether a file is a KenLM binary, which is mapped into memory unchecked."""
+    with path.open("rb") as file:
+        return file.read(len(BINARY_MAGIC)) == BINARY_MAGIC
 
 
 @contextmanager
