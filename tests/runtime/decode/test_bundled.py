@@ -1,4 +1,4 @@
-"""Law: a bundle's language model has its own weights, and is the default only if it lowered the error rate."""
+"""Law: the language model of a bundle has its own weights, and is the default only if it helped at export."""
 
 from __future__ import annotations
 
