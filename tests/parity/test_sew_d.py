@@ -19,7 +19,7 @@ from sewd_export.errors import TraceError, UnsupportedConfigError
 from sewd_export.families import build_module
 from sewd_export.families.attention import bucket_table
 from sewd_export.families.convolution import SampleNorm
-from sewd_export.parity.reference import Array, Candidate, Oracle, session_candidate
+from sewd_export.parity.reference import Array, Candidate, Oracle, measure_movement, session_candidate
 from sewd_export.passes import PIPELINE, optimize
 from sewd_export.precisions import PRECISIONS
 from sewd_export.tracing import trace
@@ -128,6 +128,24 @@ def test_module_is_the_original(fields: dict[str, Any], make_checkpoint: MakeChe
     for seed in range(2):
         checkpoint = make_checkpoint(seed=seed, **fields)
         assert_parity(checkpoint, module_candidate(build_module(checkpoint)), seed)
+
+
+def test_the_movement_of_the_original_covers_what_it_loses_of_an_offset(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    """Without normalised samples the group norm cancels the offset, and float32 loses three digits."""
+    checkpoint = make_checkpoint(do_normalize=False, num_hidden_layers=1)
+    oracle, random = Oracle(checkpoint), np.random.default_rng(6)
+    samples = (0.5 + 0.003 * random.standard_normal(24007)).astype(np.float32)
+    expected = oracle(samples)
+    oracle.model.double()
+    with torch.no_grad():
+        exact = oracle.model(torch.from_numpy(samples.astype(np.float64))[None])[0][0].numpy()
+    movement = measure_movement(Oracle(checkpoint), samples, expected).relative
+    [ours] = module_candidate(build_module(checkpoint))([samples])
+    lost, norm = np.linalg.norm(expected - exact), np.linalg.norm(exact)
+    assert TOLERANCE.relative < lost / norm <= 4 * movement
+    assert np.linalg.norm(ours - exact) <= 1.5 * lost
 
 
 @pytest.mark.parametrize("act", sorted(ACT2FN))

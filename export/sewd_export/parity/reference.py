@@ -20,7 +20,7 @@ from transformers import Wav2Vec2FeatureExtractor
 from sewd_export.checkpoint.config import one_line
 from sewd_export.checkpoint.loading import Checkpoint, reference_model
 from sewd_export.errors import CheckpointError
-from sewd_export.parity.report import Case, ParityReport
+from sewd_export.parity.report import MOVEMENTS, Case, Distance, ParityReport
 from sewd_export.parity.signals import Signal, golden_signal, ragged_batches, signals
 from sewd_export.parity.transcripts import read_logits, word_errors
 from sewd_export.precisions import PRECISIONS, REFERENCE
@@ -87,15 +87,16 @@ def rounded_differently(samples: Array, *, seed: int = 0) -> Array:
     return np.nextafter(samples, np.where(up, np.inf, -np.inf).astype(np.float32))
 
 
-def measure_movement(oracle: Callable[[Array], Array], samples: Array, expected: Array) -> float:
-    """Return the largest change of the original's output when its rounding changes: what it leaves open.
+def measure_movement(oracle: Callable[[Array], Array], samples: Array, expected: Array) -> Distance:
+    """Return how far the original's output moves when its rounding changes: what it leaves open.
 
     Rounding changes with the samples of `rounded_differently`. Where one draw moves the output noticeably,
     there are more draws, and other numbers of threads, which split sums differently.
     """
-    movement = _max_abs(oracle(rounded_differently(samples)), expected)
-    bound = PRECISIONS[REFERENCE].tolerance.max_abs_at(float(np.abs(expected).max(initial=0)))
-    if not movement > bound / _STEADY:
+    movement = _distance(oracle(rounded_differently(samples)), expected)
+    tolerance = PRECISIONS[REFERENCE].tolerance
+    bound = tolerance.max_abs_at(float(np.abs(expected).max(initial=0)))
+    if not (movement.max_abs > bound / _STEADY or MOVEMENTS * movement.relative > tolerance.relative):
         return movement
     outputs = [oracle(rounded_differently(samples, seed=seed)) for seed in range(1, _DRAWS)]
     threads = torch.get_num_threads()
@@ -105,7 +106,8 @@ def measure_movement(oracle: Callable[[Array], Array], samples: Array, expected:
             outputs.append(oracle(samples))
     finally:
         torch.set_num_threads(threads)
-    return max(movement, *(_max_abs(output, expected) for output in outputs))
+    movements = [movement, *(_distance(output, expected) for output in outputs)]
+    return Distance(*(max(values) for values in zip(*movements, strict=True)))
 
 
 def session_candidate(session: Session) -> Candidate:
@@ -131,7 +133,7 @@ class Answer:
     name: str
     samples: Array
     expected: Array
-    movement: float
+    movement: Distance
     transcript: str | None = None
 
 
@@ -197,17 +199,12 @@ class Reference:
 
     def _case(self, answer: Answer, output: Array) -> Case:
         expected = answer.expected
-        norm, distance = float(np.linalg.norm(expected)), float("inf")
-        if expected.shape == output.shape:
-            distance = float(np.linalg.norm(output - expected))
         has_labels = self.task != "encoding"
         return Case(
             name=answer.name,
-            max_abs=_max_abs(output, expected),
+            error=_distance(output, expected),
             movement=answer.movement,
             peak=float(np.abs(expected).max(initial=0)),
-            # An output of all zeros (silence, random weights without biases) has no scale of its own: take 1.
-            relative=distance / (norm or math.sqrt(expected.size)) if distance else 0.0,
             label_agreement=_label_agreement(output, expected) if has_labels else None,
             **self._compare_texts(answer, output),
         )
@@ -227,6 +224,17 @@ class Reference:
             "wrong_words": word_errors(words_of(truth), words_of(text)),
             "original_wrong_words": word_errors(words_of(truth), words_of(original)),
         }
+
+
+def _distance(output: Array, expected: Array) -> Distance:
+    norm, distance = float(np.linalg.norm(expected)), float("inf")
+    if expected.shape == output.shape:
+        distance = float(np.linalg.norm(output - expected))
+    return Distance(
+        max_abs=_max_abs(output, expected),
+        # An output of all zeros (silence, random weights without biases) has no scale of its own: take 1.
+        relative=distance / (norm or math.sqrt(expected.size)) if distance else 0.0,
+    )
 
 
 def _max_abs(output: Array, expected: Array) -> float:

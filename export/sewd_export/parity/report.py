@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,20 +14,29 @@ from sewd_export.precisions import PRECISIONS
 from sewd_runtime.bundle.manifest import Parity, Tolerance
 from sewd_runtime.system.terminal import printable
 
+MOVEMENTS = 4  # an error of up to four times the original's own movement is allowed
+
+
+class Distance(NamedTuple):
+    """How far two outputs of one utterance are apart: the largest difference, and by norm."""
+
+    max_abs: float
+    relative: float
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """How one utterance compares; an agreement is None if the task has no labels or text.
 
-    movement: how far the original's output moves when its input is rounded differently.
+    error: from the original's output.
+    movement: how far that moves itself when its input is rounded differently.
     words, wrong_words, original_wrong_words: against the utterance's transcript; 0 if it has none.
     """
 
     name: str
-    max_abs: float
-    movement: float
+    error: Distance
+    movement: Distance
     peak: float
-    relative: float
     label_agreement: float | None
     transcript_agreement: bool | None
     words: int = 0
@@ -51,8 +61,8 @@ class ParityReport:
         words = sum(case.words for case in self.cases)
         return Parity(
             cases=len(self.cases),
-            max_abs=float(np.max([case.max_abs for case in self.cases])),  # NaN wins, unlike with max()
-            relative=float(np.max([case.relative for case in self.cases])),
+            max_abs=float(np.max([case.error.max_abs for case in self.cases])),  # NaN wins, unlike with max()
+            relative=float(np.max([case.error.relative for case in self.cases])),
             batch_error=self.batch_error,
             label_agreement=float(np.mean(labels)) if labels else None,
             transcript_agreement=float(np.mean(texts)) if texts else None,
@@ -73,8 +83,16 @@ class ParityReport:
             (f"{printable(case.name)!r}: {kind} error", error, limit)
             for case in self.cases
             for kind, error, limit in (
-                ("absolute", case.max_abs, limits.max_abs_at(case.peak, movement=case.movement)),
-                ("relative", case.relative, limits.relative),
+                (
+                    "absolute",
+                    case.error.max_abs,
+                    max(limits.max_abs_at(case.peak), MOVEMENTS * case.movement.max_abs),
+                ),
+                (
+                    "relative",
+                    case.error.relative,
+                    max(limits.relative, MOVEMENTS * case.movement.relative),
+                ),
             )
         ]
         errors.append(("batches: difference of an item", self.batch_error, limits.batch_error))
@@ -99,9 +117,9 @@ class ParityReport:
         rows += [
             (
                 printable(case.name),
-                f"{case.max_abs:.1e}",
-                f"{case.movement:.1e}",
-                f"{case.relative:.1e}",
+                f"{case.error.max_abs:.1e}",
+                f"{case.movement.max_abs:.1e}",
+                f"{case.error.relative:.1e}",
                 "" if case.label_agreement is None else f"{case.label_agreement:.2%}",
                 ""
                 if case.transcript_agreement is None

@@ -96,12 +96,9 @@ class Tolerance:
     relative: _Bound
     batch_error: _Bound
 
-    def max_abs_at(self, peak: float, *, movement: float = 0.0) -> float:
-        """Return the largest absolute error allowed in an output whose largest magnitude is ``peak``.
-
-        movement: of the original's output when its input is rounded differently; four times that is allowed.
-        """
-        return max(self.max_abs * max(1.0, peak / 10), 4 * movement)
+    def max_abs_at(self, peak: float) -> float:
+        """Return the largest absolute error allowed in an output whose largest magnitude is ``peak``."""
+        return self.max_abs * max(1.0, peak / 10)
 
     def __add__(self, other: "Tolerance") -> "Tolerance":
         """Return the tolerance for two errors at once."""

@@ -16,10 +16,10 @@ from sewd_export.parity.reference import (
     Answer,
     Array,
     Candidate,
-    ParityReport,
     Reference,
     rounded_differently,
 )
+from sewd_export.parity.report import Distance, ParityReport
 from sewd_export.parity.signals import (
     BATCH_SIZES,
     Signal,
@@ -57,7 +57,7 @@ def reference() -> Reference:
     random = np.random.default_rng(1)
     drawn = {name: random.standard_normal(length).astype(np.float32) for name, length in LENGTHS.items()}
     answers = tuple(
-        Answer(name=name, samples=samples, expected=original(samples), movement=0.0)
+        Answer(name=name, samples=samples, expected=original(samples), movement=Distance(0.0, 0.0))
         for name, samples in drawn.items()
     )
     found = [Signal(name=name, samples=samples) for name, samples in drawn.items()]
@@ -106,20 +106,29 @@ def test_one_wrong_number_fails_and_is_named(reference: Reference, name: str, fr
 
 
 def test_an_output_is_held_to_what_the_original_determines(reference: Reference) -> None:
-    movement = 3 * TOLERANCE.max_abs
-    answers = tuple(dataclasses.replace(answer, movement=movement) for answer in reference.answers)
-    unsteady = dataclasses.replace(reference, answers=answers)
+    def unsteady(movement: Distance) -> Reference:
+        answers = tuple(dataclasses.replace(answer, movement=movement) for answer in reference.answers)
+        return dataclasses.replace(reference, answers=answers)
+
+    def change(logits: Array, by: float) -> Array:
+        logits[0, 2] += by
+        return logits
 
     def off_by(error: float) -> ParityReport:
-        def change(logits: Array) -> Array:
-            logits[0, 2] += error
-            return logits
+        wrong = changed("long", lambda logits: change(logits, error))
+        return compare(unsteady(Distance(largest, 0.0)), wrong)
 
-        return compare(unsteady, changed("long", change))
+    def scaled_by(error: float) -> ParityReport:
+        wrong = changed("odd", lambda logits: logits * np.float32(1 + error))
+        return compare(unsteady(Distance(1.0, relative)), wrong)
 
-    off_by(3.9 * movement).check()
+    largest, relative = 3 * TOLERANCE.max_abs, 3 * TOLERANCE.relative
+    off_by(3.9 * largest).check()
     with pytest.raises(ParityError, match="'long': absolute error"):
-        off_by(4.1 * movement).check()
+        off_by(4.1 * largest).check()
+    scaled_by(3.9 * relative).check()
+    with pytest.raises(ParityError, match="'odd': relative error"):
+        scaled_by(4.1 * relative).check()
 
 
 def test_rounding_otherwise_moves_every_sample_by_one_step() -> None:
