@@ -26,8 +26,9 @@ from typing import Any
 from benchmarks import results
 from benchmarks.memory_jobs import LONG_AROUND, LONG_SECONDS, REQUEST_SECONDS, SEED, SETTLED, speech
 from benchmarks.speech import SAMPLE_RATE_HZ
-from sewd_runtime.bundle.folder import find_bundle, sha256_of
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.system.machine import describe_machine, describe_versions
 
 JOBS = "benchmarks.memory_jobs"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sewd_runtime.bundle.folder import open_bundle, sha256_of
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.manifest import (
     GOLDEN_NAME,
     LABELS_NAME,
@@ -21,6 +21,7 @@ from sewd_runtime.bundle.manifest import (
     Manifest,
 )
 from sewd_runtime.bundle.sensitivity import Sensitivity, sensitivity_file
+from sewd_runtime.system.hashing import sha256_of
 
 if TYPE_CHECKING:
     from sewd_export.checkpoint.loading import Checkpoint

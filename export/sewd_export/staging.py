@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sewd_export.errors import ExportError, ExportWarning
-from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
+from sewd_runtime.system.hashing import sha256_of
 
 LAYOUT_NAME = "sewd-layout.json"
 """The record of a folder in another tool's layout; a bundle's is its manifest."""

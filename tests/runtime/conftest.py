@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime.bundle.folder import Bundle, sha256_of
+from sewd_runtime.bundle.folder import Bundle
 from sewd_runtime.bundle.language_model import LanguageModelEntry
 from sewd_runtime.bundle.manifest import (
     CtcEntry,
@@ -25,6 +25,7 @@ from sewd_runtime.bundle.manifest import (
 )
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.session import pad
+from sewd_runtime.system.hashing import sha256_of
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "data" / "tiny"

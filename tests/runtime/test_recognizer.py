@@ -13,7 +13,7 @@ import soundfile
 
 from sewd_runtime import Classification, Classifier, Encoder, Recognizer, Transcript, load
 from sewd_runtime.audio import reading
-from sewd_runtime.bundle.folder import open_bundle, sha256_of
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.manifest import MANIFEST_NAME, VOCAB_NAME
 from sewd_runtime.errors import (
     AudioTooShortError,
@@ -29,6 +29,7 @@ from sewd_runtime.errors import (
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long.segmentation import Segmentation
 from sewd_runtime.model import CLASS_OF
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.text.frames import num_frames
 
 MakeNetwork = Callable[[str], Network]

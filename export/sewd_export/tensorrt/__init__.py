@@ -13,8 +13,8 @@ from sewd_export.tensorrt.builder import Library, build, capability_here, find_l
 from sewd_export.tensorrt.cache import read_engine, write_engine
 from sewd_export.tensorrt.profiles import PROFILES, ProfileOptions
 from sewd_runtime.bundle.engines import EngineEntry, Profile, engine_file, engine_key, engine_name
-from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import model_file
+from sewd_runtime.system.hashing import sha256_of
 
 __all__ = ["PROFILES", "BuiltEngine", "EngineOptions", "ProfileOptions", "build_engines", "check_engines"]
 

@@ -18,9 +18,9 @@ from sewd_runtime.bench.cases import (
 )
 from sewd_runtime.bench.fresh import FreshRun, Request, run_fresh
 from sewd_runtime.bench.measure import idle_share, interleave, summarize, timed
-from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.loading import load
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.system.machine import describe_machine, describe_versions
 
 DOCUMENT_VERSION = 1

@@ -17,6 +17,7 @@ from sewd_runtime.errors import (
     BundlePathError,
     ManifestTypeError,
 )
+from sewd_runtime.system.hashing import sha256_of
 
 _MAX_MANIFEST_BYTES = 4 << 20
 """A manifest has a few kilobytes; a larger file is a mistake or an attack."""
@@ -25,15 +26,6 @@ MAX_READ_BYTES = 16 << 20
 MODELS = Path(__file__).parents[1] / "models"
 DIGITS, KEYWORDS = "digits", "keywords"
 """The embedded models: a recognizer and a classifier."""
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal; reads a megabyte at a time."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.commands._command import parse_count, parse_number
 from sewd_runtime.decode import DECODERS, Decoder, Greedy
 from sewd_runtime.decode.bundled import BundleDecoders
 from sewd_runtime.errors import HotwordError, LanguageModelError
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.text.files import read_text_file
 
 _OF_BEAM = {

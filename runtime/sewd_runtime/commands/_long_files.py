@@ -12,7 +12,6 @@ import numpy as np
 from sewd_runtime._types import Samples
 from sewd_runtime.audio.reading import stated_duration_s
 from sewd_runtime.audio.time_range import TimeRange
-from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.commands._command import complain
 from sewd_runtime.commands._files import SPLIT
@@ -23,6 +22,7 @@ from sewd_runtime.long.segmentation import Segmentation
 from sewd_runtime.long.steps import Decoding, Step, open_recording
 from sewd_runtime.long.windows import START
 from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.system.progress import clock_time, show_position
 from sewd_runtime.text.transcript import Transcript
 

@@ -185,7 +185,7 @@ def _merge(beams: Beams, token_end: Floats, longer: Floats, tokens: Ints) -> Flo
     column = np.minimum(column, len(tokens) - 1)
     offered = tokens[column] == beams.token[items, child]
     items, child, parent, column = items[offered], child[offered], parent[offered], column[offered]
-    merged = token_end.copy()
+    merged: Floats = token_end.copy()
     merged[items, child] = np.logaddexp(token_end[items, child], longer[items, parent, column])
     longer[items, parent, column] = -np.inf
     return merged

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 from sewd_runtime.system.cached_files import read_cached
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.system.writing import append_line, whole_file
 
 _RECORD = ".sewd-outputs"
@@ -31,13 +32,13 @@ class OutputFolder:
         """Raise FileExistsError if a file must not be replaced."""
         if not path.is_file():
             return  # ``whole_file`` refuses everything else
-        if _digest(path) not in self._written:
+        if sha256_of(path).encode() not in self._written:
             fault = "was not written by sewd, or has been changed since; move it, or choose another --output"
             raise FileExistsError(errno.EEXIST, fault, str(path))
 
     def is_made(self, path: Path, source: str) -> bool:
         """Return whether a file was made from ``source`` and is there, unchanged."""
-        return path.is_file() and _digest(path) + b" " + source.encode() in self._lines
+        return path.is_file() and f"{sha256_of(path)} {source}".encode() in self._lines
 
     def write(self, path: Path, content: str | bytes, *, source: str = "") -> None:
         """Write a file, text in UTF-8, whole or not at all; raises OSError, also where ``check`` does.
@@ -58,8 +59,3 @@ class OutputFolder:
             append_line(self._record, line)
             self._lines.add(line)
             self._written.add(digest)
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().encode()

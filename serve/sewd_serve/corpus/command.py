@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from sewd_runtime.bundle.folder import find_bundle, sha256_of
+from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_count, parse_seconds
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, describe_decoding
@@ -18,6 +18,7 @@ from sewd_runtime.commands._files import add_reading, check_workers, most_worker
 from sewd_runtime.commands._long_files import add_splitting, chosen_segmentation
 from sewd_runtime.commands._model import add_running, add_variant, add_workers
 from sewd_runtime.inference.variants import default_precision
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.system.progress import show_progress
 from sewd_runtime.system.writing import whole_file
 from sewd_serve.corpus.cluster import connected, run_on_cluster

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from sewd_runtime._types import Samples
-from sewd_runtime.bundle.folder import sha256_of
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
 from sewd_runtime.commands._decoding import decoder_of
 from sewd_runtime.commands._files import stream_part
@@ -26,6 +25,7 @@ from sewd_runtime.evaluation.normalisation import NORMALISATIONS
 from sewd_runtime.inference.pipeline import run_recordings
 from sewd_runtime.long.steps import Decoding, open_recording
 from sewd_runtime.recognizer import Recognizer, transcribe_opened
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.system.machine import describe_versions
 from sewd_runtime.text.transcript import Transcript
 from sewd_serve.corpus.manifest import Recording

@@ -14,10 +14,11 @@ import pytest
 from sewd_export import ExportError, cli
 from sewd_export.layouts import LAYOUTS
 from sewd_export.layouts.writing import write_layout
-from sewd_runtime.bundle.folder import Bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.decode import log_softmax
 from sewd_runtime.errors import BundleError, ModelError
 from sewd_runtime.inference.session import pad
+from sewd_runtime.system.hashing import sha256_of
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -32,8 +32,9 @@ from sewd_export.tensorrt import (
 from sewd_export.tensorrt.builder import build, find_library
 from sewd_export.tensorrt.cache import read_engine, write_engine
 from sewd_runtime.bundle.engines import engine_key
-from sewd_runtime.bundle.folder import open_bundle, sha256_of
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.errors import MissingPackageError
+from sewd_runtime.system.hashing import sha256_of
 
 DIGITS = Path(__file__).parents[3] / "runtime/sewd_runtime/models/digits/model.fp32.onnx"
 SUPPORTED = [name for name, row in PRECISIONS.items() if row.is_portable]

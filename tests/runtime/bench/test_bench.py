@@ -22,13 +22,14 @@ from sewd_runtime.bench.fresh import Request, run_fresh
 from sewd_runtime.bench.measure import idle_share, interleave, summarize
 from sewd_runtime.bench.report import as_table
 from sewd_runtime.bench.run import Target, run_benchmark
-from sewd_runtime.bundle.folder import open_bundle, sha256_of
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.encoder import Encoder
 from sewd_runtime.errors import AudioTooShortError, InferenceError, MissingPackageError
 from sewd_runtime.inference.golden import read_golden
 from sewd_runtime.inference.network import Network
 from sewd_runtime.recognizer import Recognizer
+from sewd_runtime.system.hashing import sha256_of
 from sewd_runtime.text.transcript import Classification
 
 Capture = pytest.CaptureFixture[str]

@@ -9,7 +9,7 @@ import pytest
 
 from sewd_runtime import load
 from sewd_runtime.bundle import folder as bundle_module
-from sewd_runtime.bundle.folder import Bundle, find_bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import Bundle, find_bundle, open_bundle
 from sewd_runtime.bundle.manifest import MANIFEST_NAME, VOCAB_NAME
 from sewd_runtime.errors import (
     BundleError,
@@ -19,6 +19,7 @@ from sewd_runtime.errors import (
     BundlePathError,
     ManifestTypeError,
 )
+from sewd_runtime.system.hashing import sha256_of
 
 
 def test_the_real_bundle_is_right(tiny_bundle: Path) -> None:

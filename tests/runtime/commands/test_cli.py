@@ -399,7 +399,7 @@ def test_inspect_finds_an_unfit_golden_file(
 
 
 def rehash(bundle: Path, path: Path) -> None:
-    from sewd_runtime.bundle.folder import sha256_of
+    from sewd_runtime.system.hashing import sha256_of
 
     manifest = json.loads((bundle / "bundle.json").read_text())
     manifest["files"][path.name] = {"size_bytes": path.stat().st_size, "sha256": sha256_of(path)}

@@ -27,7 +27,7 @@ from sewd_runtime.bundle.engines import (
     engine_key,
     engine_name,
 )
-from sewd_runtime.bundle.folder import Bundle, open_bundle, sha256_of
+from sewd_runtime.bundle.folder import Bundle, open_bundle
 from sewd_runtime.bundle.manifest import FileEntry
 from sewd_runtime.cli import main
 from sewd_runtime.errors import EngineMismatchError, MissingPackageError, PrecisionError, ProviderError
@@ -40,6 +40,7 @@ from sewd_runtime.inference.backends.tensorrt.backend import choose_engine
 from sewd_runtime.inference.backends.tensorrt.cuda import call
 from sewd_runtime.inference.session import pad
 from sewd_runtime.inference.variants import default_profiles, find_variants
+from sewd_runtime.system.hashing import sha256_of
 
 
 def profile(*shapes: tuple[int, int]) -> Profile:
