@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewd_export.arguments import converts, parse_arguments
-from sewd_export.errors import ExportWarning
+from sewd_export.checkpoint.sources import explain
+from sewd_export.errors import CheckpointNotFoundError, ExportWarning
 from sewd_export.extra import extra_required
 from sewd_export.precisions import REFERENCE
 from sewd_export.progress import StageLog
@@ -73,6 +74,8 @@ def _shown_warnings() -> Iterator[None]:
 
 
 def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
+    if mistake := explain(arguments.checkpoint):  # importing torch takes seconds
+        raise CheckpointNotFoundError(mistake)
     progress("import torch and transformers")
     from sewd_export import addition, exporter
 

@@ -156,6 +156,14 @@ def test_a_bad_checkpoint_is_one_line(run: Run, tmp_path: Path, kind: str) -> No
     assert not (tmp_path / "bundle").exists()
 
 
+def test_a_wrong_name_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    code = "import sys; from sewd_export.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "-q", "absent", "-o", str(tmp_path / "bundle")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "1 False\n"
+    assert done.stderr.startswith("sewd-export: absent: no such folder")
+
+
 @pytest.mark.parametrize("output", ["file", "file/bundle", "precious", "x" * 300])
 def test_an_output_that_cannot_be_is_one_line(run: Run, tiny: Path, tmp_path: Path, output: str) -> None:
     (tmp_path / "file").write_text("mine")
@@ -299,7 +307,7 @@ def test_without_its_extra_it_says_what_to_install(name: str) -> None:
         "import sys; sys.modules[sys.argv.pop(1)] = None; from sewd_export.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", program, name]
-    done = subprocess.run([*command, "absent"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "digits"], capture_output=True, text=True, check=False)
     *stages, last = done.stderr.splitlines()
     assert (done.returncode, done.stdout, len(stages)) == (1, "", 1)
     assert last.startswith(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sewd_export.errors import CheckpointNotFoundError
 from sewd_runtime.bundle.hub import Repository, explain_hub_error
+from sewd_runtime.bundle.manifest import MANIFEST_NAME
+from sewd_runtime.bundle.mistakes import training_steps
 
 EMBEDDED = ("digits", "keywords")
 _MODELS = Path(__file__).parents[1] / "models"
@@ -39,20 +41,41 @@ def find_source(source: str | Path | None) -> Source:
     """
     if source is None or source in EMBEDDED:
         return _embedded(EMBEDDED[0] if source is None else str(source))
-    if source != "" and Path(source).is_dir():
+    if mistake := explain(source):
+        raise CheckpointNotFoundError(mistake)
+    if Path(source).is_dir():
         folder = Path(source).resolve()
-        _refuse_training_output(folder)
         return Source(name=folder.name, origin=folder.name, folder=folder)
     return _from_hub(str(source))
 
 
-def _refuse_training_output(folder: Path) -> None:
-    """Raise CheckpointNotFoundError for a folder that holds checkpoints and is none itself."""
-    checkpoints = sorted(path.name for path in folder.glob("checkpoint-*"))
-    if checkpoints and not (folder / "config.json").exists():
-        raise CheckpointNotFoundError(
-            f"{folder}: holds checkpoints and is none itself; name one of them: {', '.join(checkpoints[:10])}"
-        )
+def explain(source: str | Path | None) -> str | None:
+    """Return why a name cannot be that of a checkpoint, as far as is known without the Hub."""
+    if source is None or source in EMBEDDED:
+        return None
+    name, given = str(source), Path(source)
+    if not name:
+        return "the name is empty; give a folder or a hub id"
+    if "://" in name:
+        return f"{name}: an address; give the hub id, owner/name, or a folder"
+    if given.is_dir():
+        return _explain_folder(given)
+    if given.exists():
+        return f"{name} is a file; name the folder that holds it"
+    if Repository.from_text(name) is None:
+        return f"{name}: no such folder, and a hub id has the form owner/name; correct the name"
+    return None
+
+
+def _explain_folder(folder: Path) -> str | None:
+    if (folder / MANIFEST_NAME).exists() and not any(
+        path.suffix in (".safetensors", ".bin") for path in folder.iterdir()
+    ):
+        return f"{folder}: a bundle, exported already; --verify and --bundle take it"
+    if (checkpoints := training_steps(folder)) and not (folder / "config.json").exists():
+        shown = ", ".join(checkpoints[-10:])
+        return f"{folder}: holds checkpoints and is none itself; name one of them: {shown}"
+    return None
 
 
 def _embedded(name: str) -> Source:
@@ -66,13 +89,8 @@ def _embedded(name: str) -> Source:
 
 
 def _from_hub(source: str) -> Source:
-    if source and Path(source).exists():
-        raise CheckpointNotFoundError(f"{source} is a file; name the folder that holds it")
     repository = Repository.from_text(source)
-    if repository is None:
-        raise CheckpointNotFoundError(
-            f"{source}: no such folder, and a hub id has the form owner/name; correct the name"
-        )
+    assert repository is not None  # see `explain`
     try:
         folder = _download(repository)
     except Exception as error:  # the network, the hub and its client each raise their own

@@ -17,8 +17,13 @@ def explain(path: str | os.PathLike[str]) -> str | None:
         return f"{name}: a file; give the folder of its bundle: {given.parent}"
     if (given / "config.json").is_file() and not any(given.glob("*.onnx")):
         return f"{name}: a checkpoint, not a bundle; export it first: sewd-export {name} -o BUNDLE"
-    if checkpoints := sorted(each.name for each in given.glob("checkpoint-*")):
-        shown = ", ".join(checkpoints[:_SHOWN]) + ", ..." * (len(checkpoints) > _SHOWN)
+    if checkpoints := training_steps(given):
+        shown = "..., " * (len(checkpoints) > _SHOWN) + ", ".join(checkpoints[-_SHOWN:])
         command = f"sewd-export {given / checkpoints[-1]} -o BUNDLE"
         return f"{name}: holds checkpoints ({shown}); export one first: {command}"
     return None
+
+
+def training_steps(folder: Path) -> list[str]:
+    """Return the names of the `checkpoint-STEP` folders that a Trainer wrote, the latest step last."""
+    return sorted((each.name for each in folder.glob("checkpoint-*")), key=lambda name: (len(name), name))

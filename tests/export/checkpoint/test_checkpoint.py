@@ -543,10 +543,32 @@ def test_a_folder_wins_over_a_hub_id(cache: Path, saved: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "source", ["", "no-such-thing", "./a/b", "a/b/c", "../x", "owner/na me", Path("/no/such")]
+    "source", ["no-such-thing", "./a/b", "a/b/c", "../x", "owner/na me", Path("/no/such")]
 )
 def test_what_is_neither_folder_nor_hub_id_is_named(source: str | Path) -> None:
     with pytest.raises(CheckpointNotFoundError, match="no such folder, and a hub id has the form owner/name"):
+        load_checkpoint(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("", "the name is empty; give a folder or a hub id"),
+        ("https://huggingface.co/owner/name", "an address; give the hub id, owner/name, or a folder"),
+        ("bundle", "bundle: a bundle, exported already; --verify and --bundle take it"),
+        ("trainer_out", "name one of them: checkpoint-500, checkpoint-1000$"),
+    ],
+)
+def test_what_was_given_instead_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/bundle.json").touch()
+    (tmp_path / "bundle/config.json").touch()  # a bundle has one too
+    for step in (500, 1000):
+        (tmp_path / f"trainer_out/checkpoint-{step}").mkdir(parents=True)
+    with pytest.raises(CheckpointNotFoundError, match=words):
         load_checkpoint(source)
 
 

@@ -22,7 +22,7 @@ CHECKPOINT = Path(__file__).parents[3] / "export/sewd_export/models/digits"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     shutil.copy(CLIP, "speech.flac")
-    for number in (100, 200):
+    for number in (500, 1000):
         (tmp_path / f"trainer_out/checkpoint-{number}").mkdir(parents=True)
     shutil.copytree(CHECKPOINT, "checkpoint")
     (tmp_path / "model.onnx").write_bytes(b"")
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--model", "checkpoint", "speech.flac"], "export it first: sewd-export checkpoint -o BUNDLE"),
         (
             ["--model", "trainer_out", "speech.flac"],
-            "export one first: sewd-export trainer_out/checkpoint-200",
+            "export one first: sewd-export trainer_out/checkpoint-1000",
         ),
         (["--model", "model.onnx", "speech.flac"], "give the folder of its bundle"),
         (
