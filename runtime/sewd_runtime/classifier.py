@@ -13,7 +13,7 @@ from sewd_runtime.bundle.manifest import LABELS_NAME
 from sewd_runtime.decode import log_softmax
 from sewd_runtime.errors import AudioTooShortError, AudioValueError, VocabularyError
 from sewd_runtime.inference.network import Network
-from sewd_runtime.model import Model, read_json
+from sewd_runtime.model import Model, as_batch, read_json
 from sewd_runtime.text.transcript import Classification, ClassifiedWindow
 
 _BATCH = 32
@@ -52,7 +52,7 @@ class Classifier(Model):
         self, audios: Sequence[AudioSource], *, sample_rate_hz: int | None = None
     ) -> list[Classification]:
         """Classify several recordings, the results in their order and the same as one by one."""
-        recordings = [self.network.read(audio, sample_rate_hz) for audio in audios]
+        recordings = [self.network.read(audio, sample_rate_hz) for audio in as_batch(audios)]
         return list(map(self.classification, self.logits(recordings)))
 
     def classify_windows(

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from sewd_runtime._types import AudioSource, Output, Samples
 from sewd_runtime.inference.network import Network
-from sewd_runtime.model import Model
+from sewd_runtime.model import Model, as_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Encoder(Model):
         self, audios: Sequence[AudioSource], *, sample_rate_hz: int | None = None
     ) -> list[Output]:
         """Encode several recordings, the results in their order and the same as one by one."""
-        return self.hidden_states([self.network.read(audio, sample_rate_hz) for audio in audios])
+        return self.hidden_states([self.network.read(audio, sample_rate_hz) for audio in as_batch(audios)])
 
     def hidden_states(self, recordings: Sequence[Samples]) -> list[Output]:
         """Return the hidden states of each recording, ``(frames, hidden)`` float32.

@@ -2,14 +2,15 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+from sewd_runtime._types import AudioSource
 from sewd_runtime.bundle.folder import DIGITS, Bundle, find_bundle
 from sewd_runtime.bundle.manifest import TASKS, Manifest
 from sewd_runtime.bundle.schema import build, parse_json
-from sewd_runtime.errors import BundleError, TaskError, VocabularyError
+from sewd_runtime.errors import AudioValueError, BundleError, TaskError, VocabularyError
 from sewd_runtime.inference.network import Network
 from sewd_runtime.inference.opening import open_network
 
@@ -75,6 +76,13 @@ class Model(ABC):
     def manifest(self) -> Manifest:
         """The bundle's manifest."""
         return self.network.manifest
+
+
+def as_batch(audios: Sequence[AudioSource]) -> Sequence[AudioSource]:
+    """Return the recordings of a batch. Raises AudioValueError for a single one."""
+    if isinstance(audios, (str, bytes, os.PathLike)):
+        raise AudioValueError("a batch was given as one recording; give a list of them")
+    return audios
 
 
 def read_json(bundle: Bundle, name: str, kind: Any) -> Any:

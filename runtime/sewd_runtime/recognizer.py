@@ -19,7 +19,7 @@ from sewd_runtime.long.aligning import align_recording
 from sewd_runtime.long.segmentation import SEGMENTATION, Segmentation
 from sewd_runtime.long.steps import Decoding, Step, decode_stretches, open_recording, run_steps
 from sewd_runtime.long.windows import START, Place, Stretch
-from sewd_runtime.model import Model, read_json
+from sewd_runtime.model import Model, as_batch, read_json
 from sewd_runtime.streaming.stream import Stream, Streaming
 from sewd_runtime.text.scripts import join_texts
 from sewd_runtime.text.transcript import Segment, Transcript
@@ -173,7 +173,7 @@ class Recognizer(Model):
         """
         decoding = self._decoding(decoder, segmentation, characters)
         answers = run_recordings(
-            audios,
+            as_batch(audios),
             read=lambda audio: open_recording(self.network, audio, sample_rate_hz, segmentation),
             run=lambda recordings: transcribe_opened(self, recordings, decoding),
             workers=self.network.workers,
@@ -182,7 +182,7 @@ class Recognizer(Model):
         results: list[Any] = []
         with closing(answers):
             for _, result in answers:
-                if errors == "raise" and isinstance(result, Exception):
+                if errors != "return" and isinstance(result, Exception):
                     raise result
                 results.append(result)
         return results

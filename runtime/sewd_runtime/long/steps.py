@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.bundle.manifest import Manifest
 from sewd_runtime.decode import Decoder, Hypothesis, log_softmax
+from sewd_runtime.errors import DecodingError
 from sewd_runtime.inference.batching import plan_batches
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long.segmentation import Part, Segmentation, find_regions
@@ -34,6 +35,10 @@ class Decoding:
     decoder: Decoder
     segmentation: Segmentation
     characters: bool
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.decoder, "decode"):
+            raise DecodingError(f"decoder: Greedy() or BeamSearch(), not {self.decoder!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime import AudioError, Recognizer, Transcript
+from sewd_runtime import AudioError, DecodingError, Recognizer, Transcript
 from sewd_runtime.audio.folders import expand
 from sewd_runtime.cli import main
 
@@ -91,6 +91,17 @@ def test_patterns_that_no_shell_expanded(tmp_path: Path, monkeypatch: pytest.Mon
     assert expand("a[1].wav") == ["a[1].wav"]  # a file of that name
     assert expand("none*.wav") == ["none*.wav"]  # an error names it
     assert expand("-") == ["-"]
+
+
+def test_mistakes_in_python_name_themselves() -> None:
+    digits = Recognizer.load(threads=1)
+    for one in (str(CLIP), CLIP.read_bytes()):
+        with pytest.raises(AudioError, match="one recording; give a list of them"):
+            digits.transcribe_batch(one)  # type: ignore[arg-type]
+    with pytest.raises(DecodingError, match=r"decoder: Greedy\(\) or BeamSearch\(\), not 'beam'"):
+        digits.transcribe(CLIP, decoder="beam")  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        digits.transcribe_batch(["nofile.wav"], errors="ignore")  # type: ignore[call-overload]
 
 
 def test_a_batch_can_return_the_error_of_each_recording(tmp_path: Path) -> None:
