@@ -62,6 +62,14 @@ test("recordings become what the command writes, and nothing more is requested, 
 /** Some requests without those by which the browser, in its own time, looks for a newer service worker. */
 const ofPage = (requests) => requests.filter((name) => name !== "service-worker.js");
 
+/** Return how many files the recordings of all pages of this site are, on disk. */
+async function countOnDisk() {
+  const all = await (await navigator.storage.getDirectory()).getDirectoryHandle("sewd recordings");
+  let count = 0;
+  for await (const folder of all.values()) for await (const _ of folder.keys()) count++;
+  return count;
+}
+
 test("without service workers it runs in one thread, and says so", async (t) => {
   const server = await serve(t);
   const page = await open(t, { ...server, serviceWorkers: "block" });
@@ -84,6 +92,10 @@ test("words appear while one speaks, never change, and end as the stream's", asy
   assert.equal(name, "recording.srt");
   assert.match(srt, /^1\n00:00:0\d,\d{3} --> /);
   assert.deepEqual(ofPage(server.requests.slice(length)), []);
+  assert.ok((await page.evaluate(countOnDisk)) > 0); // all but the newest seconds are on disk
+  await page.reload();
+  await ready(page);
+  await page.waitForFunction(`(${countOnDisk})().then((count) => count === 0)`);
   assert.deepEqual(page.complaints, []);
 });
 

@@ -23,7 +23,7 @@ from tests.web.vectors import CLIPS, as_json, long_recording, make_vectors
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 BLOCK = 1_600
-TESTS = 6
+TESTS = {"node.mjs": 6, "memory.mjs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,7 @@ def given(
         "web": str(WEB),
         "packages": str(packages),
         "bundle": str(digits.network.bundle.path),
+        "tiny": str(ROOT / "tests/data/tiny"),
         "vectors": make_vectors(digits),
         "recordings": recordings,
         "long": {"path": str(folder / "long"), "transcript": as_json(digits.transcribe(iter([long])))},
@@ -81,17 +82,18 @@ def _streamed(digits: Recognizer, talk: Any) -> dict[str, Any]:
     }
 
 
-def test_in_node(given: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", TESTS)
+def test_in_node(given: dict[str, Any], tmp_path: Path, script: str) -> None:
     (tmp_path / "given.json").write_text(json.dumps(given))
     done = subprocess.run(
-        ["node", "--test", "--test-reporter=tap", Path(__file__).with_name("node.mjs")],
+        ["node", "--test", "--test-reporter=tap", Path(__file__).with_name(script)],
         env={**os.environ, "WEB_TEST": str(tmp_path / "given.json")},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"# pass {TESTS}\n" in done.stdout, done.stdout
+    assert f"# pass {TESTS[script]}\n" in done.stdout, done.stdout
 
 
 def test_its_package_transcribes_from_the_command_line(

@@ -1,9 +1,7 @@
-const KEPT_PACKETS = 600; // in memory; older ones are a Blob, which the browser may keep on disk
+import { Recording } from "./recording.js";
 
 /** The microphone: packets of PCM16 samples, a tenth of a second each, at its own rate. */
 export class Microphone {
-  parts = [];
-  packets = [];
   onpacket = () => {};
 
   static async open() {
@@ -20,11 +18,12 @@ export class Microphone {
     this.stream = stream;
     this.context = context;
     this.rate = context.sampleRate;
+    this.recording = new Recording(this.rate);
     this.node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     this.source = context.createMediaStreamSource(stream);
     this.node.port.onmessage = ({ data }) => {
       if (data === null) return this.onrest();
-      if (this.packets.push(data) === KEPT_PACKETS) this.parts.push(new Blob(this.packets.splice(0)));
+      this.recording.add(data);
       this.onpacket(data);
     };
     this.source.connect(this.node);
@@ -43,19 +42,6 @@ export class Microphone {
   async close() {
     for (const track of this.stream.getTracks()) track.stop();
     if (this.context.state !== "closed") await this.context.close();
-    return wav(new Blob([...this.parts, ...this.packets]), this.rate);
+    return this.recording.close();
   }
-}
-
-function wav(samples, rate) {
-  const { size } = samples;
-  const header = new DataView(new ArrayBuffer(44));
-  const texts = { 0: "RIFF", 8: "WAVE", 12: "fmt ", 36: "data" };
-  for (const [place, text] of Object.entries(texts))
-    [...text].forEach((letter, index) => header.setUint8(Number(place) + index, letter.charCodeAt(0)));
-  const long = { 4: 36 + size, 16: 16, 24: rate, 28: 2 * rate, 40: size };
-  for (const [place, value] of Object.entries(long)) header.setUint32(Number(place), value, true);
-  const short = { 20: 1, 22: 1, 32: 2, 34: 16 };
-  for (const [place, value] of Object.entries(short)) header.setUint16(Number(place), value, true);
-  return new File([header, samples], "recording.wav", { type: "audio/wav" });
 }
