@@ -46,6 +46,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if arguments.add:
         _check_add(parser, arguments)
     _check_bound(parser, arguments)
+    if not arguments.lm and (arguments.bundle or arguments.verify or arguments.add):
+        parser.error("--no-lm is for an export")
     if arguments.ort_web and not arguments.web:
         parser.error("--ort-web needs --web")
     if not arguments.tensorrt and (arguments.profile or arguments.compute_capability):
@@ -80,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write the tables, with a row per utterance, to a text file",
     )
+    text = "leave out the language model in the checkpoint's folder language_model/"
+    parser.add_argument("--no-lm", dest="lm", action="store_false", help=text)
     _add_precisions(parser)
     _add_recordings(parser)
     _add_engines(parser)

@@ -92,6 +92,7 @@ def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
         exported = addition.add(arguments.add, arguments.checkpoint, **options)
     else:
         engines = _engine_options(arguments)
+        options["lm"] = arguments.lm
         exported = exporter.export(arguments.checkpoint, arguments.output, engines=engines, **options)
     summary = _summarize(arguments, exported, progress)
     _show(arguments, summary, *_blocks(exported))
@@ -115,6 +116,7 @@ def _print_json(exported: Exported, speeds: Mapping[str, float], elapsed_s: floa
         "seconds": round(elapsed_s, 1),
         "precisions": {name: asdict(entry) for name, entry in manifest.precisions.items()},
         "sensitivities": {name: asdict(result) for name, result in exported.sensitivities.items()},
+        "language_model": manifest.language_model and asdict(manifest.language_model),
         "engines": {name: asdict(entry) for name, entry in manifest.engines.items()},
         "failed": dict(exported.failed),
         "speeds": speeds,
@@ -169,14 +171,22 @@ def _blocks(exported: Exported) -> list[str]:
 
 
 def _language_model(exported: Exported) -> list[str]:
-    """Return how to decode with the language model beside the checkpoint, if there is one."""
-    if exported.language_model is None:
+    """Return whether the language model of the bundle helps, and how to decode with it, if it has one."""
+    from sewd_export.parity.language_model import MIN_WORDS
+
+    entry = exported.manifest.language_model
+    if entry is None:
         return []
-    command = ("sewd", "transcribe", "--model", str(exported.path), *exported.language_model.options)
-    return [
-        "the checkpoint has a language model, which the bundle lacks; `sewd evaluate` says whether it helps:",
-        f"  {shlex.join(command)} speech.flac",
-    ]
+    text = "decode without it: --no-lm"
+    if not entry.default:
+        command = ("sewd", "transcribe", "--model", str(exported.path), "--decoder", "beam", "speech.flac")
+        text = f"decode with it: {shlex.join(command)}"
+    lines = [f"language model {entry.file}: {entry.describe()}; {text}"]
+    if not entry.words:
+        lines.append("to measure it: --audio with a transcripts.tsv, and pip install 'sewd[lm]'")
+    elif entry.words < MIN_WORDS:
+        lines.append(f"to use it by default, measure it on {MIN_WORDS} words or more")
+    return ["", *lines]
 
 
 def _warn(message: str) -> None:
@@ -189,7 +199,10 @@ def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     from sewd_export.layouts.site import write_site
     from sewd_export.layouts.triton import write_triton
     from sewd_export.layouts.writing import write_layout
+    from sewd_runtime.bundle.folder import open_bundle
 
+    if open_bundle(bundle).manifest.language_model and not (arguments.quiet or arguments.json):
+        _warn(f"the language model stays in {bundle}: the other formats decode without it")
     written = [write_layout(bundle, layout) for layout in arguments.layout]
     if arguments.ort:
         written.append(write_ort(bundle))

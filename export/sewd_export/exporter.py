@@ -17,11 +17,12 @@ from sewd_export.bundle import (
     write_manifest,
     write_vocabulary,
 )
-from sewd_export.checkpoint.language_model import LanguageModel, find_language_model
+from sewd_export.checkpoint.language_model import find_language_model
 from sewd_export.checkpoint.loading import Checkpoint, load_checkpoint
 from sewd_export.conversion import Converted, Recordings, convert, release_memory
 from sewd_export.errors import ExportError, ParityError
 from sewd_export.families import build_module, check_config
+from sewd_export.parity.language_model import take_language_model
 from sewd_export.parity.reference import Reference
 from sewd_export.parity.report import ParityReport
 from sewd_export.passes import optimize
@@ -47,7 +48,6 @@ class Exported:
     failed: precisions that are not in the bundle because they failed → why.
     sensitivities: precision → what it keeps in float32 and why, if the increase of errors was bounded.
     warnings: TensorRT's, except those that docs/engines.md explains.
-    language_model: the one beside the checkpoint, which the bundle does not hold.
     """
 
     path: Path
@@ -56,7 +56,6 @@ class Exported:
     failed: Mapping[str, str] = field(default_factory=dict)
     sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    language_model: LanguageModel | None = None
 
     @classmethod
     def of(
@@ -66,7 +65,6 @@ class Exported:
         converted: Converted,
         attempts: Attempts,
         built: Sequence[BuiltEngine] = (),
-        language_model: LanguageModel | None = None,
     ) -> Exported:
         """Return what an export of these precisions has written."""
         return cls(
@@ -76,7 +74,6 @@ class Exported:
             failed=attempts.failed,
             sensitivities=converted.sensitivities,
             warnings=tuple(text for engine in built for text in engine.warnings),
-            language_model=language_model,
         )
 
     @property
@@ -95,6 +92,7 @@ def export(
     max_wer_increase: float | None = None,
     calibrate: str | Path | None = None,
     engines: EngineOptions | None = None,
+    lm: bool = True,
     strict: bool = False,
     progress: Progress = no_progress,
 ) -> Exported:
@@ -110,6 +108,7 @@ def export(
         on it may exceed float32's; without transcripts, how many percent of the transcripts may differ from
         float32's. The most sensitive matmuls stay in float32 until the bound holds.
     engines: also build TensorRT engines of these precisions, of fp32 only if it is the only one.
+    lm: take the language model beside the checkpoint into the bundle, if there is one.
     strict: write nothing if any precision fails. Otherwise the bundle has the others; `failed` says why.
     Raises ExportError (see `errors.py`), MissingPackageError if a builder is missing, VocabularyError, or
     OSError; then nothing is written. That float32 fails is always an error.
@@ -117,9 +116,9 @@ def export(
     names = check_options(precisions, evaluate, max_wer_increase, is_calibrated=calibrate is not None)
     engine_precisions = () if engines is None else check_engines(precisions, engines)
     progress("load the checkpoint")
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_checkpoint(checkpoint, with_lm=lm)
     check_config(loaded)
-    language_model = find_language_model(loaded.folder) if loaded.task == "ctc" else None
+    found_lm = find_language_model(loaded.folder) if lm and loaded.task == "ctc" else None
     target = Path(out) if out is not None else Path(f"{loaded.name}-bundle")
     with staged(target) as folder:
         replaced = _check_replaced(target, names, has_engines=engines is not None)
@@ -128,14 +127,16 @@ def export(
         )
         attempts = Attempts(names, strict=strict)
         reference = _write_common_files(loaded, folder, audio, progress)
+        taken_lm = take_language_model(found_lm, folder, reference) if found_lm else None
         graph = partial(_trace, loaded, progress)
         converted = convert(graph, folder, attempts, reference, recordings, progress)
         _refuse_loss(target, replaced, attempts.failed)
         good = [name for name in engine_precisions if name in attempts.good]
         built = _build_engines(loaded, folder, good, engines, progress)
         manifest = _manifest(loaded, reference, converted, built, attempts.failed)
+        manifest = replace(manifest, language_model=taken_lm)
         manifest = finish(manifest, folder, attempts, progress)
-    return Exported.of(target, manifest, converted, attempts, built, language_model)
+    return Exported.of(target, manifest, converted, attempts, built)
 
 
 def check_options(

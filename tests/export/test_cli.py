@@ -83,25 +83,49 @@ def test_an_export_prints_its_stages_and_its_table(
     assert stages[-1] == "done"
 
 
-@pytest.mark.usefixtures("without_trace")
-def test_a_language_model_beside_the_checkpoint_is_named_with_its_weights(
-    run: Run, checkpoint: Path, tmp_path: Path
-) -> None:
-    pytest.importorskip("kenlm")
+@pytest.fixture
+def with_lm(checkpoint: Path) -> Path:
+    """A checkpoint with a language model beside it."""
     folder = checkpoint / "language_model"
     folder.mkdir()
-    sentences, lm = tmp_path / "sentences.txt", folder / "5gram.arpa"
-    sentences.write_text("one two three\n")
-    assert runtime_main(["lm", "build", str(sentences), "-o", str(lm)]) == 0
-    weights = {"alpha": 0.7, "beta": 1.5, "unk_score_offset": -10.0, "score_boundary": True}
+    (folder / "sentences.txt").write_text("one two three\n")
+    assert runtime_main(["lm", "build", str(folder / "sentences.txt"), "-o", str(folder / "5gram.arpa")]) == 0
+    weights = {"alpha": 0.7, "beta": 1.5, "unk_score_offset": -2, "score_boundary": True}
     (folder / "attrs.json").write_text(json.dumps(weights))
-    code, out, _ = run(checkpoint, "-o", tmp_path / "bundle")
-    command = shlex.split(out.splitlines()[-1])
-    expected = ["sewd", "transcribe", "--model", str(tmp_path / "bundle"), "--lm", str(lm)]
-    assert (code, command) == (0, [*expected, "--alpha", "0.7", "--beta", "1.5", "speech.flac"])
-    assert runtime_main([*command[1:-1], str(DATA.parents[1] / "export/sewd_export/speech/awb_1.flac")]) == 0
-    (folder / "attrs.json").write_text('{"alpha": "much"}')
-    code, out, err = run("-q", checkpoint, "-o", tmp_path / "bundle")
+    return checkpoint
+
+
+@pytest.mark.usefixtures("without_trace")
+def test_a_language_model_beside_the_checkpoint_is_taken_with_its_weights(
+    run: Run, with_lm: Path, tmp_path: Path, own_audio: Path
+) -> None:
+    pytest.importorskip("kenlm")
+    bundle = tmp_path / "bundle"
+    (own_audio / "transcripts.tsv").write_text("mine\tNO WORDS AT ALL\n")
+    code, out, err = run(with_lm, "-o", bundle, "--audio", own_audio, "--layout", "onnx-asr")
+    manifest = open_bundle(bundle).manifest
+    entry = manifest.language_model
+    assert code == 0
+    assert entry is not None
+    assert (entry.file, entry.alpha, entry.beta) == ("lm.arpa", 0.7, 1.5)
+    assert entry.unknown_score < -2 * 2.3
+    assert (entry.words, entry.default) == (4, False)
+    assert entry.greedy_wer == manifest.precisions["fp32"].parity.original_wer
+    assert (bundle / entry.file).read_bytes() == (with_lm / "language_model/5gram.arpa").read_bytes()
+    text = f"language model lm.arpa: {entry.describe()}; decode with it: "
+    [command] = [line.removeprefix(text) for line in out.splitlines() if line.startswith(text)]
+    assert "to use it by default, measure it on 100 words or more" in out
+    assert f"the language model stays in {bundle}" in err
+    clip = str(DATA.parents[1] / "export/sewd_export/speech/awb_1.flac")
+    assert runtime_main([*shlex.split(command)[1:-1], clip]) == 0
+    _, out, _ = run(with_lm, "-o", tmp_path / "without", "--no-lm", "--json")
+    assert json.loads(out)["language_model"] is None
+    assert not (tmp_path / "without/lm.arpa").exists()
+
+
+def test_bad_weights_of_a_language_model_are_named(run: Run, with_lm: Path, tmp_path: Path) -> None:
+    (with_lm / "language_model/attrs.json").write_text('{"alpha": "much"}')
+    code, out, err = run("-q", with_lm, "-o", tmp_path / "bundle")
     assert (code, out) == (1, "")
     assert "alpha must be a number, got 'much'" in err
 

@@ -68,13 +68,14 @@ class Checkpoint:
         return int(self.preprocessor["sampling_rate"])
 
 
-def load_checkpoint(source: str | Path | None) -> Checkpoint:
+def load_checkpoint(source: str | Path | None, *, with_lm: bool = False) -> Checkpoint:
     """Find a checkpoint, read it and check that its weights are those of its model.
 
     source: a Hugging Face folder, a hub id, or None for the model in the package (see `find_source`).
+    with_lm: of a hub id, download the language model too.
     Raises CheckpointError (see `errors.py`), UnsupportedConfigError.
     """
-    origin = find_source(source)
+    origin = find_source(source, with_lm=with_lm)
     folder, config_path = origin.folder, origin.folder / "config.json"
     refuse_adapter(folder)
     content = read_json(config_path)

@@ -15,6 +15,7 @@ _MODELS = Path(__file__).parents[1] / "models"
 
 _CONFIGS = ["*config.json", "vocab.json", "added_tokens.json", "special_tokens_map.json"]
 _SAFETENSORS = ["model*.safetensors", "model.safetensors.index.json"]
+_LANGUAGE_MODEL = ["language_model/*"]
 _PICKLES = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
 
 
@@ -32,8 +33,10 @@ class Source:
     folder: Path
 
 
-def find_source(source: str | Path | None) -> Source:
+def find_source(source: str | Path | None, *, with_lm: bool = False) -> Source:
     """Return the folder of a checkpoint; one on the hub is downloaded unless it is cached.
+
+    with_lm: download its language model too, if it has one.
 
     source: `digits` (or None) or `keywords`, in the package (`./digits` is a folder); a folder; a hub id,
         `owner/name` or `owner/name@revision`, with a branch, tag or commit.
@@ -46,7 +49,7 @@ def find_source(source: str | Path | None) -> Source:
     if Path(source).is_dir():
         folder = Path(source).resolve()
         return Source(name=folder.name, origin=folder.name, folder=folder)
-    return _from_hub(str(source))
+    return _from_hub(str(source), with_lm=with_lm)
 
 
 def explain(source: str | Path | None) -> str | None:
@@ -69,7 +72,7 @@ def explain(source: str | Path | None) -> str | None:
 
 def _explain_folder(folder: Path) -> str | None:
     if (folder / MANIFEST_NAME).exists() and not any(
-        path.suffix in (".safetensors", ".bin") for path in folder.iterdir()
+        path.suffix in (".safetensors", ".bin") and path.stem != "lm" for path in folder.iterdir()
     ):
         return f"{folder}: a bundle, exported already; --verify and --bundle take it"
     if (checkpoints := training_steps(folder)) and not (folder / "config.json").exists():
@@ -88,22 +91,22 @@ def _embedded(name: str) -> Source:
     return Source(name=name, origin=name, folder=folder)
 
 
-def _from_hub(source: str) -> Source:
+def _from_hub(source: str, *, with_lm: bool) -> Source:
     repository = Repository.from_text(source)
     assert repository is not None  # see `explain`
     try:
-        folder = _download(repository)
+        folder = _download(repository, _CONFIGS + (_LANGUAGE_MODEL if with_lm else []))
     except Exception as error:  # the network, the hub and its client each raise their own
         _, reason = explain_hub_error(error, repository)
         raise CheckpointNotFoundError(f"{source}: no such folder, and on the Hub: {reason}") from error
     return Source(name=repository.hub_id.split("/")[1], origin=source, folder=folder)
 
 
-def _download(repository: Repository) -> Path:
+def _download(repository: Repository, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download  # slow to import
 
     hub_id, revision = repository.hub_id, repository.revision
-    folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=_CONFIGS + _SAFETENSORS))
+    folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns + _SAFETENSORS))
     if not any(folder.glob("model*.safetensors")):
-        folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=_CONFIGS + _PICKLES))
+        folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=patterns + _PICKLES))
     return folder

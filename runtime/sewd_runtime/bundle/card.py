@@ -70,6 +70,9 @@ def _body(manifest: Manifest, hub_id: str) -> str:
     _, kind = _PIPELINES[manifest.task]
     provenance = manifest.provenance
     versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
+    lm = manifest.language_model
+    extras = "cpu,hub,lm" if lm and lm.default else "cpu,hub"
+    language_model = f"- Language model: `{lm.file}`, {lm.describe()}.\n" if lm else ""
     rows = "\n".join(_row(manifest, name, entry) for name, entry in manifest.precisions.items())
     return f"""# {manifest.name}
 
@@ -77,7 +80,7 @@ A {manifest.family} model for {kind}, exported from `{_plain(provenance.checkpoi
 It runs with numpy and onnxruntime, without torch. Each precision was compared with the original at export.
 
 ```sh
-pip install 'sewd[cpu,hub]'
+pip install 'sewd[{extras}]'
 sewd {TASKS[manifest.task].command} --model {hub_id} recording.wav
 ```
 
@@ -89,7 +92,7 @@ Errors are those of the output, against the original in float32, one utterance a
 (WER) are those of the recordings with transcripts that were given at export, if any were.
 
 - Input: mono at {manifest.sample_rate_hz} Hz; other rates are resampled.
-- Checkpoint: `{_plain(provenance.checkpoint)}`, sha256 `{provenance.checkpoint_sha256}`.
+{language_model}- Checkpoint: `{_plain(provenance.checkpoint)}`, sha256 `{provenance.checkpoint_sha256}`.
 - Made with: {versions}; pushed by sewd {__version__}.
 """
 

@@ -37,6 +37,13 @@ class LanguageModelEntry:
     wer: Amount | None = None
     default: bool = False
 
+    def describe(self) -> str:
+        """Return what was measured, and whether it is the default, in words."""
+        if self.wer is None or self.greedy_wer is None:
+            return "not measured, not used by default"
+        rates = f"WER {self.greedy_wer:.2%} greedy, {self.wer:.2%} with it on {self.words} words"
+        return f"{rates}, {'' if self.default else 'not '}used by default"
+
 
 def check_language_model(manifest: "Manifest", demand: Callable[[bool, str], None]) -> None:
     """Check that the model writes words, and that the language model is the default only if it helps."""

@@ -60,6 +60,7 @@ def _lines(inspection: Inspection) -> Iterator[str]:
 
 def _describe(inspection: Inspection) -> Iterator[str]:
     manifest, provenance = inspection.manifest, inspection.manifest.provenance
+    lm = manifest.language_model
     files = f"{len(manifest.files)}, all sizes and hashes right"
     if "files" in inspection.bad_files:
         files = f"FAILED: {inspection.bad_files['files']}"
@@ -76,6 +77,7 @@ def _describe(inspection: Inspection) -> Iterator[str]:
             ("engine", f"{name}, version {engine.version}, {_megabytes(manifest, engine.file)} MB")
             for name, engine in manifest.engines.items()
         ),
+        *([("n-grams", f"{lm.file}, {_megabytes(manifest, lm.file)} MB, {lm.describe()}")] if lm else []),
         ("files", files),
     ):
         yield f"{key:<11}{value}"
