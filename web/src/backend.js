@@ -48,7 +48,8 @@ async function importOrt(provider, address) {
     return named(await import(/* webpackIgnore: true */ /* @vite-ignore */ name));
   } catch (error) {
     const name = address ?? (provider === "cpu" ? "onnxruntime-node" : "onnxruntime-web");
-    throw new SewdError(`cannot import ${name}: ${/** @type {Error} */ (error).message}; npm install it beside sewd-web`);
+    const advice = isNode ? "npm install it beside sewd-web" : "npm install it; a page without a bundler gives its address as ort";
+    throw new SewdError(`cannot import ${name}: ${/** @type {Error} */ (error).message}; ${advice}`);
   }
 }
 

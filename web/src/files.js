@@ -32,7 +32,9 @@ export class Files {
 
   /** @param {string} path @param {string} name @param {import("./manifest.js").FileEntry} [entry] */
   async readFromDisk(path, name, entry) {
-    const { readFile } = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:fs/promises");
+    const module = "node:fs/promises"; // not by its name, which bundlers of web pages look up
+    /** @type {typeof import("node:fs/promises")} */
+    const { readFile } = await import(/* webpackIgnore: true */ /* @vite-ignore */ module);
     const content = await readFile(path).catch((error) => {
       throw new SewdError(error.message);
     });
