@@ -82,7 +82,8 @@ def attempt(folder: Path) -> None:
         parser = argparse.ArgumentParser()
         add_decoding(parser)
         option = {"arpa": "--lm"}.get(path.name, f"--{path.name}")
-        _recognizer().transcribe(_NOISE, decoder=decoder_of(parser.parse_args([option, os.fspath(path)])))
+        recognizer, options = _recognizer(), parser.parse_args([option, os.fspath(path)])
+        recognizer.transcribe(_NOISE, decoder=decoder_of(options, recognizer.decoders))
 
 
 def _build(path: Path) -> None:
