@@ -53,7 +53,7 @@ startPage({
     };
     microphone.onpacket = (packet) => {
       on.sound(packet);
-      if (!hasFailed) stream.feed(Float32Array.from(packet, (sample) => sample / 32768)).then(take).catch(fail);
+      if (!hasFailed) stream.feed(asFloats(packet)).then(take).catch(fail);
     };
     return {
       async stop() {
@@ -64,6 +64,12 @@ startPage({
     };
   },
 });
+
+function asFloats(packet) {
+  const samples = new Float32Array(packet.length);
+  for (let place = 0; place < packet.length; place++) samples[place] = packet[place] / 32768;
+  return samples;
+}
 
 /** Install the service worker, which keeps the page's files here; the page that it serves may use several threads. */
 async function keepOffline(progress) {

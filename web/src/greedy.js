@@ -23,16 +23,16 @@ export function joinRows(first, second) {
 export function logSoftmax(logits) {
   const { data, vocab } = logits;
   for (let begin = 0; begin < data.length; begin += vocab) {
-    const row = data.subarray(begin, begin + vocab);
+    const end = begin + vocab;
     let largest = -Infinity;
-    for (const logit of row) if (logit > largest) largest = logit;
+    for (let place = begin; place < end; place++) if (data[place] > largest) largest = data[place];
     let sum = 0;
-    for (let id = 0; id < vocab; id++) {
-      row[id] -= largest;
-      sum += Math.exp(row[id]);
+    for (let place = begin; place < end; place++) {
+      data[place] -= largest;
+      sum += Math.exp(data[place]);
     }
     const logSum = Math.fround(Math.log(sum));
-    for (let id = 0; id < vocab; id++) row[id] -= logSum;
+    for (let place = begin; place < end; place++) data[place] -= logSum;
   }
   return logits;
 }

@@ -1,6 +1,7 @@
 import { SewdError } from "./errors.js";
 import { countFrames } from "./frames.js";
 import { logSoftmax } from "./greedy.js";
+import { areFinite } from "./numbers.js";
 
 /** One precision of a bundle, loaded in onnxruntime. */
 export class Network {
@@ -36,7 +37,7 @@ export class Network {
     for (const each of [logits, ...Object.values(rest)]) each.dispose();
     if (logits.dims[2] !== vocab || data.length !== vocab * countFrames(samples.length, manifest))
       throw new SewdError(`the model returned ${logits.dims.join("×")} values, which bundle.json does not allow; export it again`);
-    if (!data.every(Number.isFinite)) throw new SewdError("the model returned values that are not finite; choose another precision");
+    if (!areFinite(data)) throw new SewdError("the model returned values that are not finite; choose another precision");
     return logSoftmax({ data, vocab });
   }
 }

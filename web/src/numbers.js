@@ -45,3 +45,9 @@ export function searchSorted(sorted, value, side = "left") {
   }
   return low;
 }
+
+/** Return whether all values are finite; Array's own `every` makes an object of each. @param {Float32Array} values */
+export function areFinite(values) {
+  for (let place = 0; place < values.length; place++) if (!Number.isFinite(values[place])) return false;
+  return true;
+}

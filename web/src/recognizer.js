@@ -4,7 +4,7 @@ import { Files } from "./files.js";
 import { runSteps } from "./long.js";
 import { modelFile, parseJson, parseManifest } from "./manifest.js";
 import { Network } from "./network.js";
-import { concatenate } from "./numbers.js";
+import { areFinite, concatenate } from "./numbers.js";
 import { Resampler } from "./resampling.js";
 import { Stream } from "./stream.js";
 import { makeTranscript } from "./transcript.js";
@@ -66,7 +66,7 @@ export class Recognizer {
    * @returns {Promise<import("./transcript.js").Transcript>}
    */
   async transcribe(samples, { sample_rate_hz, signal, onProgress = () => {} } = {}) {
-    if (!samples.every(Number.isFinite)) throw new SewdError("the recording has samples that are not finite");
+    if (!areFinite(samples)) throw new SewdError("the recording has samples that are not finite");
     const rate = this.manifest.sample_rate_hz;
     const resampled = resample(samples, sample_rate_hz ?? rate, rate);
     const segments = [];

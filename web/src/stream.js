@@ -3,6 +3,7 @@ import { Committer } from "./committing.js";
 import { SewdError } from "./errors.js";
 import { FrameClock } from "./frames.js";
 import { rows } from "./greedy.js";
+import { areFinite } from "./numbers.js";
 import { Resampler } from "./resampling.js";
 
 /**
@@ -45,7 +46,7 @@ export class Stream {
   /** Take the next samples, at the stream's rate; there may be none. @param {Float32Array} samples @returns {Promise<Partial>} */
   feed(samples) {
     return this.#after(() => {
-      if (!samples.every(Number.isFinite)) throw new SewdError("the block has samples that are not finite");
+      if (!areFinite(samples)) throw new SewdError("the block has samples that are not finite");
       this.#chunker.push(this.#resampler.feed(samples));
     });
   }
