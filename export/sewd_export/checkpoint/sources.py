@@ -36,10 +36,9 @@ class Source:
 def find_source(source: str | Path | None, *, with_lm: bool = False) -> Source:
     """Return the folder of a checkpoint; one on the hub is downloaded unless it is cached.
 
-    with_lm: download its language model too, if it has one.
-
     source: `digits` (or None) or `keywords`, in the package (`./digits` is a folder); a folder; a hub id,
         `owner/name` or `owner/name@revision`, with a branch, tag or commit.
+    with_lm: download its language model too, if it has one.
     Raises CheckpointNotFoundError that says what was tried.
     """
     if source is None or source in EMBEDDED:

@@ -49,7 +49,7 @@ def take_language_model(found: LanguageModel, folder: Path, reference: Reference
     except DecodingError as error:
         raise ExportError(f"{error}; --no-lm leaves it out") from error
     shutil.copyfile(found.path, folder / found.file)
-    return LanguageModelEntry(
+    entry = LanguageModelEntry(
         file=found.file,
         alpha=search.alpha,
         beta=search.beta,
@@ -57,8 +57,8 @@ def take_language_model(found: LanguageModel, folder: Path, reference: Reference
         words=words,
         greedy_wer=greedy_wer,
         wer=wer,
-        default=words >= MIN_WORDS and wer is not None and greedy_wer is not None and wer < greedy_wer,
     )
+    return replace(entry, default=words >= MIN_WORDS and entry.helps)
 
 
 def _measure(reference: Reference, search: BeamSearch) -> tuple[int, float | None, float | None]:

@@ -37,6 +37,16 @@ class LanguageModelEntry:
     wer: Amount | None = None
     default: bool = False
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Its weights, by their names in ``BeamSearch``."""
+        return {"alpha": self.alpha, "beta": self.beta, "unknown_score": self.unknown_score}
+
+    @property
+    def helps(self) -> bool:
+        """Whether it lowered the word error rate; False if that was not measured."""
+        return self.wer is not None and self.greedy_wer is not None and self.wer < self.greedy_wer
+
     def describe(self) -> str:
         """Return what was measured, and whether it is the default, in words."""
         if self.wer is None or self.greedy_wer is None:
@@ -56,5 +66,6 @@ def check_language_model(manifest: "Manifest", demand: Callable[[bool, str], Non
         is_number = getattr(entry, key) is not None
         kind = "a number" if entry.words else "null"
         demand(is_number == bool(entry.words), f"language_model.{key} must be {kind} for {entry.words} words")
-    helps = entry.wer is not None and entry.greedy_wer is not None and entry.wer < entry.greedy_wer
-    demand(helps or not entry.default, "language_model.default must be false: wer is not below greedy_wer")
+    demand(
+        entry.helps or not entry.default, "language_model.default must be false: wer is not below greedy_wer"
+    )

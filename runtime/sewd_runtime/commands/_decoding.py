@@ -26,8 +26,7 @@ _OF_BEAM = {
 }
 """Option of the command → field of BeamSearch."""
 
-_WEIGHTS = ("alpha", "beta", "unknown_score")
-_OF_LM = ("lm_level", *_WEIGHTS)
+_OF_LM = ("lm_level", "alpha", "beta", "unknown_score")
 
 
 def add_decoding(command: argparse.ArgumentParser, *, n_best: bool = False) -> None:
@@ -124,7 +123,7 @@ def describe_decoding(options: argparse.Namespace, manifest: Manifest) -> str:
     texts = {"decoder": "beam" if is_beam else "greedy"}
     if is_beam and lm is not None:
         texts |= {"lm": manifest.files[lm.file].sha256}
-        texts |= {name: f"{getattr(lm, name):g}" for name in _WEIGHTS}
+        texts |= {name: f"{weight:g}" for name, weight in lm.weights.items()}
     for name, value in given.items():
         texts[name] = sha256_of(value) if isinstance(value, Path) else str(value)
     return " ".join(f"{_flag(name)}={text}" for name, text in texts.items())

@@ -56,8 +56,7 @@ class BundleDecoders:
         entry = self._bundle.manifest.language_model
         if entry is None or "lm" in options:
             return BeamSearch(**options)
-        weights = {"alpha": entry.alpha, "beta": entry.beta, "unknown_score": entry.unknown_score}
-        return BeamSearch(**{"lm": self._open(entry.file), **weights, **options})
+        return BeamSearch(**{"lm": self._open(entry.file), **entry.weights, **options})
 
     def _open(self, file: str) -> KenlmModel:
         with self._opening:
