@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sewd_runtime import AudioDecodeError, AudioError, AudioWarning, read_audio
@@ -21,7 +21,11 @@ def encode(seconds: float, form: str, subtype: str) -> bytes:
     noise = np.random.default_rng(0).normal(0, 0.1, round(16_000 * seconds))
     file = io.BytesIO()
     soundfile.write(file, noise, 16_000, format=form, subtype=subtype)
-    return file.getvalue()
+    content = file.getvalue()
+    if subtype.startswith("ALAC"):  # libsndfile pads the last chunk to an even size; a lost pad is no loss
+        place = content.index(b"data") + 4
+        content = content[: place + 8 + int.from_bytes(content[place : place + 8], "big")]
+    return content
 
 
 def can_write(form: str, subtype: str) -> bool:
@@ -58,6 +62,7 @@ def test_strict_refuses(form: str, subtype: str, share: float, tmp_path: Path) -
 
 
 @given(kind=st.sampled_from(FORMATS), share=st.floats(0, 1, exclude_max=True))
+@example(kind=("CAF", "ALAC_16"), share=1 - 2**-53)  # one byte
 def test_the_beginning_is_read_with_a_warning(kind: tuple[str, str], share: float) -> None:
     content, expected = encode(4, *kind), whole(*kind)
     with warnings.catch_warnings(record=True) as caught:
