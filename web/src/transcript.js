@@ -4,7 +4,7 @@ const LONGEST_WORD = 16;
 
 /**
  * The objects of `sewd transcribe --format json`; times in seconds.
- * confidence: the geometric mean of the posteriors of the word's characters.
+ * confidence: the geometric mean of the posteriors of the word's characters, to five digits.
  * @typedef {{ text: string, start_s: number, end_s: number, confidence: number }} Word
  * @typedef {{ text: string, start_s: number, end_s: number, words: Word[] }} Segment
  * @typedef {{ text: string, duration_s: number, segments: Segment[], words: Word[] }} Transcript
@@ -29,10 +29,15 @@ export function makeWords(path, vocabulary, clock, { duration_s = Infinity, isSp
         text,
         start_s: clock.seconds(path.starts[first]),
         end_s: Math.min(clock.seconds(path.ends[last - 1]), duration_s),
-        confidence: Math.exp(logProbs.reduce((sum, each) => sum + each, 0) / logProbs.length),
+        confidence: confidenceOf(logProbs),
       });
   }
   return words;
+}
+
+/** As many digits as other threads and exports repeat. @param {number[]} logProbs @returns {number} */
+function confidenceOf(logProbs) {
+  return Number(Math.exp(logProbs.reduce((sum, each) => sum + each, 0) / logProbs.length).toPrecision(5));
 }
 
 /**

@@ -32,8 +32,8 @@ class Character:
 class Word:
     """One word, when it is spoken, in seconds, and the model's confidence.
 
-    confidence: the geometric mean of its characters' posteriors. docs/accuracy.md says how often words of a
-    given confidence are right.
+    confidence: the geometric mean of its characters' posteriors, to five digits. docs/accuracy.md says how
+    often words of a given confidence are right.
     characters: empty unless they were requested.
     """
 
@@ -158,9 +158,14 @@ def _words(
                 text=text,
                 start_s=clock.seconds(hypothesis.starts[first]),
                 end_s=min(clock.seconds(hypothesis.ends[last - 1]), duration_s),
-                confidence=math.exp(sum(log_probs) / len(log_probs)),
+                confidence=_confidence(log_probs),
                 characters=tuple(one for one in every_character[first:last] if one.text),
             )
+
+
+def _confidence(log_probs: Sequence[float]) -> float:
+    """Return the geometric mean of the posteriors, in as many digits as other threads and exports repeat."""
+    return float(f"{math.exp(sum(log_probs) / len(log_probs)):.5g}")
 
 
 def has_spaces(token_ids: Sequence[int], vocabulary: Vocabulary) -> bool:
@@ -212,7 +217,7 @@ def _characters(
             text=vocabulary.text((token_id,)),
             start_s=clock.seconds(start),
             end_s=min(clock.seconds(end), duration_s),
-            confidence=math.exp(log_prob),
+            confidence=_confidence((log_prob,)),
         )
 
 
