@@ -117,9 +117,10 @@ def add_reading(group: argparse._ActionsContainer, *, split: bool = False) -> No
     group.add_argument("--ffmpeg", action="store_true", help=text)
     text = "refuse a truncated recording; without it, a warning says what is missing"
     group.add_argument("--strict", action="store_true", help=text)
-    group.add_argument(
-        "--max-duration", type=parse_seconds, metavar="SECONDS", help="refuse a recording that is longer"
+    text = (
+        f"refuse a recording that is longer (default: none, or {SEGMENTATION.whole_s:g} where it runs whole)"
     )
+    group.add_argument("--max-duration", type=parse_seconds, metavar="SECONDS", help=text)
 
 
 def add_part(group: argparse._ActionsContainer) -> None:
@@ -207,6 +208,12 @@ def printer(
         print(line, flush=True)
 
     return write
+
+
+def limit_whole(options: argparse.Namespace) -> None:
+    """Refuse recordings that are too long to run whole, unless ``--max-duration`` says otherwise."""
+    if options.max_duration is None:
+        options.max_duration = SEGMENTATION.whole_s
 
 
 def read_blocks(

@@ -13,6 +13,7 @@ from sewd_runtime.commands._files import (
     ERRORS,
     add_files,
     choose_workers,
+    limit_whole,
     printer,
     reader,
     run_files,
@@ -66,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
     write = printer(options, as_text, as_json)
     if options.every is None:
+        limit_whole(options)
         read = reader(options, rate_hz, lambda _, blocks: model.network.read(blocks, None))
         return run_files(options, read, model.classify_batch, write, workers=model.network.workers)
 

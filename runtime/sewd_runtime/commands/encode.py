@@ -9,7 +9,15 @@ import numpy as np
 
 from sewd_runtime._types import Output
 from sewd_runtime.commands._command import refuse_inputs
-from sewd_runtime.commands._files import ERRORS, add_files, choose_workers, reader, run_files, walk_folders
+from sewd_runtime.commands._files import (
+    ERRORS,
+    add_files,
+    choose_workers,
+    limit_whole,
+    reader,
+    run_files,
+    walk_folders,
+)
 from sewd_runtime.commands._model import add_model, load_model
 from sewd_runtime.commands._transcripts import beside, check_folder
 from sewd_runtime.encoder import Encoder
@@ -44,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     """Encode the files and return the exit code."""
     walk_folders(options)
     choose_workers(options)
+    limit_whole(options)
     is_one_file = options.output.suffix == _ONE_FILE
     if is_one_file:
         refuse_inputs(options, [options.output])

@@ -232,6 +232,17 @@ def test_classify(noises: list[str], classifier: Classifier, tmp_path: Path, cap
     assert capsys.readouterr().out == f"{best.label} {best.probability:.4f}\n"
 
 
+def test_a_long_recording_is_not_classified_whole_unasked(
+    classifier: Classifier, tmp_path: Path, capsys: Capture
+) -> None:
+    path = str(tmp_path / "long.wav")
+    soundfile.write(path, np.zeros(16_000 * 61), 16_000)
+    assert main(["classify", path]) == 1
+    assert "longer than the limit of 60 s" in capsys.readouterr().err
+    assert main(["classify", "--max-duration", "61", path]) == 0
+    assert main(["classify", "--every", "30", path]) == 0
+
+
 def test_classify_windows(noises: list[str], classifier: Classifier, notes: str, capsys: Capture) -> None:
     assert main(["classify", "--every", "0.5", "--top-k", "2", "--format", "json", *noises, notes]) == 1
     captured = capsys.readouterr()
