@@ -23,6 +23,10 @@ _AIFF_BLOCK_BYTES = {b"ima4": 34, b"GSM ": 33}
 """Of each channel."""
 
 
+_MAX_CHUNKS = 1000
+"""After the samples; more are not looked at."""
+
+
 class _Layout(NamedTuple):
     """How a kind of file is divided into chunks.
 
@@ -150,6 +154,9 @@ def _part(file: BinaryIO, start: int, end: int, layout: _Layout, samples: _Sampl
         missing = f"{samples.stated - available} of {samples.stated} bytes of samples are missing"
     elif samples.stated <= 0 and _is_unfinished(file, start, end, layout, samples):
         missing = "its header was never finished, so its end may be missing"
+    elif layout.samples in (name for name, _ in _following(file, start, end, layout, samples)):
+        missing = "a second chunk of samples follows, which is not read"
+        return Part(Region(file, start, start + samples.body + samples.stated), missing=missing)
     else:
         return Part(Region(file, start, end))
     if read_at(file, start, 32)[28:] == b"alac":  # the table of its packets stood at the end
@@ -168,11 +175,24 @@ def _part(file: BinaryIO, start: int, end: int, layout: _Layout, samples: _Sampl
 def _is_unfinished(file: BinaryIO, start: int, end: int, layout: _Layout, samples: _Samples) -> bool:
     """Return whether a size of 0 was never filled in: what follows is not chunks up to the end."""
     place = start + samples.body
-    head_bytes = layout.id_bytes + layout.size_bytes
-    while place < end:
-        head = read_at(file, place, head_bytes)
-        if not head[:4].decode("latin-1").isprintable():
+    for name, place in _following(file, start, end, layout, samples):  # noqa: B007 - the last one
+        if not name.decode("latin-1").isprintable():
             return True
+    return not end <= place <= end + layout.align
+
+
+def _following(
+    file: BinaryIO, start: int, end: int, layout: _Layout, samples: _Samples
+) -> Iterator[tuple[bytes, int]]:
+    """Yield how the name of each chunk after the samples begins, and where it ends; the last may be none."""
+    name, place = b"", start + samples.body + max(samples.stated or 0, 0)
+    place += -(place - start) % layout.align
+    head_bytes = layout.id_bytes + layout.size_bytes
+    for _ in range(_MAX_CHUNKS):
+        if place >= end or not name.decode("latin-1").isprintable():
+            return
+        head = read_at(file, place, head_bytes)
+        name = head[:4]
         place += head_bytes + int.from_bytes(head[layout.id_bytes :], layout.order) - layout.counted
         place += -(place - start) % layout.align
-    return not end <= place <= end + layout.align
+        yield name, place

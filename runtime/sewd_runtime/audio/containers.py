@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal
 
 from sewd_runtime.audio.chunked import chunked_parts
 from sewd_runtime.audio.flac import flac_parts
+from sewd_runtime.audio.media import HEAD_BYTES, find_kind
 from sewd_runtime.audio.mp3 import after_tags, mp3_parts
 from sewd_runtime.audio.ogg import ogg_parts
 from sewd_runtime.audio.parts import Part
@@ -30,7 +31,9 @@ def find_parts(file: BinaryIO) -> Iterator[Part]:
         parts = kind(file, begin, size)
         if parts is not None:
             return parts
-    parts = mp3_parts(file, start, size) or _au_parts(file, start, size)
+    parts = _au_parts(file, start, size)
+    if parts is None and find_kind(read_at(file, begin, HEAD_BYTES)) is None:
+        parts = mp3_parts(file, start, size)
     return iter([Part(Region(file, start, size))]) if parts is None else parts
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from sewd_runtime.audio import media
 
 _SUFFIXES = (
-    *(".aif", ".aiff", ".au", ".caf", ".flac", ".mp3"),
-    *(".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav"),
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp2", ".mp3", ".mpga"),
+    *(".oga", ".ogg", ".opus", ".rf64", ".sph", ".voc", ".w64", ".wav"),
 )
 
 

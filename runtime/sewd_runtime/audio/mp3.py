@@ -9,19 +9,23 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from sewd_runtime.audio.parts import Part
-from sewd_runtime.audio.regions import Region, find_all, read_at
+from sewd_runtime.audio.regions import Region, find_all, find_frames, read_at
 
 _HEADER_BYTES = 10
 _ID3V1_BYTES = 128
+_JUNK_BYTES = 1 << 20
+"""Before the first frame; players look no further."""
+
 _RATES_HZ = (44_100, 48_000, 32_000)
 _KBITS_MPEG1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBITS_MPEG2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 class _Info(NamedTuple):
-    """frames, size: what the frame states, None if it does not. size_at: where the size stands."""
+    """frames, size: what the frame states, None if it does not. frames_at, size_at: where that stands."""
 
     frames: int | None
+    frames_at: int
     size: int | None
     size_at: int
 
@@ -32,15 +36,22 @@ def after_tags(file: BinaryIO, place: int) -> int:
         head = read_at(file, place, _HEADER_BYTES)
         if len(head) < _HEADER_BYTES or head[:3] != b"ID3" or max(head[6:]) > 127 or head[3] > 4:
             return place
-        # A tag's size has seven bits a byte.
-        place += _HEADER_BYTES + sum(
+        # A tag's size has seven bits a byte. Bit 4 of the flags: a copy of the header follows.
+        place += _HEADER_BYTES * (2 if head[5] & 0x10 else 1) + sum(
             byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)
         )
 
 
 def mp3_parts(file: BinaryIO, start: int, size: int) -> Iterator[Part] | None:
-    """Return the recordings in the file from ``start`` on, or None if it is not MP3."""
-    return _parts(file, start, size) if _is_frame(file, after_tags(file, start)) else None
+    """Return the recordings in the file from ``start`` on, or None if it is not MP3.
+
+    Before the first frame there may be the rest of another: a broadcast that was recorded from its middle.
+    """
+    start = after_tags(file, start)
+    if _is_frame(file, start):
+        return _parts(file, start, size)
+    skipped = find_frames(read_at(file, start, _JUNK_BYTES), _frame_size)
+    return None if skipped is None else _parts(file, start + skipped, size)
 
 
 def _frame_size(head: bytes) -> int:
@@ -75,6 +86,7 @@ def _read_info(file: BinaryIO, frame: int) -> _Info | None:
     size_at = place + (12 if has_frames else 8)
     return _Info(
         int.from_bytes(content[8:12], "big") if has_frames else None,
+        place + 8,
         int.from_bytes(read_at(file, size_at, 4), "big") if has_size else None,
         size_at,
     )
@@ -108,8 +120,8 @@ def _split(file: BinaryIO, begin: int, end: int) -> Iterator[Part]:
     """Yield a recording, and what follows the bytes that it states if that is MP3 too."""
     frame = after_tags(file, begin)
     info = _read_info(file, frame) if _is_frame(file, frame) else None
-    if info is None:
-        yield _count(file, frame, end)
+    if info is None or not info.frames:
+        yield _with_count(file, frame, end)
         return
     replaced = {}
     if info.size is not None:
@@ -117,16 +129,19 @@ def _split(file: BinaryIO, begin: int, end: int) -> Iterator[Part]:
         if read_at(file, stated_end, 3) == b"TAG":
             stated_end += _ID3V1_BYTES
         if frame < stated_end < end and _is_frame(file, stated_end):
-            yield from _split(file, begin, stated_end)
+            yield from _split(file, frame, stated_end)
             yield from _split(file, stated_end, end)
             return
         # libmpg123 prints a warning where the size is wrong.
-        replaced = {info.size_at - begin: min(end - frame, 0xFFFFFFFF).to_bytes(4, "big")}
-    yield Part(Region(file, begin, end, replaced)) if info.frames else _count(file, frame, end)
+        replaced[info.size_at - frame] = min(end - frame, 0xFFFFFFFF).to_bytes(4, "big")
+    count = _count(file, frame, end)[0] - 1
+    if count > info.frames:  # libmpg123 would stop early
+        replaced[info.frames_at - frame] = count.to_bytes(4, "big")
+    yield Part(Region(file, frame, end, replaced))
 
 
-def _count(file: BinaryIO, begin: int, end: int) -> Part:
-    """Return a recording with a frame before it that states how many follow."""
+def _count(file: BinaryIO, begin: int, end: int) -> tuple[int, int]:
+    """Return the number of whole frames, and the bytes of the last that are missing."""
     place, count = begin, 0
     while place < end:
         size = _frame_size(read_at(file, place, 4))
@@ -135,8 +150,13 @@ def _count(file: BinaryIO, begin: int, end: int) -> Part:
             place = next((found for found in later if _is_frame_pair(file, found)), end)
             continue
         place, count = place + size, count + 1
-    missing = f"{place - end} bytes of its last frame are missing" if place > end else None
-    count -= place > end
+    return count - (place > end), place - end
+
+
+def _with_count(file: BinaryIO, begin: int, end: int) -> Part:
+    """Return a recording with a frame before it that states how many follow."""
+    count, missing_bytes = _count(file, begin, end)
+    missing = f"{missing_bytes} bytes of its last frame are missing" if missing_bytes else None
     head = read_at(file, begin, 4)
     # The bitrate leaves room for the numbers; bit 0 says that there is no checksum.
     head = bytes([head[0], head[1] | 1, 0x80 | head[2] & 0x0C, head[3]]) if len(head) == 4 else b""

@@ -10,10 +10,8 @@ class Part(NamedTuple):
 
     missing: in words, what was cut off; None if nothing is known to be.
     doubt: in words, why the end may be missing although nothing shows it.
-    states_length: False where libsndfile only estimates the number of samples.
     """
 
     content: Region
     missing: str | None = None
     doubt: str | None = None
-    states_length: bool = True

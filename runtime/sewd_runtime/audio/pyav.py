@@ -78,6 +78,8 @@ class PyavDecoder:
         if self._missing is not None:
             return self._rules.truncated(self._missing)
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, (self._av.EOFError, self._av.OSError)) and reason == "Input/output error":
+            reason = "it ends before its audio begins"
         return AudioDecodeError(f"{self._rules.name}: cannot be read as audio: {reason} (FFmpeg)")
 
     def _open_stream(self, demuxer: str) -> None:

@@ -2,10 +2,13 @@
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 _SEARCHED_BYTES = 1 << 20
+
+_FRAMES = 3
+"""So many do not follow one another by chance."""
 
 
 class Region(io.RawIOBase):
@@ -99,3 +102,22 @@ def find_all(file: BinaryIO, words: tuple[bytes, ...], start: int, end: int) -> 
             while 0 <= place < _SEARCHED_BYTES:
                 yield first + place
                 place = block.find(word, place + 1)
+
+
+def find_frames(content: bytes, size_of: Callable[[bytes], int]) -> int | None:
+    """Return where frames of a stream without a container follow one another, None if nowhere.
+
+    size_of: the bytes of a frame from its first 7; 0 if they do not begin one. A frame begins with 0xff.
+    """
+    place = content.find(b"\xff")
+    while place >= 0:
+        end = place
+        for _ in range(_FRAMES):
+            size = size_of(content[end : end + 7])
+            end += size
+            if not size:
+                break
+        else:
+            return place
+        place = content.find(b"\xff", place + 1)
+    return None

@@ -41,6 +41,11 @@ CASES = (
     ("amr", "libopencore_amrnb", 8_000, 1),
     ("avi", "pcm_s16le", 16_000, 1),
     ("mpegts", "aac", 48_000, 1),
+    ("wav", "g722", 16_000, 1),
+    ("wav", "mp2", 32_000, 2),
+    ("ogg", "flac", 16_000, 2),
+    ("wv", "wavpack", 16_000, 1),
+    ("ac3", "ac3", 48_000, 2),
 )
 """Muxer, encoder, rate in Hz and channels."""
 
@@ -231,6 +236,31 @@ def test_limits_come_from_the_header() -> None:
         next(stream_audio(content, max_duration_s=1.0))
     with pytest.raises(AudioValueError, match="has 2 channels, more than the limit of 1"):
         next(stream_audio(content, max_channels=1))
+
+
+@pytest.mark.parametrize(("muxer", "codec", "rate_hz"), [("wav", "g722", 16_000), ("ogg", "flac", 16_000)])
+def test_joined_files_are_read_one_after_another(muxer: str, codec: str, rate_hz: int) -> None:
+    content = media(muxer, codec, rate_hz, 1)
+    once = read_audio(content)
+    np.testing.assert_array_equal(read_audio(content * 2), np.concatenate([once, once]))
+
+
+@pytest.mark.parametrize(("muxer", "codec", "rate_hz"), [("adts", "aac", 32_000), ("mpegts", "aac", 48_000)])
+def test_a_broadcast_recorded_from_its_middle(muxer: str, codec: str, rate_hz: int) -> None:
+    content = media(muxer, codec, rate_hz, 1)
+    cut = content[100:] if muxer == "adts" else content[4 * 188 - 40 :]
+    assert len(read_audio(cut)) > 0.9 * len(read_audio(content))
+
+
+def test_mp3_in_wav_is_whole() -> None:
+    content = media("wav", "libmp3lame", 16_000, 1)
+    assert len(read_audio(content, strict=True)) >= 2 * 16_000
+
+
+def test_a_recording_that_stopped_at_once_is_named() -> None:
+    head = write_media("webm", "libopus", speechlike(48_000, 2, 0.1), 48_000, {"live": "1"})[:110]
+    with pytest.raises(AudioDecodeError, match="cannot be read as audio: it ends before its audio begins"):
+        read_audio(head)
 
 
 def test_a_video_without_audio_is_named() -> None:

@@ -155,6 +155,43 @@ def test_joined_mp3_with_tags_and_without_lengths() -> None:
         assert abs(len(read_audio(content)) - 4 * RATE_HZ) < 6_000
 
 
+ID3_WITH_FOOTER = b"ID3\x04\0\x10\0\0\x01\0" + bytes(128) + b"3DI\x04\0\x10\0\0\x01\0"
+
+
+@pytest.mark.parametrize("before", [bytes(5_000), b"APETAGEX" + b"cover" * 40_000, ID3_WITH_FOOTER])
+def test_mp3_after_what_players_skip(before: bytes) -> None:
+    content = encode(noise(2), "MP3")
+    np.testing.assert_array_equal(read_audio(before + content), read_audio(content))
+
+
+def test_mp3_recorded_from_the_middle_of_a_frame() -> None:
+    content = encode(noise(2), "MP3")
+    frame = content.index(content[:3], 4)
+    assert abs(len(read_audio(content[frame + 50 :])) - 2 * RATE_HZ) < 3_000
+
+
+def test_mp3_that_states_too_few_frames_is_whole() -> None:
+    content = bytearray(encode(noise(2), "MP3"))
+    place = content.index(b"Info") + 8 if b"Info" in content else content.index(b"Xing") + 8
+    whole, content[place : place + 4] = read_audio(bytes(content)), (5).to_bytes(4, "big")
+    np.testing.assert_array_equal(read_audio(bytes(content)), whole)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>404", "a web page"),
+        (b"PK\3\4" + bytes(100), "unpack it first"),
+        (b"\x1f\x43\xb6\x75\xff" + bytes(100), "join the pieces"),
+        ("liste".encode("utf-16"), "Format not recognised"),
+    ],
+)
+def test_what_is_not_audio_is_named(content: bytes, what: str) -> None:
+    with pytest.raises(AudioDecodeError, match=f"cannot be read as audio: .*{what}"):
+        read_audio(content)
+
+
 @pytest.mark.parametrize("form", ["WAV", "OGG", "FLAC", "MP3"])
 def test_a_second_file_that_is_cut_is_missed(form: str) -> None:
     first, second = (encode(noise(4, seed), form) for seed in (1, 2))
@@ -193,6 +230,13 @@ def test_wav_that_states_too_much(more: int) -> None:
     with pytest.warns(AudioWarning, match=f"{more} of {PCM.nbytes + more} bytes"):
         samples = read_audio(wav(36 + PCM.nbytes + more, PCM.nbytes + more))
     np.testing.assert_array_equal(samples, read_audio(PCM))
+
+
+def test_wav_with_a_second_chunk_of_samples_is_read_up_to_it() -> None:
+    content = encode(noise(1), "WAV", "PCM_16")
+    second = content + b"data" + (200).to_bytes(4, "little") + bytes(200)
+    with pytest.warns(AudioWarning, match="a second chunk of samples follows"):
+        np.testing.assert_array_equal(read_audio(second), read_audio(content))
 
 
 def test_wav_without_samples_but_with_other_chunks_is_empty() -> None:
