@@ -121,9 +121,9 @@ def count_channels(path: str | os.PathLike[str], *, ffmpeg: bool = False) -> int
 
 def stated_duration_s(path: Path) -> float | None:
     """Return the length in seconds that a file's header states, or None if it states none."""
-    if not path.is_file():
-        return None
     try:
+        if not path.is_file():
+            return None
         with path.open("rb") as file:
             stated = stated_frames(file)
     except (AudioDecodeError, OSError):
@@ -169,9 +169,12 @@ def _open(source: AudioSource, rules: Rules, stack: ExitStack) -> tuple[Any, int
 def _open_path(name: str) -> BinaryIO:
     if not name:
         raise AudioValueError("the name of the recording is empty")
-    if "://" in name and not Path(name).exists():
-        raise AudioValueError(f"{name}: an address, not a file; download it first")
-    return Path(name).open("rb")
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        if "://" not in name:
+            raise
+        raise AudioValueError(f"{name}: an address, not a file; download it first") from error
 
 
 def _checked(blocks: Iterable[Samples], rate_hz: int, rules: Rules) -> Iterator[Samples]:

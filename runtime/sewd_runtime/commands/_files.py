@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from sewd_runtime._types import AudioSource, Samples
-from sewd_runtime.audio.folders import expand, find_recordings, suffixes
+from sewd_runtime.audio.folders import expand, find_recordings, is_folder, suffixes
 from sewd_runtime.audio.reading import stated_duration_s, stream_audio
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, explain, parse_seconds, parse_time
 from sewd_runtime.commands._lists import add_list, id_of, read_list, write_failures
@@ -63,9 +63,8 @@ def walk_folders(options: argparse.Namespace) -> None:
     read_list(options)
     files: list[str] = []
     for name in options.files:
-        is_folder = bool(name) and Path(name).is_dir()
         found = [name]
-        if is_folder:
+        if is_folder(name):
             found = [str(path) for path in find_recordings(Path(name), ffmpeg=options.ffmpeg)]
         if not found:
             options.error(

@@ -13,10 +13,16 @@ from sewd_runtime.text.vocabulary import Vocabulary
 _REMEMBERED_WORDS = 20_000
 
 _TYPOGRAPHIC = str.maketrans(
-    dict.fromkeys("\u2018\u2019\u02bc\u00b4`\u2032", "'")
-    | dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"')
-    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")
+    dict.fromkeys("\u2018\u2019\u201b\u02bb\u02bc\u02bd\ua78c\u05f3\u00b4`\u2032", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f\u05f4\u00ab\u00bb", '"')
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
 )
+
+_DECORATION = frozenset(map(chr, (0x640, *range(0xFE00, 0xFE10))))
+"""The tatweel, which stretches an Arabic word, and the selectors of a sign's looks."""
+
+_TURKISH_UPPER = {ord("i"): "\u0130"}
+_TURKISH_LOWER = {ord("I"): "\u0131", ord("\u0130"): "i"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,8 @@ class Speller:
 
     A word is taken as given, then in Unicode's composed (NFC) and decomposed form (NFD), then in upper and in
     lower case, whole, because the case of a letter depends on its word (the Greek final sigma), then in any
-    mixture of cases; then the same with plain apostrophes, quotes and hyphens, and in compatibility form. The
+    mixture of cases; then the same with plain apostrophes, quotes and hyphens, and in compatibility form, at
+    last of the tokens too. Where the model writes the dotless or the capital dotted i, cases are Turkish's. The
     first form that tokens make up entirely is spelled, with the longest tokens from the left that leave a
     rest which can be spelled. A word without one is spelled without the accents and punctuation that the
     model lacks; apostrophes leave no gap in the word, other punctuation separates words.
@@ -52,7 +59,10 @@ class Speller:
         exact.pop(" ", None)
         self._exact = _Tokens(exact)
         self._caseless = _Tokens({text.casefold(): token_id for text, token_id in reversed(exact.items())})
-        self._folded = _Tokens({fold(text): token_id for text, token_id in reversed(exact.items())})
+        self._folded = _Tokens({_loosen(text): token_id for text, token_id in reversed(exact.items())})
+        is_cased = not vocabulary.do_lower_case
+        self._before_upper = _TURKISH_UPPER if is_cased and "\u0130" in exact else {}
+        self._before_lower = _TURKISH_LOWER if is_cased and "\u0131" in exact else {}
         self._delimiter = vocabulary.word_delimiter_id
         self._spell_word = lru_cache(_REMEMBERED_WORDS)(self._find)
 
@@ -87,7 +97,7 @@ class Speller:
                 return Spelling(words=(tuple(map(tokens.ids.__getitem__, found)),), left_out=())
         bare = unicodedata.normalize("NFKD", with_plain_signs(word))
         forms = [(case(bare), self._exact) for case in (str, str.upper, str.lower)]
-        forms.append((fold(bare), self._folded))
+        forms.append((_loosen(bare), self._folded))
         splits = [(tokens.split(form, loosely=True), tokens) for form, tokens in forms]
         spellings = [_without_missing(parts, tokens) for parts, tokens in splits if parts is not None]
         unwritable = Spelling(words=(None,), left_out=())
@@ -97,12 +107,13 @@ class Speller:
         """Yield the forms of a word, and the tokens to make them up from."""
         plain = with_plain_signs(word)
         for base in dict.fromkeys((word, plain, unicodedata.normalize("NFKC", plain))):
-            for cased in (base, base.upper(), base.lower()):
+            upper, lower = base.translate(self._before_upper), base.translate(self._before_lower)
+            for cased in (base, upper.upper(), lower.lower()):
                 yield cased, self._exact
                 yield unicodedata.normalize("NFC", cased), self._exact
                 yield unicodedata.normalize("NFD", cased), self._exact
             yield base.casefold(), self._caseless
-            yield fold(base), self._folded
+            yield _loosen(base), self._folded
 
     def _refuse(self, text: str) -> None:
         """Raise TextError for the first character that no form of its word can be spelled with."""
@@ -152,7 +163,7 @@ def warn_left_out(left_out: tuple[str, ...], text: str) -> None:
     if left_out:
         signs = " ".join(
             f"U+{ord(one):04X} ({unicodedata.name(one, 'no name').lower()})"
-            if unicodedata.combining(one) or not one.isprintable()
+            if unicodedata.category(one)[0] in "MC"
             else one
             for one in left_out
         )
@@ -169,14 +180,15 @@ def _without_missing(parts: list[str], tokens: _Tokens) -> Spelling:
             words[-1].append(tokens.ids[part])
             continue
         left_out.append(part)
-        if part != "'" and unicodedata.category(part)[0] not in "MC":
+        if part != "'" and unicodedata.category(part)[0] in "PSZ":
             words.append([])
     return Spelling(words=tuple(tuple(word) for word in words if word), left_out=tuple(left_out))
 
 
 def _can_be_missing(character: str) -> bool:
-    """Return whether it is an accent, punctuation, a sign, or invisible."""
-    return unicodedata.combining(character) > 0 or unicodedata.category(character)[0] in "PSZC"
+    """Return whether it is an accent, punctuation, a sign, decoration, or invisible."""
+    is_mark = unicodedata.combining(character) > 0 or character in _DECORATION
+    return is_mark or unicodedata.category(character)[0] in "PSZC"
 
 
 def with_plain_signs(text: str) -> str:
@@ -187,6 +199,11 @@ def with_plain_signs(text: str) -> str:
 def fold(text: str) -> str:
     """Return the text for caseless matching (the Unicode Standard, definition D145)."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+
+
+def _loosen(text: str) -> str:
+    """Return the text for matching in any case, with any apostrophes, in compatibility form (D146)."""
+    return unicodedata.normalize("NFKD", fold(unicodedata.normalize("NFKD", with_plain_signs(text))))
 
 
 def _excerpt(text: str, index: int, width: int = 20) -> str:

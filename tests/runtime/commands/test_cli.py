@@ -84,12 +84,12 @@ def test_json_is_an_object_a_line(tiny_bundle: Path, noises: list[str], capsys: 
 def test_a_bad_file_stops_no_other(
     tiny_bundle: Path, noises: list[str], notes: str, tmp_path: Path, capsys: Capture
 ) -> None:
-    files = [noises[0], notes, str(tmp_path / "nothing.wav"), noises[1]]
+    files = [noises[0], notes, str(tmp_path / "nothing.wav"), "a" * 300 + ".wav", noises[1]]
     assert transcribe(tiny_bundle, *files) == 1
     captured = capsys.readouterr()
     assert [line.split(": ")[0] for line in captured.out.splitlines()] == [noises[0], noises[1]]
     complaints = captured.err.splitlines()
-    assert [line.split(": ")[:2] for line in complaints] == [["sewd", bad] for bad in files[1:3]]
+    assert [line.split(": ")[:2] for line in complaints] == [["sewd", bad] for bad in files[1:4]]
     assert "cannot be read as audio" in complaints[0]
     assert "No such file" in complaints[1]
 

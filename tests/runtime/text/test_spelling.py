@@ -143,6 +143,11 @@ def test_the_longest_tokens_that_leave_a_rest_that_can_be_spelled() -> None:
         ("FI", "\ufb01", "FI"),
         ("AB", "\uff41\uff22", "AB"),
         ("COé", "coÉ", "COé"),
+        ("AB\u02bc", "a'b", "A\u02bcB"),
+        ("hawi\u02bb", "HAWAI\u2018I", "hawai\u02bbi"),
+        ("\u0e19\u0e49\u0e33", "\u0e19\u0e4d\u0e32", "\u0e19\u0e33"),  # sara am in one or two
+        ("ABILNST\u0130", "istanbul".replace("u", ""), "\u0130STANBL"),
+        ("abrktl\u0131i", "IRAK \u0130ki".replace("k", "K"), "\u0131rak iki"),
     ],
 )
 def test_the_form_of_a_word_that_the_model_has(letters_of_model: str, text: str, written: str) -> None:
@@ -160,6 +165,9 @@ def test_the_form_of_a_word_that_the_model_has(letters_of_model: str, text: str,
         ("six\u00ad\u200bteen", "SIXTEEN", "U+00AD (soft hyphen) U+200B (zero width space)"),
         ("\u201cλ\u201d".replace("λ", "now"), "NOW", '"'),
         ("- six -", "SIX", "-"),
+        ("six \u263a\ufe0f", "SIX", "\u263a U+FE0F (variation selector-16)"),
+        ("s\u0640ix", "SIX", "\u0640"),
+        ("DON\ua78cT", "DONT", "'"),
     ],
 )
 def test_a_warning_says_what_is_left_out(text: str, written: str, left_out: str) -> None:
