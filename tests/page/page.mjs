@@ -106,6 +106,33 @@ test("the keyboard alone records, twice, and each time all of it", async (t) => 
   assert.deepEqual(page.complaints, []);
 });
 
+test("what is said before the server answers is heard, too", async (t) => {
+  const onSocket = async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 3000)); // the speech begins after one
+    route.connectToServer();
+  };
+  const page = await open(t, { onSocket });
+  await ready(page);
+  const [, all] = await record(page, () => page.click("#record"));
+  assert.equal(all.split(" ")[0], given.microphoneText.split(" ")[0]);
+});
+
+test("nothing is recorded after the rest was asked for", async () => {
+  const sent = [];
+  const port = { postMessage: (message) => sent.push(message) };
+  let Capture;
+  globalThis.sampleRate = 100;
+  globalThis.AudioWorkletProcessor = class { port = port; };
+  globalThis.registerProcessor = (_, made) => (Capture = made);
+  await import(new URL("../../web/site/page/capture.js", import.meta.url));
+  const capture = new Capture();
+  const listen = (count) => capture.process([[new Float32Array(count)]]);
+  assert.ok(listen(13));
+  port.onmessage();
+  assert.ok(!listen(25));
+  assert.deepEqual(sent.map((packet) => packet?.length ?? null), [10, 3, null]);
+});
+
 test("a connection that is lost leaves the words and says so", async (t) => {
   let socket;
   const page = await open(t, { onSocket: (route) => (socket = route).connectToServer() });

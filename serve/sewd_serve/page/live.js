@@ -7,16 +7,19 @@ const PREFIX = "conversation.item.input_audio_transcription";
 /** Open the microphone and a transcription session; `on` has sound, delta, pending and failed. */
 export async function startLive({ model, token, on }) {
   const microphone = await Microphone.open();
-  let socket;
-  try {
-    socket = await openSocket(model, token);
-  } catch (error) {
-    await microphone.close();
-    throw error;
-  }
-  const send = (event) => socket.send(JSON.stringify(event));
+  const opened = openSocket(model, token);
+  // What is said before the socket is open waits for it.
+  const send = (event) => opened.then((socket) => socket.send(JSON.stringify(event)), () => {});
   const input = { format: { type: "audio/pcm", rate: microphone.rate }, transcription: { model }, turn_detection: null };
   send({ type: "session.update", session: { type: "transcription", audio: { input }, sewd: { pending: true } } });
+  microphone.onpacket = (samples) => {
+    on.sound(samples);
+    if (samples.length) send({ type: "input_audio_buffer.append", audio: base64(samples) });
+  };
+  const socket = await opened.catch(async (error) => {
+    await microphone.close();
+    throw error;
+  });
 
   const ended = new Promise((resolve, reject) => {
     socket.onclose = () => reject(new Error("The connection to the server was lost."));
@@ -36,11 +39,6 @@ export async function startLive({ model, token, on }) {
   };
   let isStopping = false;
   ended.catch(async (error) => isStopping || on.failed(error, await finish()));
-  microphone.onpacket = (samples) => {
-    on.sound(samples);
-    if (samples.length) send({ type: "input_audio_buffer.append", audio: base64(samples) });
-  };
-
   return {
     /** End the recording; returns all of its text, and the recording as a WAV file. */
     async stop() {
