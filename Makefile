@@ -13,7 +13,7 @@ site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 		> "$$($(1)/bin/python -c "$$site")/sewd.pth"
 endef
 
-.PHONY: demo test test-tensorrt test-ray check fuzz bench bench-serve bench-corpus bench-edge accuracy clean
+.PHONY: demo test test-tensorrt test-ray check fuzz bench bench-serve bench-corpus bench-edge bench-browser accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sewd-export -o $(BUNDLE)
@@ -55,6 +55,10 @@ bench-corpus: .venv-ray/.installed
 # docs/edge.md: a few minutes on a quiet core. BENCH="--bundle FOLDER" states another model's size as well.
 bench-edge: $(VENV)/.installed build/edge/usr
 	$(BIN)/python -m benchmarks.edge $(BENCH)
+
+# docs/web.md: a quarter of an hour on two quiet cores, after an export of some minutes the first time.
+bench-browser: $(VENV)/.installed build/whisper-onnx build/transformers-js/node_modules
+	$(BIN)/python -m benchmarks.browser $(BENCH)
 
 # docs/accuracy.md: `make accuracy ACCURACY="times decoding"` measures these sections again and keeps the others.
 accuracy: .venv-accuracy/.installed
@@ -123,6 +127,14 @@ build/edge/usr:
 	.venv-whisper/bin/python -m pip install --quiet --requirement benchmarks/serving/requirements-whisper.txt
 	.venv-whisper/bin/python -m benchmarks.whisper build/whisper
 	touch $@
+
+# The same model for transformers.js, which runs it in a browser.
+build/whisper-onnx: .venv-whisper/.installed .venv-optimum/.installed
+	.venv-optimum/bin/python -m benchmarks.whisper_onnx build/whisper $@
+
+build/transformers-js/node_modules:
+	npm install --prefix web --no-audit --no-fund
+	npm install --prefix build/transformers-js --no-audit --no-fund --ignore-scripts @huggingface/transformers@4.3.2
 
 # A teacher of English, beside all that .venv has.
 .venv-teacher/.installed: $(VENV)/.installed benchmarks/reference/requirements-teacher.txt
