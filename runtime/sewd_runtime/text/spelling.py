@@ -43,8 +43,8 @@ class Speller:
     A word is taken as given, then in Unicode's composed (NFC) and decomposed form (NFD), then in upper and in
     lower case, whole, because the case of a letter depends on its word (the Greek final sigma), then in any
     mixture of cases; then the same with plain apostrophes, quotes and hyphens, and in compatibility form, at
-    last of the tokens too. Where the model writes the dotless or the capital dotted i, cases are Turkish's. The
-    first form that tokens make up entirely is spelled, with the longest tokens from the left that leave a
+    last of the tokens too. Where the model writes the dotless or the capital dotted i, cases are those of
+    Turkish. The first form that tokens make up entirely is spelled, with the longest tokens that leave a
     rest which can be spelled. A word without one is spelled without the accents and punctuation that the
     model lacks; apostrophes leave no gap in the word, other punctuation separates words.
 
