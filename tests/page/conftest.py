@@ -79,7 +79,7 @@ def run_browser(script: str, given: dict[str, Any], *, tests: int) -> None:
         env={**os.environ, "PAGE_TEST": json.dumps(given)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"# pass {tests}\n" in done.stdout, done.stdout
