@@ -175,6 +175,8 @@ def _open_path(name: str) -> BinaryIO:
         if "://" not in name:
             raise
         raise AudioValueError(f"{name}: an address, not a file; download it first") from error
+    except ValueError as error:  # a zero byte, or half of a surrogate pair
+        raise AudioValueError(f"{name!r} cannot be the name of a file: {error}") from error
 
 
 def _checked(blocks: Iterable[Samples], rate_hz: int, rules: Rules) -> Iterator[Samples]:

@@ -1,6 +1,7 @@
 """Beam search with a language model, a lexicon and hotwords."""
 
 import copy
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakSet
@@ -21,6 +22,13 @@ from sewd_runtime.text.vocabulary import Vocabulary
 
 _COMPACT_ABOVE = 20_000
 """How many prefixes a stream holds before it forgets those that no beam needs."""
+
+
+_INSTEAD = {
+    "lm": "KenlmModel(path)",
+    "lexicon": "a list of words",
+    "hotwords": "the bonus of each, such as {'Aachen': 8.0}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +73,14 @@ class BeamSearch:
             "beta": np.isfinite(self.beta),
             "unknown_score": np.isfinite(self.unknown_score),
             "alternatives": self.alternatives >= 0,
+            "lm": not isinstance(self.lm, (str, os.PathLike)),
+            "lexicon": not isinstance(self.lexicon, (str, os.PathLike)),
+            "hotwords": isinstance(self.hotwords, Mapping),
         }
         for name, right in wrong.items():
             if not right:
-                raise DecodingError(f"BeamSearch: {name} cannot be {getattr(self, name)}")
+                instead = f"; give {_INSTEAD[name]}" if name in _INSTEAD else ""
+                raise DecodingError(f"BeamSearch: {name} cannot be {getattr(self, name)!r}{instead}")
 
     def decode(self, log_probs: LogProbs, lengths: Lengths, vocabulary: Vocabulary) -> list[Hypothesis]:
         """Return the best hypothesis of every item; log_probs: (batch, frames, vocab), lengths: (batch,).

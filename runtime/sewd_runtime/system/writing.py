@@ -22,7 +22,11 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     mode = _mode_of(path)
     part = path.with_name(f".sewd-{secrets.token_hex(8)}.part")
     # Exclusive: neither follows a link nor opens what is there.
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        error.filename = str(path)  # the other name says nothing to anybody
+        raise
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             yield file

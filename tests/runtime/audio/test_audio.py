@@ -233,6 +233,8 @@ def test_empty_file(tmp_path: Path) -> None:
         ([0.0, 1.0], "_batch"),
         (None, "NoneType"),
         (io.StringIO("text"), "'rb'"),
+        ("a\0.wav", "cannot be the name of a file"),
+        ("a\ud800.wav", "cannot be the name of a file"),
     ],
 )
 def test_unfit_sources(source: Any, words: str) -> None:

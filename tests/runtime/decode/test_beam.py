@@ -289,6 +289,9 @@ def test_alternatives_come_with_the_hypothesis() -> None:
         ({"beam_threshold": -1.0}, "beam_threshold"),
         ({"alpha": math.nan}, "alpha"),
         ({"alternatives": -1}, "alternatives"),
+        ({"lm": "lm.arpa"}, r"give KenlmModel\(path\)"),
+        ({"lexicon": "six"}, "give a list of words"),
+        ({"hotwords": ["six"]}, "give the bonus of each"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:

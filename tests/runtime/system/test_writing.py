@@ -31,6 +31,13 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_name_that_was_asked_for_is_the_one_in_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "nothing" / "a.txt"
+    with pytest.raises(FileNotFoundError) as caught:
+        write(path, "")
+    assert caught.value.filename == str(path)
+
+
 def test_no_file_of_the_users_is_in_the_way(tmp_path: Path) -> None:
     for name in ("a.txt.part", "a.part", ".a.txt.partial"):
         (tmp_path / name).write_text("mine")

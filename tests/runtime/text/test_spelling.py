@@ -18,7 +18,7 @@ from sewd_runtime.decode.fusion import compile_tables
 from sewd_runtime.decode.lm.kneser_ney import UNKNOWN
 from sewd_runtime.decode.lm.model import choose_form
 from sewd_runtime.decode.lm.normalisation import sentences
-from sewd_runtime.errors import HotwordError, TextError, TextWarning
+from sewd_runtime.errors import HotwordError, LexiconError, TextError, TextWarning
 from sewd_runtime.text.spelling import Speller
 from sewd_runtime.text.vocabulary import Vocabulary
 
@@ -199,6 +199,18 @@ def test_hotwords_and_lexicons_say_what_the_model_cannot_write() -> None:
         compile_tables(model, lexicon=None, hotwords={"six!": 2.0, "o\u2019clock": 2.0}, **options)
     with pytest.raises(HotwordError, match=r"hotword '3': the model cannot write '3'"):
         compile_tables(model, lexicon=None, hotwords={"3": 2.0}, **options)
+
+
+@pytest.mark.parametrize("characters", [False, True])
+def test_marks_of_sentences_in_a_text_are_no_words(characters: bool) -> None:
+    model = vocabulary({**TOKENS, "<s>": 7, "</s>": 8})
+    marked = list(sentences(["<s> ab <unk> </s>", "<s> </s>"], model, characters=characters))
+    assert marked == [["A", "B", "|", "<unk>"] if characters else ["AB", "<unk>"]]
+
+
+def test_an_empty_lexicon_is_named() -> None:
+    with pytest.raises(LexiconError, match="the lexicon is empty"):
+        compile_tables(vocabulary(), vocab=7, lm=None, lexicon=[], hotwords={})
 
 
 def test_the_command_tells_what_it_leaves_out_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:

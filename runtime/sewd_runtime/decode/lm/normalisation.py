@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
-from sewd_runtime.decode.lm.kneser_ney import UNKNOWN
+from sewd_runtime.decode.lm.kneser_ney import BEGIN, END, UNKNOWN
 from sewd_runtime.decode.lm.model import DELIMITER_SYMBOL
 from sewd_runtime.text.spelling import Speller
 from sewd_runtime.text.vocabulary import Vocabulary
@@ -20,8 +20,8 @@ def normaliser(vocabulary: Vocabulary, *, characters: bool = False) -> Callable[
     """Return a function that splits a text into words; characters: into tokens, with ``|`` for spaces.
 
     Words are spelled as ``Speller`` says; one that the model cannot write, such as a number in digits,
-    becomes ``<unk>``, and one of punctuation alone is left out. Without a word delimiter, each token is a
-    word.
+    becomes ``<unk>``, and one of punctuation alone is left out, as are ``<s>`` and ``</s>``, which a language
+    model adds itself. Without a word delimiter, each token is a word.
     """
     speller = Speller(vocabulary)
     is_spaced = vocabulary.word_delimiter_id is not None
@@ -29,8 +29,9 @@ def normaliser(vocabulary: Vocabulary, *, characters: bool = False) -> Callable[
     def normalise(text: str) -> list[str]:
         units: list[str] = []
         for word in speller.spell(text).words:
-            tokens = [UNKNOWN] if word is None else [vocabulary.text((token_id,)) for token_id in word]
-            written = UNKNOWN if word is None else vocabulary.text(word)
+            spelled = [UNKNOWN] if word is None else [vocabulary.text((token_id,)) for token_id in word]
+            tokens = [token for token in spelled if token not in (BEGIN, END)]
+            written = UNKNOWN if word is None else vocabulary.text(word) if tokens else ""
             if all(unicodedata.category(character)[0] in "PS" for character in written):
                 continue
             if characters and is_spaced and units:
