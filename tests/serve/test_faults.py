@@ -185,6 +185,7 @@ FIELDS = {
     "response_format": ["diarized_json", "xml", "JSON", "\0", "x" * 10_000],
     "timestamp_granularities[]": ["letter"],
     "stream": ["perhaps"],
+    "temperature": ["abc", "-1", "1.1", "nan"],
     "sewd_vad": ["2"],
     "sewd_hotword": ["one"],
     "sewd_decoder": ["best"],

@@ -53,6 +53,19 @@ def read_count(form: Form, name: str, *, most: int) -> int | None:
     return int(value)
 
 
+def check_temperature(form: Form) -> None:
+    """Raise for a temperature that OpenAI would not take; any other changes nothing here."""
+    value = form.get("temperature") or "0"
+    try:
+        is_right = 0 <= float(value) <= 1
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise InvalidRequestError(
+            f"temperature must be a number of 0 to 1, not {value[:60]!r}", param="temperature"
+        )
+
+
 def check_language(value: str | None, of_model: str | None) -> str | None:
     """Return the language of an answer; raise if another than the model's is asked for."""
     if value is not None and of_model is not None and value.split("-")[0].lower() != of_model:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from sewd_serve.api.endpoint import Respond, service_of, unless_client_leaves
 from sewd_serve.api.fields import (
     check_language,
+    check_temperature,
     read_choice,
     read_choices,
     read_count,
@@ -78,6 +79,7 @@ async def classify(request: Request, respond: Respond) -> None:
 def _read_form(form: Form, service: Service, number: int) -> tuple[Transcribe, str | None]:
     """Return what a form asks for, and the language of the answer. Raises ServeError."""
     refuse_unknown(form, EXTENSIONS)
+    check_temperature(form)
     if form.get("response_format") == "diarized_json":
         raise InvalidRequestError(
             "speakers are not told apart here; use verbose_json", param="response_format"
