@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sewd_runtime import AudioError, DecodingError, Recognizer, Transcript
+from sewd_runtime._types import AudioSource
 from sewd_runtime.audio.folders import expand
 from sewd_runtime.cli import main
 
@@ -108,7 +109,13 @@ def test_a_batch_can_return_the_error_of_each_recording(tmp_path: Path) -> None:
     digits = Recognizer.load(threads=1)
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF")
-    audios = [CLIP, broken, tmp_path / "missing.wav", np.full(16_000, np.nan, np.float32), CLIP]
+    audios: list[AudioSource] = [
+        CLIP,
+        broken,
+        tmp_path / "missing.wav",
+        np.full(16_000, np.nan, np.float32),
+        CLIP,
+    ]
     results = digits.transcribe_batch(audios, errors="return")
     assert results[0] == results[4] == digits.transcribe(CLIP)
     assert isinstance(results[1], AudioError)
