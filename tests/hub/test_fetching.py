@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from sewd_runtime import BundleError, BundleNotFoundError, HubError, MissingPack
 from sewd_runtime.bundle.folder import MODELS, find_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import BundleFileMissingError
+from sewd_runtime.system.hashing import sha256_of
 from tests.hub.server import Hub
 from tests.serve.running import running
 
@@ -38,6 +40,27 @@ def test_only_what_is_used_is_fetched_and_once(hub: Hub) -> None:
     assert hub.fetched() == ["model.fp32.onnx"]
     find_bundle(ID).verify()
     assert {"golden.npz", "model.fp16.onnx", "model.int8-static.onnx"} < set(hub.fetched())
+
+
+def test_a_language_model_is_fetched_when_it_is_decoded_with(hub: Hub, tmp_path: Path) -> None:
+    pytest.importorskip("kenlm", reason="needs sewd[lm]")
+    bundle = Path(shutil.copytree(TINY, tmp_path / "bundle"))
+    (tmp_path / "text.txt").write_text("one two three\n")
+    lm, source = bundle / "lm.arpa", bundle / "bundle.json"
+    assert main(["lm", "build", str(tmp_path / "text.txt"), "-o", str(lm)]) == 0
+    manifest = json.loads(source.read_text())
+    manifest["files"][lm.name] = {"size_bytes": lm.stat().st_size, "sha256": sha256_of(lm)}
+    weights = {"alpha": 0.7, "beta": 1.5, "unknown_score": -9.0}
+    entry = {"file": lm.name, **weights, "words": 0, "greedy_wer": None, "wer": None, "default": False}
+    source.write_text(json.dumps({**manifest, "language_model": entry}))
+    hub.add(ID, bundle)
+    recognizer = Recognizer.load(ID, precision="int8")
+    recognizer.transcribe(CLIP)
+    assert sorted(hub.fetched()) == ["bundle.json", "model.int8.onnx", "vocab.json"]
+    found = recognizer.transcribe(CLIP, decoder=recognizer.decoders.beam_search())
+    assert hub.fetched() == [lm.name]
+    local = Recognizer.load(bundle, precision="int8")
+    assert found == local.transcribe(CLIP, decoder=local.decoders.beam_search())
 
 
 def test_the_command_line_fetches(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
