@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,6 +28,8 @@ _INPUTS = (
     *("model", "manifest", "against"),
 )
 """Options that name what is read."""
+
+_CLOCK = re.compile(r"(?:(\d+):(?=[0-5]\d:))?(\d+):([0-5]\d(?:\.\d+)?)", re.ASCII)
 
 WHICH_BUNDLE = "bundle folder, embedded model, or owner/name[@revision] on the Hub"
 WHICH_MODEL = f"{WHICH_BUNDLE} (default: digits)"
@@ -110,18 +113,32 @@ def parse_number(text: str) -> float:
     return number
 
 
-def parse_seconds(text: str) -> float:
+def parse_positive(text: str) -> float:
     """Read a number above 0."""
     if (number := parse_number(text)) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time above 0."""
+    if (time_s := parse_time(text)) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time above 0")
+    return time_s
 
 
 def parse_time(text: str) -> float:
-    """Read a number of at least 0."""
-    if (number := parse_number(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds of at least 0")
-    return number
+    """Read seconds, or ``[H:]MM:SS``; both may have decimals."""
+    if clock := _CLOCK.fullmatch(text):
+        hours, minutes, seconds = clock.groups("0")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    try:
+        time_s = float(text)
+    except ValueError:
+        time_s = math.nan
+    if not 0 <= time_s < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds, or as 1:02:03.5")
+    return time_s
 
 
 def complain(error: Exception | str, name: str = "") -> None:

@@ -124,9 +124,9 @@ def add_reading(group: argparse._ActionsContainer, *, split: bool = False) -> No
 
 def add_part(group: argparse._ActionsContainer) -> None:
     """Add ``--start`` and ``--duration``."""
-    text = "begin at this second; times still count from the start of the recording"
+    text = "begin at this time, in seconds or as 1:02:03; times still count from the start of the recording"
     group.add_argument("--start", type=parse_time, metavar="S", default=0.0, help=text)
-    group.add_argument("--duration", type=parse_seconds, metavar="S", help="read only so many seconds")
+    group.add_argument("--duration", type=parse_seconds, metavar="S", help="read only so much, likewise")
 
 
 def _parse_channel(text: str, *, split: bool) -> int | str | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from sewd_runtime.commands._command import add_json, parse_count, parse_seconds, refuse_inputs
+from sewd_runtime.commands._command import add_json, parse_count, parse_positive, parse_seconds, refuse_inputs
 from sewd_runtime.commands._files import ERRORS, Writer, printer
 from sewd_runtime.commands._lists import id_of
 from sewd_runtime.system.outputs import OutputFolder
@@ -26,7 +26,7 @@ a file is replaced only if sewd wrote it (DIR/.sewd-outputs says so) and nobody 
 _LIMITS = {
     "line_characters": ("--line-characters", parse_count, "longest line (default: 42)"),
     "lines": ("--lines", parse_count, "lines of a cue (default: 2)"),
-    "characters_per_s": ("--characters-per-second", parse_seconds, "reading speed to aim at (default: 20)"),
+    "characters_per_s": ("--characters-per-second", parse_positive, "reading speed to aim at (default: 20)"),
     "shortest_s": ("--shortest-cue", parse_seconds, "seconds a cue is shown at least (default: 0.83)"),
     "longest_s": ("--longest-cue", parse_seconds, "seconds a cue is shown at most (default: 7)"),
 }

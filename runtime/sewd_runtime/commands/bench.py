@@ -11,7 +11,7 @@ from sewd_runtime.commands._command import (
     add_json,
     output_file,
     parse_count,
-    parse_number,
+    parse_seconds,
     refuse_inputs,
 )
 from sewd_runtime.commands._model import add_variant, parse_threads
@@ -48,7 +48,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     counts, text = _listed(parse_threads), "CPU threads (default: 1, 2, 4 ... all cores)"
     group.add_argument("--threads", type=counts, metavar="N,...", default=(), help=text)
     seconds, text = (1.0, 2.0, 5.0, 10.0, 30.0), "clip lengths (default: 1,2,5,10,30)"
-    group.add_argument("--seconds", type=_listed(_parse_seconds), metavar="S,...", default=seconds, help=text)
+    group.add_argument("--seconds", type=_listed(parse_seconds), metavar="S,...", default=seconds, help=text)
     text = "clips in a batch (default: 1,2,4,8,16)"
     group.add_argument("--batches", type=counts, metavar="N,...", default=(1, 2, 4, 8, 16), help=text)
     text = "timings of each case (default: 10)"
@@ -97,10 +97,3 @@ def _listed(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
         return tuple(sorted({parse(part) for part in text.split(",")}))
 
     return parse_all
-
-
-def _parse_seconds(text: str) -> float:
-    seconds = parse_number(text)
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sewd_runtime.bundle.folder import find_bundle
 from sewd_runtime.bundle.manifest import MANIFEST_NAME
-from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_count, parse_seconds
+from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, parse_count, parse_positive
 from sewd_runtime.commands._decoding import add_decoding, check_decoding, describe_decoding
 from sewd_runtime.commands._files import add_reading, check_workers, most_workers
 from sewd_runtime.commands._long_files import add_splitting, chosen_segmentation
@@ -54,7 +54,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     group.add_argument("-o", "--output", type=Path, metavar="DIR", required=True)
     group.add_argument("--format", choices=FORMATS, default="jsonl", help="of the rows (default: jsonl)")
     text = f"audio of a shard, by the manifest's start, end and duration (default: {HOURS:g})"
-    group.add_argument("--shard-hours", type=parse_seconds, metavar="H", default=HOURS, help=text)
+    group.add_argument("--shard-hours", type=parse_positive, metavar="H", default=HOURS, help=text)
     text = f"recordings of a shard where the manifest does not state their length (default: {RECORDINGS})"
     group.add_argument("--shard-recordings", type=parse_count, metavar="N", default=RECORDINGS, help=text)
     text = "run shards again in which a recording failed"

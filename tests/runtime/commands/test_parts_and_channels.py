@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import shutil
@@ -14,6 +15,7 @@ import pytest
 import soundfile
 
 from sewd_runtime.cli import main
+from sewd_runtime.commands._command import parse_seconds, parse_time
 from sewd_runtime.inference.network import Network
 from sewd_runtime.long import steps
 
@@ -64,6 +66,26 @@ def test_split_words_lie_where_their_channel_speaks(tiny_bundle: Path, call: Pat
     for word in words:
         spans = SPOKEN[word["channel"]]
         assert any(begin - 0.5 <= word["start_s"] <= word["end_s"] <= end + 0.5 for begin, end in spans)
+
+
+@pytest.mark.parametrize(
+    ("text", "time_s"),
+    [
+        ("5", 5),
+        ("2.5", 2.5),
+        ("0:05", 5),
+        ("90:00", 5400),
+        ("1:02:03.25", 3723.25),
+        ("0:0", None),
+        ("1:60:00", None),
+    ],
+)
+def test_a_time_is_in_seconds_or_as_on_a_clock(text: str, time_s: float | None) -> None:
+    if time_s is None:
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a time in seconds, or as 1:02:03"):
+            parse_time(text)
+    else:
+        assert parse_time(text) == parse_seconds(text) == time_s
 
 
 @pytest.mark.parametrize("command", ["transcribe", "align"])
@@ -167,8 +189,10 @@ def test_what_cannot_be_split_is_named(
     [
         (("transcribe", "--channel", "0", "a"), "'0' is not mix, split or the number of a channel, from 1"),
         (("align", "--text", "a", "--channel", "split", "a"), "'split' is not mix or the number"),
-        (("transcribe", "--start", "-1", "a"), "'-1' is not a time in seconds of at least 0"),
-        (("transcribe", "--duration", "0", "a"), "'0' is not a number of seconds above 0"),
+        (("transcribe", "--start", "-1", "a"), "'-1' is not a time in seconds, or as 1:02:03.5"),
+        (("transcribe", "--start", "0:60", "a"), "'0:60' is not a time"),
+        (("transcribe", "--duration", "0:00", "a"), "'0:00' is not a time above 0"),
+        (("transcribe", "--max-duration", "nan", "a"), "'nan' is not a time"),
         (("transcribe", "--channel", "split", "--n-best", "2", "a"), "which --channel split cuts into turns"),
         (("stream", "--microphone", "--start", "1"), "are for a FILE, or stdin without --rate"),
     ],
