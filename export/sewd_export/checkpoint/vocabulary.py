@@ -83,14 +83,19 @@ def _check_size(folder: Path, added: Any) -> None:
     for path in files:
         refuse_pointer(path)
     try:
-        tokens = [token for path in files for token in read_json(path)]
+        entries = [entry for path in files for entry in read_json(path).items()]
     except CheckpointReadError as error:
         raise TokenizerError(str(error)) from error
-    count = len(added) if isinstance(added, dict) else 0
-    longer = count + sum(len(token) > 1 for token in tokens)
-    if count + len(tokens) > _MAX_TOKENS or longer > _MAX_LONG_TOKENS:
+    if nested := [token for token, token_id in entries if isinstance(token_id, dict)]:
         raise TokenizerError(
-            f"{folder}: {count + len(tokens)} tokens, {longer} of them of several characters; at most "
+            f"{folder / 'vocab.json'}: a vocabulary for each language, e.g. {nested[0]!r:.40}; write that of "
+            "the language whose weights these are, alone"
+        )
+    count = len(added) if isinstance(added, dict) else 0
+    longer = count + sum(len(token) > 1 for token, _ in entries)
+    if count + len(entries) > _MAX_TOKENS or longer > _MAX_LONG_TOKENS:
+        raise TokenizerError(
+            f"{folder}: {count + len(entries)} tokens, {longer} of them of several characters; at most "
             f"{_MAX_TOKENS} and {_MAX_LONG_TOKENS} are supported: is it the vocab.json of this CTC model?"
         )
 

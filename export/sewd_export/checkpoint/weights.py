@@ -166,7 +166,8 @@ def fit_weights(
     weight norm.
     expected: the model's names and shapes.
     ignore: name without prefix → whether to drop that weight if the model lacks it.
-    Raises WeightError that has every missing, unexpected or wrongly shaped weight.
+    Raises WeightError that has every missing, unexpected or wrongly shaped weight, and CheckpointReadError
+    for NaN or infinity.
     """
     fitted: dict[str, Tensor] = {}
     unexpected = []
@@ -187,6 +188,11 @@ def fit_weights(
     ]
     if missing or unexpected or wrong_shape:
         raise WeightError(str(where), missing=missing, unexpected=sorted(unexpected), wrong_shape=wrong_shape)
+    if damaged := [name for name, tensor in fitted.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointReadError(
+            f"{where}: {damaged[0]:.99} has NaN or infinite numbers, as {len(damaged)} of the weights do; "
+            "the training diverged, or a conversion to half precision overflowed; take an earlier checkpoint"
+        )
     return {name: fitted[name] for name in expected if name not in optional}
 
 

@@ -157,6 +157,15 @@ def test_a_tensor_that_is_no_weight_is_refused_before_it_is_copied(
         load_checkpoint(checkpoint)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged_are_refused(checkpoint: Path, value: float) -> None:
+    weights = weights_of(checkpoint)
+    weights["lm_head.bias"][3] = value
+    save_file(weights, checkpoint / "model.safetensors")
+    with pytest.raises(CheckpointReadError, match=r"lm_head\.bias has NaN or infinite numbers, as 1 of"):
+        load_checkpoint(checkpoint)
+
+
 def test_a_pickle_that_unpacks_to_more_is_refused(checkpoint: Path) -> None:
     path = checkpoint / "pytorch_model.bin"
     save_pickle(checkpoint, {**weights_of(checkpoint), "x": torch.zeros(10_000_000)})
@@ -224,6 +233,13 @@ def test_an_absurd_tokenizer_class_is_refused(checkpoint: Path, kind: Any) -> No
 def test_a_vocabulary_of_400000_tokens_is_refused(checkpoint: Path, name: str) -> None:
     change_json(checkpoint, name, **{f"token {i}": i for i in range(400_000)})
     with pytest.raises(TokenizerError, match="are supported: is it the"):
+        load_checkpoint(checkpoint)
+
+
+def test_a_vocabulary_for_each_language_is_named(checkpoint: Path) -> None:
+    path = checkpoint / "vocab.json"
+    path.write_text(json.dumps({"eng": json.loads(path.read_text())}))
+    with pytest.raises(TokenizerError, match="a vocabulary for each language"):
         load_checkpoint(checkpoint)
 
 
