@@ -86,6 +86,11 @@ def test_a_wrong_row_is_named(line: str, fault: str, tmp_path: Path) -> None:
     assert fault in str(caught.value)
 
 
+def test_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TextError, match=r"a folder; give the list of its recordings, such as a transcripts"):
+        list(read_recordings(tmp_path))
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(0.1, 9000))), st.integers(1, 7), st.floats(0.1, 2))
 def test_shards_are_the_recordings_in_order(
     lengths: list[float | None], recordings: int, hours: float

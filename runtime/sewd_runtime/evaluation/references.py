@@ -104,15 +104,15 @@ def _read_json_lines(path: Path) -> dict[str, str]:
     for number, line in enumerate(read_text_file(path).split("\n"), 1):
         if not line.strip():
             continue
-        where = f"{path}: line {number}"
+        where, advice = f"{path}: line {number}", 'write {"audio": "a.wav", "text": "what is said"}'
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise TextError(f"{where}: not JSON: {error}") from error
+            raise TextError(f"{where}: not JSON: {error}; {advice}") from error
         row = row if isinstance(row, dict) else {}
         name = next((row[key] for key in _ID_KEYS if isinstance(row.get(key), str)), None)
         if name is None or not isinstance(row.get("text"), str):
-            raise TextError(f'{where}: write {{"audio": "a.wav", "text": "what is said"}}')
+            raise TextError(f"{where}: {advice}")
         if name in rows:
             raise TextError(f"{where}: {name[:60]!r} is listed twice")
         rows[name] = row["text"]

@@ -45,8 +45,10 @@ class Recording:
 def read_recordings(manifest: Path) -> Iterator[Recording]:
     """Yield the recordings of a manifest: JSON lines, Parquet, or otherwise tab-separated columns.
 
-    Raises TextError for a row that is wrong, MissingPackageError for Parquet without pyarrow, and OSError.
+    Raises TextError for a folder and a wrong row, MissingPackageError for Parquet without pyarrow, OSError.
     """
+    if manifest.is_dir():
+        raise TextError(f"{manifest}: a folder; give the list of its recordings, such as a transcripts.tsv")
     ending = manifest.suffix.lower()
     if ending in (".jsonl", ".ndjson", ".json"):
         rows = _read_json_lines(manifest)

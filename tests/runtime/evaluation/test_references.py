@@ -78,6 +78,7 @@ def test_a_folder_and_a_list_are_the_same(tmp_path: Path) -> None:
         ("list.jsonl", r'{"audio": "\ud800", "text": "one"}', r"'\ud800' is not the name of a file"),
         ("list.tsv", "-\tone", "'-' is not the name of a file"),
         ("list.jsonl", "[" * 100_000, "line 1: not JSON"),
+        ("report.json", '{\n "systems": []\n}', '; write {"audio": "a.wav", "text": "what is said"}'),
         ("list.jsonl", '{"id": "a", "text": ""}\n{"id": "a", "text": ""}', "line 2: 'a' is listed twice"),
     ],
 )
