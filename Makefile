@@ -56,7 +56,7 @@ bench-corpus: .venv-ray/.installed
 bench-edge: $(VENV)/.installed build/edge/usr
 	$(BIN)/python -m benchmarks.edge $(BENCH)
 
-# docs/web.md: a quarter of an hour on two quiet cores, after an export of some minutes the first time.
+# docs/web.md: about twelve minutes on two quiet cores, after an export of some minutes the first time.
 bench-browser: $(VENV)/.installed build/whisper-onnx build/transformers-js/node_modules
 	$(BIN)/python -m benchmarks.browser $(BENCH)
 
