@@ -46,6 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (["--model", "https://example.org/bundle", "speech.flac"], "an address, not a folder"),
         (["--model", "", "speech.flac"], "the name is empty"),
+        (["--model", "keywords", "speech.flac"], "use sewd classify"),
         (["https://example.org/speech.flac"], "https://example.org/speech.flac: an address, not a file"),
         ([""], "the name of the recording is empty"),
         (["nofile.wav"], "nofile.wav: No such file"),
