@@ -109,8 +109,8 @@ async function runRound(round, count) {
   for (const clip of timed)
     for (let turn = 0; turn < repeats; turn++)
       for (const name of names) {
-        const { seconds } = await transcribe(loaded[name].page, clip);
-        if (turn) result.runs.push({ name, threads: count, clip, seconds }); // the first fills caches again
+        const { text, seconds } = await transcribe(loaded[name].page, clip);
+        if (turn) result.runs.push({ name, threads: count, clip, seconds, text }); // the first fills caches again
       }
   return loaded;
 }

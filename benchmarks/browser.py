@@ -27,7 +27,7 @@ from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, read_mono
 from benchmarks.reference.english import read_transcripts
 from benchmarks.results import RESULTS, ROOT, SPEECH, write_rows
 from benchmarks.serving.throughput import as_digits
-from benchmarks.speech import Utterances, read_commands, read_fsdd, read_kokoro, singles, strings
+from benchmarks.speech import Utterances, read_commands, read_fsdd, singles, strings
 from sewd_export.layouts.site import write_site
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ def read_sets(speech: Path, count: int) -> dict[str, Utterances]:
 def _write_clips(folder: Path, sets: Mapping[str, Utterances]) -> list[str]:
     """Write what is timed and what errors are counted in, as float32; return the names of the latter."""
     folder.mkdir()
-    speech = np.concatenate([samples for samples, _ in singles(read_kokoro(SPEECH, "test"))])
+    speech = np.concatenate([samples for samples, _ in strings(read_fsdd(SPEECH, "test"))])
     clips = {f"{seconds}s": speech[: seconds * SAMPLE_RATE_HZ] for seconds in TIMED_S}
     clips |= {str(place): samples for place, (samples, _) in enumerate(chain.from_iterable(sets.values()))}
     for name, samples in clips.items():
