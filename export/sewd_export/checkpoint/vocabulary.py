@@ -70,14 +70,14 @@ def _load(folder: Path) -> Any:
         raise UnsupportedConfigError(
             f"{config_file}: tokenizer_class is {kind!r:.99}; supported are {', '.join(sorted(_TOKENIZERS))}"
         )
-    _check_size(folder, options.get("added_tokens_decoder"))
+    _check_size(folder, options.get("added_tokens_decoder"), options.get("target_lang"))
     try:
         return Wav2Vec2CTCTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # any error that a bad file caused inside transformers
         raise TokenizerError(f"{folder}: the tokenizer files cannot be read: {one_line(error)}") from error
 
 
-def _check_size(folder: Path, added: Any) -> None:
+def _check_size(folder: Path, added: Any, language: Any) -> None:
     """Raise TokenizerError for files that hold no tokens, or more than transformers reads in a minute."""
     files = [path for name in ("vocab.json", "added_tokens.json") if (path := folder / name).is_file()]
     for path in files:
@@ -86,7 +86,8 @@ def _check_size(folder: Path, added: Any) -> None:
         entries = [entry for path in files for entry in read_json(path).items()]
     except CheckpointReadError as error:
         raise TokenizerError(str(error)) from error
-    if nested := [token for token, token_id in entries if isinstance(token_id, dict)]:
+    nested = [token for token, token_id in entries if isinstance(token_id, dict)]
+    if nested and language is None:
         raise TokenizerError(
             f"{folder / 'vocab.json'}: a vocabulary for each language, e.g. {nested[0]!r:.40}; write that of "
             "the language whose weights these are, alone"
