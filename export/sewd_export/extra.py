@@ -24,7 +24,7 @@ def extra_required() -> Iterator[None]:
         if name not in PACKAGES:
             raise
         raise MissingPackageError(
-            f"exporting needs {name}, which is not installed: install the CPU build of torch first, "
-            "pip install torch --index-url https://download.pytorch.org/whl/cpu (pip may otherwise choose a "
-            "CUDA build of several gigabytes), then pip install 'sewd[export]'"
+            f"exporting needs {name}, which is not installed: install the CPU build of torch first, as "
+            "https://pytorch.org/get-started says (pip may otherwise choose a CUDA build of several "
+            "gigabytes), then pip install 'sewd[export]'"
         ) from error
