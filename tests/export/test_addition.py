@@ -16,7 +16,7 @@ from sewd_export.precisions import PRECISIONS
 from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.manifest import Tolerance
 from sewd_runtime.errors import BundleHashError
-from sewd_runtime.system.hashing import sha256_of
+from tests.language_models import list_language_model
 
 IMPOSSIBLE = Tolerance(max_abs=1e-30, relative=1e-30, batch_error=1e-30)
 
@@ -85,13 +85,8 @@ def test_a_precision_that_a_bundle_has_is_never_dropped(
 def test_the_language_model_of_a_bundle_stays(
     tiny: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lm, source = bundle / "lm.arpa", bundle / "bundle.json"
-    lm.write_bytes(b"n-grams")
-    manifest = json.loads(source.read_text())
-    manifest["files"][lm.name] = {"size_bytes": lm.stat().st_size, "sha256": sha256_of(lm)}
-    weights = {"alpha": 0.7, "beta": 1.5, "unknown_score": -9.0}
-    entry = {"file": lm.name, **weights, "words": 0, "greedy_wer": None, "wer": None, "default": False}
-    source.write_text(json.dumps({**manifest, "language_model": entry}))
+    (bundle / "lm.arpa").write_bytes(b"n-grams")
+    lm = list_language_model(bundle)
     before = open_bundle(bundle).manifest
     assert main([str(tiny), "--add", str(bundle), "--int8", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["language_model"]["file"] == lm.name

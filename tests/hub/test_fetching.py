@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -19,8 +18,8 @@ from sewd_runtime import BundleError, BundleNotFoundError, HubError, MissingPack
 from sewd_runtime.bundle.folder import MODELS, find_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.errors import BundleFileMissingError
-from sewd_runtime.system.hashing import sha256_of
 from tests.hub.server import Hub
+from tests.language_models import list_language_model
 from tests.serve.running import running
 
 ROOT = Path(__file__).parents[2]
@@ -46,13 +45,8 @@ def test_a_language_model_is_fetched_when_it_is_decoded_with(hub: Hub, tmp_path:
     pytest.importorskip("kenlm", reason="needs sewd[lm]")
     bundle = Path(shutil.copytree(TINY, tmp_path / "bundle"))
     (tmp_path / "text.txt").write_text("one two three\n")
-    lm, source = bundle / "lm.arpa", bundle / "bundle.json"
-    assert main(["lm", "build", str(tmp_path / "text.txt"), "-o", str(lm)]) == 0
-    manifest = json.loads(source.read_text())
-    manifest["files"][lm.name] = {"size_bytes": lm.stat().st_size, "sha256": sha256_of(lm)}
-    weights = {"alpha": 0.7, "beta": 1.5, "unknown_score": -9.0}
-    entry = {"file": lm.name, **weights, "words": 0, "greedy_wer": None, "wer": None, "default": False}
-    source.write_text(json.dumps({**manifest, "language_model": entry}))
+    assert main(["lm", "build", str(tmp_path / "text.txt"), "-o", str(bundle / "lm.arpa")]) == 0
+    lm = list_language_model(bundle)
     hub.add(ID, bundle)
     recognizer = Recognizer.load(ID, precision="int8")
     recognizer.transcribe(CLIP)

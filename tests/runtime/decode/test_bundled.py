@@ -16,25 +16,21 @@ from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.cli import main
 from sewd_runtime.decode.lm.model import BINARY_MAGIC
 from sewd_runtime.errors import BundleHashError, LanguageModelError, MissingPackageError
+from tests.language_models import list_language_model
 
 CLIP = str(Path(__file__).parents[3] / "export/sewd_export/speech/awb_1.flac")
 Capture = pytest.CaptureFixture[str]
-ENTRY = {"file": "lm.arpa", "alpha": 0.7, "beta": 1.5, "unknown_score": -9.0, "words": 200}
 
 
 @pytest.fixture
-def with_lm(broken_bundle: Path, rehash: Callable[[Path], None]) -> Callable[[bool], Path]:
+def with_lm(broken_bundle: Path) -> Callable[[bool], Path]:
     """Return a function that gives the tiny bundle a language model; default: it is used by default."""
 
     def make(default: bool) -> Path:
-        lm = broken_bundle / "lm.arpa"
-        (broken_bundle.parent / "text.txt").write_text("one two three\n")
-        assert main(["lm", "build", str(broken_bundle.parent / "text.txt"), "-o", str(lm)]) == 0
-        rehash(lm)
-        source = broken_bundle / "bundle.json"
-        content = json.loads(source.read_text())
-        entry = {**ENTRY, "greedy_wer": 0.3, "wer": 0.2, "default": default}
-        source.write_text(json.dumps({**content, "language_model": entry}))
+        text, lm = broken_bundle.parent / "text.txt", broken_bundle / "lm.arpa"
+        text.write_text("one two three\n")
+        assert main(["lm", "build", str(text), "-o", str(lm)]) == 0
+        list_language_model(broken_bundle, {"words": 200, "greedy_wer": 0.3, "wer": 0.2, "default": default})
         return broken_bundle
 
     return make
