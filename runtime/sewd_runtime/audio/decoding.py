@@ -83,20 +83,23 @@ def _open(part: Part, rules: Rules) -> Any:
         with _named_errors(rules.name):
             return soundfile.SoundFile(part.content)
     except AudioDecodeError as error:
-        content = cast(BinaryIO, part.content)
-        head = read_at(content, after_tags(content, 0), HEAD_BYTES)
-        kind, mistake = find_kind(head), explain(head)
-        if kind is not None:
-            try:
-                return open_media(content, kind, rules, lacks)
-            except AudioDecodeError:
-                if not kind.is_shared:
-                    raise
-        elif mistake is not None:
-            raise AudioDecodeError(f"{rules.name}: cannot be read as audio: it is {mistake}") from error
-        if part.missing is not None:
-            raise rules.truncated(part.missing) from error
-        raise
+        return _open_media(part, rules, error)
+
+
+def _open_media(part: Part, rules: Rules, error: AudioDecodeError) -> Any:
+    """Open with FFmpeg what libsndfile refused with an error; raise the error that says most."""
+    content = cast(BinaryIO, part.content)
+    head = read_at(content, after_tags(content, 0), HEAD_BYTES)
+    kind, mistake = find_kind(head), explain(head)
+    if kind is not None:
+        try:
+            return open_media(content, kind, rules, part.missing or part.doubt)
+        except AudioDecodeError:
+            if not kind.is_shared:
+                raise
+    elif mistake is not None:
+        raise AudioDecodeError(f"{rules.name}: cannot be read as audio: it is {mistake}") from error
+    raise error if part.missing is None else rules.truncated(part.missing) from error
 
 
 def _states_length(sound: Any) -> bool:

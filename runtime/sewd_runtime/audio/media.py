@@ -22,23 +22,9 @@ from sewd_runtime.audio.rules import Rules
 from sewd_runtime.errors import AudioDecodeError
 
 SUFFIXES = (
-    *(
-        ".3gp",
-        ".aac",
-        ".ac3",
-        ".amr",
-        ".ape",
-        ".avi",
-        ".ds2",
-        ".dss",
-        ".flv",
-        ".m2ts",
-        ".m4a",
-        ".m4b",
-        ".m4v",
-    ),
-    *(".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".spx", ".ts", ".tta", ".webm", ".wma"),
-    *(".wmv", ".wv"),
+    *(".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".ds2", ".dss", ".flv", ".m2ts", ".m4a", ".m4b"),
+    *(".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".spx", ".ts", ".tta", ".webm"),
+    *(".wma", ".wmv", ".wv"),
 )
 """How names of such files end; only a folder's files are chosen by them."""
 
