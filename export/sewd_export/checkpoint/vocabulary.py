@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,15 +71,16 @@ def _load(folder: Path) -> Any:
         raise UnsupportedConfigError(
             f"{config_file}: tokenizer_class is {kind!r:.99}; supported are {', '.join(sorted(_TOKENIZERS))}"
         )
-    _check_size(folder, options.get("added_tokens_decoder"), options.get("target_lang"))
+    _check_entries(folder, options)
     try:
         return Wav2Vec2CTCTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # any error that a bad file caused inside transformers
         raise TokenizerError(f"{folder}: the tokenizer files cannot be read: {one_line(error)}") from error
 
 
-def _check_size(folder: Path, added: Any, language: Any) -> None:
-    """Raise TokenizerError for files that hold no tokens, or more than transformers reads in a minute."""
+def _check_entries(folder: Path, options: Mapping[str, Any]) -> None:
+    """Raise TokenizerError for files that hold no tokens, or more than transformers reads in a minute, and
+    for several vocabularies of which tokenizer_config.json (``options``) chooses none."""
     files = [path for name in ("vocab.json", "added_tokens.json") if (path := folder / name).is_file()]
     for path in files:
         refuse_pointer(path)
@@ -87,11 +89,12 @@ def _check_size(folder: Path, added: Any, language: Any) -> None:
     except CheckpointReadError as error:
         raise TokenizerError(str(error)) from error
     nested = [token for token, token_id in entries if isinstance(token_id, dict)]
-    if nested and language is None:
+    if nested and options.get("target_lang") is None:
         raise TokenizerError(
             f"{folder / 'vocab.json'}: a vocabulary for each language, e.g. {nested[0]!r:.40}; write that of "
             "the language whose weights these are, alone"
         )
+    added = options.get("added_tokens_decoder")
     count = len(added) if isinstance(added, dict) else 0
     longer = count + sum(len(token) > 1 for token, _ in entries)
     if count + len(entries) > _MAX_TOKENS or longer > _MAX_LONG_TOKENS:

@@ -86,11 +86,11 @@ def _spell_hotwords(hotwords: Mapping[str, float], speller: Speller) -> dict[tup
 
 def _spell_lexicon(lexicon: Collection[str], speller: Speller) -> list[tuple[int, ...]]:
     """Return the tokens of the words that the model can write as one word; warns of the others."""
+    if not lexicon:
+        raise LexiconError("the lexicon is empty; give its words, one on each line")
     spelled = {word: speller.spell(word).words for word in lexicon}
     words = [one[0] for one in spelled.values() if len(one) == 1 and one[0] is not None]
     left_out = sorted(word for word, one in spelled.items() if len(one) != 1 or one[0] is None)
-    if not lexicon:
-        raise LexiconError("the lexicon is empty; give its words, one on each line")
     some = ", ".join(map(repr, left_out[:5])) + (", ..." if len(left_out) > 5 else "")
     if not words:
         raise LexiconError(

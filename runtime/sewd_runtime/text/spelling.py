@@ -202,7 +202,7 @@ def fold(text: str) -> str:
 
 
 def _loosen(text: str) -> str:
-    """Return the text for matching in any case, with any apostrophes, in compatibility form (D146)."""
+    """Return the text for matching in any case, with any apostrophe, in compatibility form (Unicode D146)."""
     return unicodedata.normalize("NFKD", fold(unicodedata.normalize("NFKD", with_plain_signs(text))))
 
 
