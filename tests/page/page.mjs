@@ -141,6 +141,27 @@ test("a connection that is lost leaves the words and says so", async (t) => {
   assert.deepEqual(await download(page, () => page.click("[data-format=txt]")), ["recording.txt", `${shown}\n`]);
 });
 
+test("an hour of live words is laid out in paragraphs, and its end stays in view", async (t) => {
+  let socket;
+  const page = await open(t, { onSocket: (route) => (socket = route) });
+  await ready(page);
+  await page.click("#record");
+  await page.locator("#record[aria-pressed=true]").waitFor();
+  const words = Array.from({ length: 5000 }, (_, place) => (place ? " seven" : "seven"));
+  for (const delta of words) socket.send(JSON.stringify({ type: "conversation.item.input_audio_transcription.delta", delta }));
+  socket.send(JSON.stringify({ type: "sewd.pending", text: " eight" }));
+  await page.locator("#pending:not(:empty)").waitFor();
+  assert.equal(await text(page), words.join(""));
+  const paragraphs = await page.evaluate(() => [...document.getElementById("text").children].map((each) => each.textContent.length));
+  assert.ok(paragraphs.length > 50 && Math.max(...paragraphs) < 600, paragraphs);
+  const ends = await page.evaluate(() => {
+    const bottom = (element) => element.getBoundingClientRect().bottom;
+    const [box, last, pending] = ["#transcript", "#text > :last-child", "#pending"].map((each) => document.querySelector(each));
+    return [bottom(box) - bottom(pending), bottom(pending) - bottom(last)];
+  });
+  assert.ok(ends[0] >= 0 && ends[0] < 50 && Math.abs(ends[1]) < 40, ends); // in view, and right behind the text
+});
+
 test("a microphone that the browser refuses is an error that says so", async (t) => {
   const page = await open(t);
   await ready(page);

@@ -51,5 +51,5 @@ def given(
 
 
 def test_the_page_in_chromium(given: dict[str, Any], digits: Recognizer) -> None:
-    run_browser("page.mjs", given, tests=12)
+    run_browser("page.mjs", given, tests=13)
     check_recordings(given, digits, 3)

@@ -37,13 +37,16 @@ startPage({
   async startLive({ on }) {
     const microphone = await Microphone.open();
     const stream = recognizer.stream({ sample_rate_hz: microphone.rate });
-    let text = "";
+    let [text, last] = ["", ""];
+    const after = (words) => sewd.joinTexts([...(last ? [last] : []), ...words.map((word) => word.text)]).slice(last.length);
     const take = ({ committed, pending }) => {
-      const longer = sewd.joinTexts([...(text ? [text] : []), ...committed.map((word) => word.text)]);
-      if (longer !== text) on.delta(longer.slice(text.length));
-      text = longer;
-      const all = sewd.joinTexts([...(text ? [text] : []), ...pending.map((word) => word.text)]);
-      on.pending(all.slice(text.length));
+      if (committed.length) {
+        const delta = after(committed);
+        on.delta(delta);
+        text += delta;
+        last = committed.at(-1).text;
+      }
+      on.pending(after(pending));
     };
     let hasFailed = false;
     const fail = async (error) => {

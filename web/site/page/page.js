@@ -6,6 +6,8 @@
 //   startLive({ model, on }): listens; returns { stop }, which returns { text, recording }
 import { Waveform } from "./waveform.js";
 
+const PARAGRAPH_CHARACTERS = 500; // of live text
+
 export const find = (id) => document.getElementById(id);
 const state = {
   backend: null,
@@ -107,11 +109,8 @@ async function record() {
     show("", { isComplete: false });
     const on = {
       sound: (samples) => waveform.add(samples),
-      delta: (text) => {
-        find("text").append(text);
-        find("pending").textContent = "";
-      },
-      pending: (text) => (find("pending").textContent = text),
+      delta: (text) => showLive(text, ""),
+      pending: (text) => showLive("", text),
       failed: (error, recording) => {
         setRecording(null);
         find("error").textContent = error.message;
@@ -121,6 +120,17 @@ async function record() {
     setRecording(await state.backend.startLive({ model: find("model").value, on }));
   });
   if (!state.live) find("result").hidden = true;
+}
+
+/** Add words to the live text, and those behind it that may change; its end stays in view if it was. The text is in
+ * paragraphs, as all of one is laid out anew for each word. */
+function showLive(words, pending) {
+  const [box, paragraphs] = [find("transcript"), find("text")];
+  const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 50;
+  if (words && !(paragraphs.lastChild?.textContent.length < PARAGRAPH_CHARACTERS)) paragraphs.append(document.createElement("span"));
+  if (words) paragraphs.lastChild.append(words);
+  find("pending").textContent = pending;
+  if (isAtEnd) box.scrollTop = box.scrollHeight;
 }
 
 async function stop() {

@@ -39,9 +39,11 @@ export class Waveform {
     canvas.hidden = this.peaks.length === 0;
     const [width, height, scale] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio];
     if (!width) return;
-    [canvas.width, canvas.height] = [width * scale, height * scale];
+    const pixels = [Math.round(width * scale), Math.round(height * scale)];
+    if (canvas.width !== pixels[0] || canvas.height !== pixels[1]) [canvas.width, canvas.height] = pixels; // anew in memory
     const context = canvas.getContext("2d");
-    context.scale(scale, scale);
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.clearRect(0, 0, width, height);
     context.fillStyle = getComputedStyle(canvas).color;
     this.peaks.slice(-Math.floor(width / BAR)).forEach((peak, bar) => {
       const length = Math.max(2, height * Math.sqrt(peak));
