@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from sewd_serve.worker.messages import (
     Commit,
     Decode,
     Heard,
+    LiveWord,
     Opened,
     OpenStream,
 )
@@ -38,15 +39,20 @@ class StreamOptions:
     pause_s: float | None = None
 
 
+def text_of(words: Sequence[LiveWord], *, is_first: bool) -> str:
+    """Return words as text, with what stands before them unless a text begins with them."""
+    text = "".join(word.gap + word.text for word in words)
+    return text.removeprefix(words[0].gap) if is_first and words else text
+
+
 class Live:
     """An open stream. Audio is whole samples only together: packets may end anywhere.
 
-    separator: what stands between two words. received_s: the audio that was appended. utterance: how many
-    were committed or cleared.
+    received_s: the audio that was appended. utterance: how many were committed or cleared.
     """
 
-    def __init__(self, service: Service, talk: Conversation, options: StreamOptions, separator: str) -> None:
-        self.options, self.separator = options, separator
+    def __init__(self, service: Service, talk: Conversation, options: StreamOptions) -> None:
+        self.options = options
         self.utterance = 0
         self._metrics, self._talk = service.metrics, talk
         self._bytes_per_s = options.rate_hz * SAMPLE_BYTES[options.encoding]
@@ -135,7 +141,7 @@ async def open_stream(service: Service, options: StreamOptions) -> AsyncIterator
         talk.send(request)
         opened = await talk.receive()
         assert isinstance(opened, Opened)
-        live = Live(service, talk, options, opened.separator)
+        live = Live(service, talk, options)
         try:
             yield live
         finally:

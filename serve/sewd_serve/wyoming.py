@@ -18,7 +18,7 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
 
 from sewd_serve.api.fields import check_language, parse_hotwords
 from sewd_serve.errors import InvalidRequestError, ServeError
-from sewd_serve.live import Live, StreamOptions, open_stream
+from sewd_serve.live import Live, StreamOptions, open_stream, text_of
 from sewd_serve.service import Service
 from sewd_serve.worker.messages import Decode
 
@@ -166,9 +166,7 @@ class _Client:
         await self._write(TranscriptStart(language=self._transcribe.language))
         while not is_final:
             heard = await live.receive()
-            words = live.separator.join(word.text for word in heard.committed)
-            if words:
-                chunk = live.separator + words if text else words
+            if chunk := text_of(heard.committed, is_first=not text):
                 text += chunk
                 await self._write(TranscriptChunk(text=chunk))
             is_final = heard.is_final

@@ -37,7 +37,7 @@ class Service:
 
 def open_live(talk: Talk) -> Live:
     options = StreamOptions(model="digits", rate_hz=8_000)
-    return Live(cast(Any, Service), cast(Any, talk), options, " ")
+    return Live(cast(Any, Service), cast(Any, talk), options)
 
 
 def run(check: Callable[[Live, Talk], Any]) -> None:

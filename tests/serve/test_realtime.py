@@ -1,7 +1,9 @@
 """Live sessions: words are those of ``Recognizer.stream``, wherever packets end and whoever else talks."""
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -363,6 +365,35 @@ def test_pending_words_and_times_come_when_asked_for(client: RealtimeClient, dig
     assert [(word["word"], word["start"], word["end"]) for word in times] == [
         (word.text, word.start_s, word.end_s) for word in words
     ]
+
+
+def test_words_of_a_script_without_spaces_have_none(tmp_path: Path) -> None:
+    unspaced = _write_unspaced(tmp_path / "unspaced")
+    samples = speech(CLIPS[0])
+    words, _ = heard_by_stream(Recognizer.load(unspaced, threads=1), samples)
+    assert len(words) > 9 and all(len(word.text) == 1 for word in words)
+    log = tmp_path / "log"
+    with running(str(unspaced), log=log) as server, session(server) as client:
+        client.update(sewd={"pending": True}, **BY_COMMIT)
+        client.append(samples)
+        client.commit()
+        assert client.transcript() == "".join(word.text for word in words)
+        assert not any(" " in event["text"] for event in client.all("sewd.pending"))
+
+
+def _write_unspaced(folder: Path) -> Path:
+    """Write the digits model with signs for its letters, and a word delimiter that it never writes."""
+    shutil.copytree(Recognizer.load().network.bundle.path, folder)
+    tokens = json.loads((folder / "vocab.json").read_text())
+    outputs = [token if "<" in token else chr(0x4E00 + index) for token, index in tokens.items()]
+    outputs[tokens["Q"]] = "|"
+    content = json.dumps({token: index for index, token in enumerate(outputs)}).encode()
+    (folder / "vocab.json").write_bytes(content)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    sealed = {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["files"]["vocab.json"] = sealed
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return folder
 
 
 def test_nothing_beyond_openais_events_comes_unasked(client: RealtimeClient) -> None:

@@ -17,12 +17,17 @@ def is_unspaced(text: str) -> bool:
     return any(unicodedata.name(character, "").startswith(_UNSPACED) for character in text)
 
 
+def gap_between(before: str, text: str) -> str:
+    """Return what stands between two texts in a row: a space unless both are written without any."""
+    is_joined = is_unspaced(before) and is_unspaced(text) and " " not in before + text
+    return "" if is_joined or not before else " "
+
+
 def join_texts(texts: Iterable[str]) -> str:
-    """Return texts in a row: with a space between two unless both are written without any."""
+    """Return texts in a row, with what stands between them."""
     joined, before = "", ""
     for text in texts:
-        is_joined = is_unspaced(before) and is_unspaced(text) and " " not in before + text
-        joined += text if is_joined or not joined else f" {text}"
+        joined += gap_between(before, text) + text
         before = text
     return joined
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from sewd_serve.live import text_of
 from sewd_serve.realtime.options import SessionOptions
 from sewd_serve.worker.messages import Heard, LiveTurn, LiveWord
 
@@ -38,9 +39,9 @@ class Items:
     def __init__(self) -> None:
         self._previous: str | None = None
 
-    def begin_stream(self, options: SessionOptions, separator: str, *, begin_s: float) -> None:
+    def begin_stream(self, options: SessionOptions, *, begin_s: float) -> None:
         """Expect another stream, which begins at this second of the session's audio."""
-        self.options, self._separator, self._offset_s = options, separator, begin_s
+        self.options, self._offset_s = options, begin_s
         self._is_ending = False
         self._items: dict[int, _Item | None] = {0: None}  # utterance → the item that is open in it
         self._begin_s = begin_s  # of the utterance under way
@@ -121,8 +122,7 @@ class Items:
         if not words:
             return
         item = self._open(number)
-        text = self._separator.join(word.text for word in words)
-        delta = self._separator + text if item.text else text
+        delta = text_of(words, is_first=not item.text)
         item.text += delta
         event = {
             "type": f"{_TRANSCRIPTION}.delta",
@@ -135,12 +135,8 @@ class Items:
         yield event
 
     def _pending(self, item: _Item, words: Sequence[LiveWord]) -> Event:
-        text = self._separator.join(word.text for word in words)
-        return {
-            "type": "sewd.pending",
-            "item_id": item.id,
-            "text": self._separator + text if item.text and text else text,
-        }
+        text = text_of(words, is_first=not item.text)
+        return {"type": "sewd.pending", "item_id": item.id, "text": text}
 
     def _close(self, number: int, *, end_s: float) -> Iterator[Event]:
         item = self._open(number)

@@ -156,7 +156,7 @@ class Session:
             self._stack = stack.pop_all()
         self._live = live
         self._reply = asyncio.create_task(live.receive())
-        self._items.begin_stream(options, live.separator, begin_s=self._begin_s)
+        self._items.begin_stream(options, begin_s=self._begin_s)
 
     async def _finish_stream(self) -> None:
         """Send all that the stream hears in what it has been given."""

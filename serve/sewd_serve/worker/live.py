@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sewd_runtime.recognizer import Recognizer
 from sewd_runtime.streaming.stream import Partial, Stream, Streaming, feed_streams, finish_streams
+from sewd_runtime.text.scripts import gap_between
 from sewd_runtime.text.transcript import Word
 from sewd_serve.worker.companding import decode_samples
 from sewd_serve.worker.decoding import decoder_of
@@ -56,12 +57,12 @@ class LiveStream:
         self._streaming = Streaming(chunk_s=request.chunk_s, **pauses)
         self._heard_s = 0.0  # all audio fed
         self._offset_s = 0.0  # where this utterance began
+        self._last = ""  # the word of the utterance that was committed last
         self._pending: tuple[Word, ...] = ()
         self._reported_s = 0.0
         self._utterance = 0
         self.stream = self._open()
-        separator = "" if model.vocabulary.word_delimiter_id is None else " "
-        send(Opened(id=request.id, separator=separator))
+        send(Opened(id=request.id))
 
     def _open(self) -> Stream:
         return self.model.stream(
@@ -92,6 +93,7 @@ class LiveStream:
         """Forget the utterance under way."""
         self._offset_s = self._heard_s
         self._utterance += 1
+        self._last = ""
         self._pending = ()
         self._reported_s = -math.inf
         self.stream = self._open()
@@ -101,11 +103,13 @@ class LiveStream:
         is_new = partial.committed or partial.turns or is_final or partial.pending != self._pending
         if is_new or self._heard_s - self._reported_s >= _REPORT_S:
             self._reported_s = self._heard_s
+            committed = self._words(partial.committed)
+            self._last = committed[-1].text if committed else self._last
             self._send(
                 Heard(
                     id=self.request.id,
-                    committed=tuple(map(self._word, partial.committed)),
-                    pending=tuple(map(self._word, partial.pending)),
+                    committed=committed,
+                    pending=self._words(partial.pending),
                     turns=tuple(
                         LiveTurn(begins=turn.begins, time_s=turn.time_s + self._offset_s, after=turn.after)
                         for turn in partial.turns
@@ -118,12 +122,19 @@ class LiveStream:
             )
         self._pending = partial.pending
 
-    def _word(self, word: Word) -> LiveWord:
-        return LiveWord(
-            text=word.text,
-            start_s=word.start_s + self._offset_s,
-            end_s=word.end_s + self._offset_s,
-            confidence=word.confidence,
+    def _words(self, words: Sequence[Word]) -> tuple[LiveWord, ...]:
+        """Return words that follow those committed before."""
+        is_spaced = self.model.vocabulary.word_delimiter_id is not None
+        texts = [self._last, *(word.text for word in words)]
+        return tuple(
+            LiveWord(
+                gap=gap_between(before, word.text) if is_spaced else "",
+                text=word.text,
+                start_s=word.start_s + self._offset_s,
+                end_s=word.end_s + self._offset_s,
+                confidence=word.confidence,
+            )
+            for before, word in zip(texts, words, strict=False)
         )
 
 

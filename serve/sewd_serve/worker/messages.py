@@ -163,10 +163,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A stream is open. separator: what stands between two of its words."""
+    """A stream is open."""
 
     id: int
-    separator: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +198,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveWord:
-    """One word of a stream; times in seconds from the start of the stream."""
+    """One word of a stream; times in seconds from the start of the stream. gap: what stands before it."""
 
+    gap: str
     text: str
     start_s: float
     end_s: float
