@@ -27,7 +27,7 @@ _MAX_BYTES = 1 << 20
 """Of an event's JSON, and of its audio: half a minute at 16 kHz."""
 
 _LINGER_S = 5.0
-_ATTRIBUTION = Attribution(name="sewd", url="https://pypi.org/project/sewd/")
+_ATTRIBUTION = Attribution(name="sewd", url="")
 
 
 @asynccontextmanager
