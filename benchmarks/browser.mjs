@@ -107,8 +107,8 @@ async function runRound(round, count) {
     result.loads.push({ name, threads: count, ...loaded[name].row });
   }
   for (const clip of timed)
-    for (let turn = 0; turn < repeats; turn++)
-      for (const name of names) {
+    for (const name of names)
+      for (let turn = 0; turn < repeats; turn++) {
         const { text, seconds } = await transcribe(loaded[name].page, clip);
         if (turn) result.runs.push({ name, threads: count, clip, seconds, text }); // the first fills caches again
       }

@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.browser", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     parser.add_argument(
-        "--repeats", type=int, default=2, help="of a clip in a round, the first not counted (default: 2)"
+        "--repeats", type=int, default=3, help="of a clip in a round, the first not counted (default: 3)"
     )
     parser.add_argument("--clips", type=int, default=CLIPS, help=f"of a set (default: {CLIPS})")
     parser.add_argument("--threads", type=int, nargs="+", default=THREADS, help="(default: 1 2)")
