@@ -12,14 +12,14 @@ import onnx_ir as ir
 
 from sewd_export.checkpoint.loading import Checkpoint
 from sewd_export.conversion import Recordings, convert
-from sewd_export.errors import ExportError
-from sewd_export.exporter import Exported, check_options, finish, precision_flags, run_original
+from sewd_export.exporter import Exported, check_options, finish, run_original
 from sewd_export.precisions import REFERENCE
 from sewd_export.precisions.attempts import Attempts
 from sewd_export.progress import Progress, no_progress
+from sewd_export.refusals import check_added
 from sewd_export.staging import staged
 from sewd_export.verification import load_original
-from sewd_runtime.bundle.folder import Bundle, open_bundle
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.bundle.manifest import model_file
 
 
@@ -43,7 +43,7 @@ def add(
     """
     names = check_options(precisions, evaluate, max_wer_increase, is_calibrated=calibrate is not None)
     opened = open_bundle(Path(bundle))
-    attempts = Attempts(_check_added(opened, names), strict=strict)
+    attempts = Attempts(check_added(opened, names), strict=strict)
     progress("check the bundle's files")
     opened.verify()
     progress("load the checkpoint")
@@ -66,22 +66,6 @@ def add(
         )
         manifest = finish(manifest, folder, attempts, progress)
     return Exported.of(opened.path, manifest, converted, attempts)
-
-
-def _check_added(bundle: Bundle, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the precisions to add; raises ExportError."""
-    present = bundle.manifest.precisions
-    if REFERENCE not in present:
-        raise ExportError(f"{bundle.path}: has no {REFERENCE} to convert; export it again")
-    added = tuple(name for name in names if name != REFERENCE)
-    if not added:
-        raise ExportError(f"{bundle.path}: name the precisions to add")
-    if there := [name for name in added if name in present]:
-        raise ExportError(
-            f"{bundle.path}: has {', '.join(there)} already; to make it anew, export the whole bundle again "
-            f"with {precision_flags(present)}"
-        )
-    return added
 
 
 def _load(checkpoint: Checkpoint, folder: Path) -> ir.Model:

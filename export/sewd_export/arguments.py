@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="print a row per utterance too")
     parser.add_argument(
         "--report",
-        type=Path,
+        type=_report,
         metavar="FILE",
         help="write the tables, with a row per utterance, to a text file",
     )
@@ -267,6 +267,14 @@ def _profile(text: str) -> ProfileOptions:
         return ProfileOptions.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}; write e.g. 1x0,1x2,16x4") from error
+
+
+def _report(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        fault = "a folder; name a file" if path.is_dir() else "there is no such folder to write to"
+        raise argparse.ArgumentTypeError(f"{text}: {fault}")
+    return path
 
 
 def _points(text: str) -> float:

@@ -19,6 +19,9 @@ from sewd_export.errors import CheckpointNotFoundError, ExportWarning
 from sewd_export.extra import extra_required
 from sewd_export.precisions import REFERENCE
 from sewd_export.progress import StageLog
+from sewd_export.refusals import check_added, check_recordings, check_replaced, local_bundle_of
+from sewd_export.staging import check_target
+from sewd_runtime.bundle.folder import open_bundle
 from sewd_runtime.system.signals import sigterm_as_interrupt
 from sewd_runtime.system.terminal import json_line, printable, set_encoding
 from sewd_runtime.system.writing import whole_file
@@ -44,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = StageLog(quiet=arguments.quiet or arguments.json)
     try:
         with _shown_warnings(), extra_required():
+            for folder in filter(None, (arguments.audio, arguments.calibrate, arguments.evaluate)):
+                check_recordings(folder)  # importing torch takes seconds
             if arguments.verify:
                 return _verify(arguments, progress)
             return _convert(arguments, arguments.bundle) if arguments.bundle else _export(arguments, progress)
@@ -74,13 +79,19 @@ def _shown_warnings() -> Iterator[None]:
 
 
 def _export(arguments: argparse.Namespace, progress: StageLog) -> int:
-    if mistake := explain(arguments.checkpoint):  # importing torch takes seconds
+    if mistake := explain(arguments.checkpoint):
         raise CheckpointNotFoundError(mistake)
+    precisions = (REFERENCE, *arguments.precisions)
+    if arguments.add:
+        check_added(open_bundle(arguments.add), precisions)
+    elif target := arguments.output or local_bundle_of(arguments.checkpoint):
+        check_target(target.resolve())
+        check_replaced(target, precisions, has_engines=arguments.tensorrt)
     progress("import torch and transformers")
     from sewd_export import addition, exporter
 
     options: dict[str, Any] = {
-        "precisions": (REFERENCE, *arguments.precisions),
+        "precisions": precisions,
         "audio": arguments.audio,
         "evaluate": arguments.evaluate,
         "max_wer_increase": arguments.max_wer_increase,
@@ -199,7 +210,6 @@ def _convert(arguments: argparse.Namespace, bundle: Path) -> int:
     from sewd_export.layouts.site import write_site
     from sewd_export.layouts.triton import write_triton
     from sewd_export.layouts.writing import write_layout
-    from sewd_runtime.bundle.folder import open_bundle
 
     if open_bundle(bundle).manifest.language_model and not (arguments.quiet or arguments.json):
         _warn(f"the language model stays in {bundle}: the other formats decode without it")
@@ -228,6 +238,7 @@ def _engine_options(arguments: argparse.Namespace) -> EngineOptions | None:
 
 
 def _verify(arguments: argparse.Namespace, progress: StageLog) -> int:
+    open_bundle(arguments.verify)
     progress("import torch and transformers")
     from sewd_export.verification import verify
 
@@ -246,7 +257,6 @@ def _verify(arguments: argparse.Namespace, progress: StageLog) -> int:
 
 def _verified(bundle: Path, reports: Sequence[ParityReport]) -> Summary:
     from sewd_export.summary import Summary
-    from sewd_runtime.bundle.folder import open_bundle
 
     failed = {report.precision: report.failures[0] for report in reports if report.failures}
     manifest = open_bundle(bundle).manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,13 +29,13 @@ from sewd_export.passes import optimize
 from sewd_export.precisions import REFERENCE, check_precisions
 from sewd_export.precisions.attempts import Attempts
 from sewd_export.progress import Progress, no_progress
+from sewd_export.refusals import bundle_of, check_replaced
 from sewd_export.staging import staged
 from sewd_export.tensorrt import BuiltEngine, EngineOptions, build_engines, check_engines
 from sewd_export.tracing import trace
 from sewd_runtime.bundle.folder import open_bundle
-from sewd_runtime.bundle.manifest import MANIFEST_NAME, Manifest, Provenance
+from sewd_runtime.bundle.manifest import Manifest, Provenance
 from sewd_runtime.bundle.sensitivity import Sensitivity
-from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.golden import check_golden
 
 _PACKAGES = ("sewd", "torch", "transformers", "onnx", "onnxruntime")
@@ -119,9 +119,9 @@ def export(
     loaded = load_checkpoint(checkpoint, with_lm=lm)
     check_config(loaded)
     found_lm = find_language_model(loaded.folder) if lm and loaded.task == "ctc" else None
-    target = Path(out) if out is not None else Path(f"{loaded.name}-bundle")
+    target = Path(out) if out is not None else bundle_of(loaded.name)
     with staged(target) as folder:
-        replaced = _check_replaced(target, names, has_engines=engines is not None)
+        replaced = check_replaced(target, names, has_engines=engines is not None)
         recordings = Recordings.read(
             loaded, calibrate=calibrate, evaluate=evaluate, max_wer_increase=max_wer_increase
         )
@@ -155,27 +155,6 @@ def check_options(
     return check_precisions(precisions, has_bound=has_bound, is_calibrated=is_calibrated)
 
 
-def _check_replaced(target: Path, names: Sequence[str], *, has_engines: bool) -> tuple[str, ...]:
-    """Return the precisions of the bundle that is replaced; raises ExportError if one would be dropped."""
-    if not (target / MANIFEST_NAME).is_file():
-        return ()
-    try:
-        old = open_bundle(target).manifest
-    except SewdError:  # `staged` has checked that no file there is a stranger's
-        return ()
-    lost = [name for name in old.precisions if name not in names]
-    kinds = {", ".join(lost): precision_flags(lost)} if lost else {}
-    if old.engines and not has_engines:
-        kinds["TensorRT engines"] = "--tensorrt"
-    if kinds:
-        raise ExportError(
-            f"{target}: has {' and '.join(kinds)}, which this export would drop: add "
-            f"{' '.join(kinds.values())}; or keep the bundle and bring new precisions into it with "
-            f"--add {target}; or remove the folder first"
-        )
-    return tuple(old.precisions)
-
-
 def _refuse_loss(target: Path, replaced: Sequence[str], failed: Mapping[str, str]) -> None:
     """Raise ExportError if a precision failed that the bundle to be replaced has."""
     if lost := [name for name in replaced if name in failed]:
@@ -183,11 +162,6 @@ def _refuse_loss(target: Path, replaced: Sequence[str], failed: Mapping[str, str
             f"{target}: left as it was, because it has {', '.join(lost)}, which failed now; choose another "
             f"-o to write the others: {'; '.join(failed[name] for name in lost)}"
         )
-
-
-def precision_flags(names: Iterable[str]) -> str:
-    """Return the flags of the command that ask for these precisions."""
-    return " ".join(f"--{name}" for name in names if name != REFERENCE)
 
 
 def _write_common_files(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -180,12 +181,45 @@ def test_a_bad_checkpoint_is_one_line(run: Run, tmp_path: Path, kind: str) -> No
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_wrong_name_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
-    code = "import sys; from sewd_export.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
-    command = [sys.executable, "-c", code, "-q", "absent", "-o", str(tmp_path / "bundle")]
+REFUSED_AT_ONCE = {
+    "absent": "absent: no such folder",
+    "--add absent --int8": "absent: not a bundle: no such folder",
+    "--add tiny-bundle --fp16": "tiny-bundle: has fp16 already",
+    "--verify absent": "absent: not a bundle: no such folder",
+    "tiny": "tiny-bundle: has fp16, int8-static, which this export would drop",
+    "tiny -o precious": "precious: exists and is not a bundle",
+    "tiny --audio absent -o new": "absent: no such folder",
+    "tiny --int8-static --calibrate empty -o new": "empty: no recordings",
+    "tiny --report absent/report.txt -o new": "argument --report: absent/report.txt: there is no such folder",
+    "tiny --report empty -o new": "argument --report: empty: a folder",
+}
+
+
+def test_what_is_wrong_is_refused_before_torch_is_imported(
+    tiny: Path, exported_half: Exported, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny, tmp_path / "tiny")
+    shutil.copytree(exported_half.path, tmp_path / "tiny-bundle")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "notes.txt").write_text("mine")
+    code = """if True:
+        import sys
+        from sewd_export.cli import main
+        for line in sys.argv[1:]:
+            try:
+                assert main(line.split()) == 1
+            except SystemExit as stop:
+                assert stop.code == 2
+        print("torch" in sys.modules)
+    """
+    command = [sys.executable, "-c", code, *(f"-q {line}" for line in REFUSED_AT_ONCE)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout == "1 False\n"
-    assert done.stderr.startswith("sewd-export: absent: no such folder")
+    assert done.stdout == "False\n"
+    refusals = [line for line in done.stderr.splitlines() if line.startswith("sewd-export: ")]
+    for refusal, expected in zip(refusals, REFUSED_AT_ONCE.values(), strict=True):
+        assert expected in refusal
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "precious", "tiny", "tiny-bundle"]
 
 
 @pytest.mark.parametrize("output", ["file", "file/bundle", "precious", "x" * 300])

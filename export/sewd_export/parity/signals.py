@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sewd_export.checkpoint.geometry import Geometry
 from sewd_export.errors import ExportError
+from sewd_export.refusals import check_recordings
 from sewd_runtime import SewdError, read_audio
-from sewd_runtime.audio.folders import find_recordings, suffixes
 from sewd_runtime.evaluation.references import read_transcripts
 
 _SPEECH = Path(__file__).parents[1] / "speech"
@@ -103,9 +103,7 @@ def read_recordings(folder: Path, rate: int) -> list[Signal]:
 
     Raises ExportError: no recordings, one that cannot be read or is truncated, or a bad `transcripts.tsv`.
     """
-    paths = find_recordings(folder)
-    if not paths:
-        raise ExportError(f"{folder}: no recordings ({', '.join(suffixes())})")
+    paths = check_recordings(folder)
     try:
         transcripts = read_transcripts(paths)
         return [

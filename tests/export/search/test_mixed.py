@@ -208,7 +208,7 @@ def test_strict_a_bound_that_is_missed_writes_nothing(
         ({"max_wer_increase": 1.0}, "go together"),
         ({"evaluate": "."}, "go together"),
         ({"evaluate": ".", "max_wer_increase": 1.0, "precisions": ("fp16",)}, "is for int8"),
-        ({"evaluate": "absent", "max_wer_increase": 1.0}, r"absent: no recordings"),
+        ({"evaluate": "absent", "max_wer_increase": 1.0}, r"absent: no such folder"),
         ({"evaluate": ".", "max_wer_increase": -1.0}, "percentage points, 0 or more"),
         ({"evaluate": ".", "max_wer_increase": float("nan")}, "percentage points, 0 or more"),
     ],

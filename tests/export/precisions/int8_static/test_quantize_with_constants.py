@@ -286,5 +286,5 @@ def test_recordings_are_cut_and_short_ones_refused(tmp_path: Path) -> None:
     assert [len(piece) for piece in pieces] == [30_000, 30_000, 1000]
     with pytest.raises(ExportError, match="every recording is shorter than 90000 samples"):
         read_calibration(tmp_path, sample_rate_hz=1000, min_samples=90_000)
-    with pytest.raises(ExportError, match="absent: no recordings"):
+    with pytest.raises(ExportError, match="absent: no such folder"):
         read_calibration(tmp_path / "absent", sample_rate_hz=1000, min_samples=80)
