@@ -18,6 +18,8 @@ import pytest
 from sewd_runtime.long.segmentation import Segmentation
 from sewd_runtime.recognizer import Recognizer
 from sewd_serve.corpus import output as output_module
+from sewd_serve.corpus.output import Counts
+from sewd_serve.corpus.summary import Summary
 from tests.corpus.conftest import Corpus, contents, rows
 
 Capture = pytest.CaptureFixture[str]
@@ -69,7 +71,7 @@ def test_the_summary_adds_up(corpus: Corpus, unbroken: Path, tmp_path: Path, cap
     shutil.copytree(unbroken, again)
     capsys.readouterr()
     assert corpus.run(again) == 1
-    assert f"{summary['shards']} of {summary['shards']} shards are done" in capsys.readouterr().err
+    assert f"shards done already: {summary['shards']} of {summary['shards']}" in capsys.readouterr().err
     repeated = json.loads((again / "summary.json").read_text())
     assert {**repeated, "run": None} == {**summary, "run": None}
     assert repeated["run"]["shards"] == 0
@@ -194,3 +196,12 @@ def test_ctrl_c_ends_a_run_and_keeps_its_shards(corpus: Corpus, unbroken: Path, 
             process.kill()
     assert process.returncode in (130, 1) and "Traceback" not in errors
     assert contents(tmp_path).items() <= contents(unbroken).items()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_shard_is_not_several(count: int) -> None:
+    summary = Summary(shards=count, counts=Counts(), shards_run=count, audio_run_s=4.0, seconds=1.0)
+    rows = dict(line.split(maxsplit=1) for line in summary.as_table().replace("this run", "run").splitlines())
+    shards = "1 shard" if count == 1 else "2 shards"
+    assert rows["recordings"] == f"0 in {shards}"
+    assert rows["run"].startswith(f"{shards}, ")

@@ -49,5 +49,5 @@ def _skip(options: argparse.Namespace, is_done: Callable[[str], bool]) -> None:
     files = [name for name in options.files if not is_done(name)]
     if len(files) < len(options.files):
         num_done, total = len(options.files) - len(files), len(options.files)
-        complain(f"{num_done} of {total} recordings are done already")
+        complain(f"recordings done already: {num_done:,} of {total:,}")
     options.files = files

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         again = {name for name, counts in done.items() if counts.failed and options.retry_failed}
         left = dict.fromkeys(name for name in names if name not in done or name in again)
         if len(left) < len(names):
-            complain(f"{len(names) - len(left)} of {len(names)} shards are done already")
+            complain(f"shards done already: {len(names) - len(left):,} of {len(names):,}")
         start_s = time.monotonic()
         shards = (shard for shard in read_shards(setup, cut) if shard.name in left)
         results = dict(show_progress(_run(setup, shards, len(left)), total=len(left)) if left else ())

@@ -41,9 +41,10 @@ def find_names(setup: Setup, cut: Cut) -> list[str]:
     if has_references:
         find_jiwer()
     if others := sorted(setup.output.names() - set(names)):
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
         fault = (
-            f"has {len(others)} shards of another manifest, bundle or other options, such as {others[0]}; "
-            f"choose another folder, or remove them"
+            f"has what was made of another manifest, bundle or other options: {others[0]}{more}; "
+            f"choose another folder, or remove it"
         )
         raise FileExistsError(errno.EEXIST, fault, str(setup.output.folder))
     return names

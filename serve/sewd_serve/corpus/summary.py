@@ -47,7 +47,7 @@ class Summary:
         """Return the figures that people look at, a line each."""
         counts = self.counts
         rows = [
-            ("recordings", f"{counts.recordings:,} in {self.shards:,} shards"),
+            ("recordings", f"{counts.recordings:,} in {_shards(self.shards)}"),
             ("audio", f"{counts.audio_s / 3600:,.2f} h"),
             ("failed", f"{counts.failed:,}"),
         ]
@@ -58,12 +58,16 @@ class Summary:
             if (rate := _rate(wrong, total)) is not None:
                 rows.append((name, f"{rate:.2%}"))
         speed = self._speed()
-        ran = f"{self.shards_run:,} shards, {self.audio_run_s / 3600:,.2f} h in {self.seconds:,.1f} s"
+        ran = f"{_shards(self.shards_run)}, {self.audio_run_s / 3600:,.2f} h in {self.seconds:,.1f} s"
         rows.append(("this run", ran if speed is None else f"{ran}, {speed:,.0f}x real time"))
         return "".join(f"{name:<12}{value}\n" for name, value in rows)
 
     def _speed(self) -> float | None:
         return round(self.audio_run_s / self.seconds, 1) if self.shards_run else None
+
+
+def _shards(count: int) -> str:
+    return f"{count:,} shard{'' if count == 1 else 's'}"
 
 
 def _rate(wrong: int, total: int) -> float | None:

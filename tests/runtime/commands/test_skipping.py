@@ -58,7 +58,7 @@ def test_only_what_is_missing_is_done(
     num_run.clear()
     assert transcribe(flag) == 0
     assert num_run == [1]
-    assert capsys.readouterr().err == "sewd: 2 of 3 recordings are done already\n"
+    assert capsys.readouterr().err == "sewd: recordings done already: 2 of 3\n"
     assert {path.name: path.read_text() for path in (tmp_path / "out").glob("*.txt")} == expected
     num_run.clear()
     assert transcribe(flag) == 0
