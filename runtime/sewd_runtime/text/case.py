@@ -12,8 +12,9 @@ SENTENCE_PAUSE_S = 0.7
 def sentence_case(transcript: Transcript) -> Transcript:
     """Return the transcript in small letters, and capitals where a sentence may begin and for I.
 
-    Where sentences begin is guessed: at the start, and after pauses of ``SENTENCE_PAUSE_S``. Names stay in
-    small letters. A transcript that has small letters already is returned as it is, and so are alternatives.
+    Where sentences begin is guessed, in each channel on its own: at the start, and after pauses of
+    ``SENTENCE_PAUSE_S``. Names stay in small letters. A transcript that has small letters already is
+    returned as it is, and so are alternatives.
     """
     if transcript.text != transcript.text.upper():
         return transcript
@@ -35,10 +36,13 @@ def sentence_case(transcript: Transcript) -> Transcript:
 
 
 def _changed_words(transcript: Transcript) -> Iterator[Word]:
-    end_s = float("-inf")
-    for word in transcript.words:
-        text = word.text.lower()
-        if word.start_s - end_s >= SENTENCE_PAUSE_S or text.split("'")[0] == "i":
-            text = text[:1].upper() + text[1:]
-        end_s = word.end_s
-        yield replace(word, text=text)
+    ends_s: dict[int, float] = {}  # of each channel's last word
+    channels = transcript.channels or (0,) * len(transcript.segments)
+    for segment, channel in zip(transcript.segments, channels, strict=True):
+        for word in segment.words:
+            text = word.text.lower()
+            pause_s = word.start_s - ends_s.get(channel, float("-inf"))
+            if pause_s >= SENTENCE_PAUSE_S or text.split("'")[0] == "i":
+                text = text[:1].upper() + text[1:]
+            ends_s[channel] = word.end_s
+            yield replace(word, text=text)

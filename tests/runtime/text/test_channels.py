@@ -84,7 +84,14 @@ def test_cues_of_a_channel_are_its_own(parts: list[Transcript]) -> None:
 def test_a_turn_is_a_line() -> None:
     assert CALL.text == "[1] HELLO THERE\n[2] HOW ARE YOU\n[1] FINE"
     assert FORMATS["text"].write(CALL) == f"{CALL.text}\n"
-    assert sentence_case(CALL).text == "[1] Hello there\n[2] how are you\n[1] Fine"
+    assert sentence_case(CALL).text == "[1] Hello there\n[2] How are you\n[1] Fine"
+
+
+@given(channels())
+def test_what_others_say_changes_no_capital(parts: list[Transcript]) -> None:
+    merged = sentence_case(merge_channels(parts))
+    for number, own in split_channels(merged):
+        assert number is None or own.words == sentence_case(parts[number - 1]).words
 
 
 def test_every_format_labels_channels() -> None:
