@@ -121,7 +121,9 @@ def _run_all(
     """Yield a run for each precision, and after it that of the bundle to compare with, if there is one."""
     precisions = options.precisions or [None]
     if _ALL in precisions:
-        precisions = sorted(find_bundle(options.model).manifest.precisions)
+        precisions = sorted(
+            find_bundle(options.model).manifest.precisions, key=lambda name: (name != "fp32", name)
+        )
     first = None
     for precision in dict.fromkeys(precisions):
         against = str(file) if file else first

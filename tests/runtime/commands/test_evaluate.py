@@ -3,6 +3,7 @@ its page needs nothing else."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shutil
@@ -10,11 +11,13 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sewd_runtime.cli import main
+from sewd_runtime.commands import evaluate
 
 jiwer = pytest.importorskip("jiwer", reason="needs sewd[evaluate]")
 
@@ -79,6 +82,21 @@ def test_precisions_are_compared_with_the_first(document: Callable[..., Any]) ->
     assert (fp32["precision"], int8["precision"]) == ("fp32", "int8")
     assert fp32["difference"] is None
     assert int8["difference"]["against"] == fp32["name"]
+
+
+def test_all_precisions_are_compared_with_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = SimpleNamespace(precisions=dict.fromkeys(("fp16", "fp32", "int8")))
+    monkeypatch.setattr(evaluate, "find_bundle", lambda _: SimpleNamespace(manifest=manifest))
+    compared = []
+
+    def run(_: object, __: object, precision: str, *___: object, against: str | None) -> SimpleNamespace:
+        compared.append((precision, against))
+        return SimpleNamespace(system=precision)
+
+    monkeypatch.setattr(evaluate, "_run", run)
+    options = argparse.Namespace(precisions=["all"], model=None, against=None)
+    list(evaluate._run_all(options, [], None))
+    assert compared == [("fp32", None), ("fp16", "fp32"), ("int8", "fp32")]
 
 
 def test_equal_systems_differ_by_nothing_and_worse_ones_by_more(
