@@ -81,7 +81,7 @@ class Model(ABC):
 def as_batch(audios: Sequence[AudioSource]) -> Sequence[AudioSource]:
     """Return the recordings of a batch. Raises AudioValueError for a single one."""
     if isinstance(audios, (str, bytes, os.PathLike)):
-        raise AudioValueError("a batch was given as one recording; give a list of them")
+        raise AudioValueError("a batch is a list of recordings, and this is one; put it into a list")
     return audios
 
 

@@ -26,9 +26,12 @@ def is_folder(name: str) -> bool:
 
 
 def find_recordings(folder: Path, *, ffmpeg: bool = False) -> list[Path]:
-    """Return all recordings in a folder and in its folders, sorted."""
+    """Return all recordings in a folder and in its folders, sorted.
+
+    Names that begin with a dot are left out, as by ``*``: on some disks macOS puts ``._NAME`` beside NAME.
+    """
     endings = suffixes(ffmpeg=ffmpeg)
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in endings)
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.name[0] != ".")
     return sorted(path for path in paths if os.path.isfile(path))  # noqa: PTH113 - Path.is_file raises
 
 

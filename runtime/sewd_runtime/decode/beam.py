@@ -4,6 +4,7 @@ import copy
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from weakref import WeakSet
 
 import numpy as np
@@ -29,6 +30,12 @@ _INSTEAD = {
     "lexicon": "a list of words",
     "hotwords": "the bonus of each, such as {'Aachen': 8.0}",
 }
+
+
+def _are_bonuses(hotwords: object) -> bool:
+    return isinstance(hotwords, Mapping) and all(
+        isinstance(phrase, str) and isinstance(bonus, Real) for phrase, bonus in hotwords.items()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +82,7 @@ class BeamSearch:
             "alternatives": self.alternatives >= 0,
             "lm": not isinstance(self.lm, (str, os.PathLike)),
             "lexicon": not isinstance(self.lexicon, (str, os.PathLike)),
-            "hotwords": isinstance(self.hotwords, Mapping),
+            "hotwords": _are_bonuses(self.hotwords),
         }
         for name, right in wrong.items():
             if not right:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewd_runtime import AudioError, DecodingError, Recognizer, Transcript
+from sewd_runtime import AudioError, BeamSearch, DecodingError, Recognizer, Transcript
 from sewd_runtime._types import AudioSource
 from sewd_runtime.audio.folders import expand
 from sewd_runtime.cli import main
@@ -78,7 +78,7 @@ def test_the_command_for_the_other_task_is_named(here: Path, capsys: pytest.Capt
 
 def test_a_folder_is_walked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "clips/deeper").mkdir(parents=True)
-    for name in ("b.flac", "a.FLAC", "deeper/c.wav.txt", "deeper/d.flac"):
+    for name in ("b.flac", "a.FLAC", "deeper/c.wav.txt", "deeper/d.flac", "._b.flac"):
         shutil.copy(CLIP, here / "clips" / name)
     assert main(["transcribe", "clips"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -98,10 +98,13 @@ def test_patterns_that_no_shell_expanded(tmp_path: Path, monkeypatch: pytest.Mon
 def test_mistakes_in_python_name_themselves() -> None:
     digits = Recognizer.load(threads=1)
     for one in (str(CLIP), CLIP.read_bytes()):
-        with pytest.raises(AudioError, match="one recording; give a list of them"):
+        with pytest.raises(AudioError, match="a batch is a list of recordings"):
             digits.transcribe_batch(one)  # type: ignore[arg-type]
     with pytest.raises(DecodingError, match=r"decoder: Greedy\(\) or BeamSearch\(\), not 'beam'"):
         digits.transcribe(CLIP, decoder="beam")  # type: ignore[arg-type]
+    for wrong in ({"seven": "abc"}, {7: 1.0}):
+        with pytest.raises(DecodingError, match=r"give the bonus of each, such as \{'Aachen': 8.0\}"):
+            BeamSearch(hotwords=wrong)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         digits.transcribe_batch(["nofile.wav"], errors="ignore")  # type: ignore[call-overload]
 
