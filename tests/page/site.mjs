@@ -99,6 +99,22 @@ test("words appear while one speaks, never change, and end as the stream's", asy
   assert.deepEqual(page.complaints, []);
 });
 
+test("a page that records is not left without a question", async (t) => {
+  const page = await open(t, await serve(t));
+  await ready(page);
+  await page.click("#record");
+  await page.locator("#record[aria-pressed=true]").waitFor();
+  const asked = page.waitForEvent("dialog");
+  await Promise.all([asked.then((dialog) => dialog.dismiss()), page.evaluate(() => location.reload())]);
+  assert.equal((await asked).type(), "beforeunload");
+  assert.equal(await page.getAttribute("#record", "aria-pressed"), "true");
+  await page.click("#record");
+  await finished(page);
+  page.on("dialog", () => assert.fail("a page that does not record asks"));
+  await page.reload();
+  await ready(page);
+});
+
 test("its picture is taken while one speaks", async (t) => {
   const page = await open(t, { ...(await serve(t)), viewport: { width: 760, height: 520 } });
   await ready(page);

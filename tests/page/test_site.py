@@ -59,5 +59,5 @@ def _write_resampled(folder: Path, rate_hz: int) -> dict[str, Path]:
 
 
 def test_the_site_in_chromium(given: dict[str, Any], digits: Recognizer) -> None:
-    run_browser("site.mjs", given, tests=11)
+    run_browser("site.mjs", given, tests=12)
     check_recordings(given, digits, 1)

@@ -187,6 +187,7 @@ async function copy() {
   find("status").textContent = "Copied.";
 }
 
+addEventListener("beforeunload", (event) => state.live && event.preventDefault()); // what was recorded would be lost
 find("file").addEventListener("change", ({ target }) => {
   const [file] = target.files;
   target.value = ""; // so that choosing it again is a change
