@@ -60,12 +60,12 @@ def as_dict(transcript: Transcript) -> dict[str, Any]:
     words, segments = [], []
     for place, segment in enumerate(transcript.segments):
         channel = {"channel": transcript.channels[place]} if transcript.channels else {}
-        times = {"start_s": segment.start_s, "end_s": segment.end_s}
+        times = {"start_s": _rounded(segment.start_s), "end_s": _rounded(segment.end_s)}
         segments.append({"text": segment.text, **times, **channel})
         words += [word_as_dict(word) | channel for word in segment.words]
     content = {
         "text": transcript.text,
-        "duration_s": transcript.duration_s,
+        "duration_s": _rounded(transcript.duration_s),
         "segments": segments,
         "words": words,
     }
@@ -79,9 +79,16 @@ def as_dict(transcript: Transcript) -> dict[str, Any]:
 def word_as_dict(word: Word) -> dict[str, Any]:
     """Return the content of the JSON format for a word; characters are left out if there are none."""
     content = asdict(word)
+    for each in (content, *content["characters"]):
+        each |= {key: _rounded(each[key]) for key in ("start_s", "end_s")}
     if not word.characters:
         del content["characters"]
     return content
+
+
+def _rounded(time_s: float) -> float:
+    """Return a time without what sums of times leave in the last digits, as in 5.6899999999999995."""
+    return round(time_s, 9)
 
 
 def as_json(transcript: Transcript) -> str:

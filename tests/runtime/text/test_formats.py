@@ -252,6 +252,13 @@ def test_exact_text() -> None:
     assert as_tsv(transcript) == "start\tend\ttext\n500\t900\tA&B\n3661000\t3662250\t<C>\n"
 
 
+def test_times_in_json_are_short() -> None:
+    later = said(("A", 0.1, 0.2), ("B", 0.3, 0.7)).shifted(5.1)
+    content = json.loads(FORMATS["json"].write(later))
+    assert [(word["start_s"], word["end_s"]) for word in content["words"]] == [(5.2, 5.3), (5.4, 5.8)]
+    assert [(each["start_s"], each["end_s"]) for each in content["segments"]] == [(5.2, 5.8)]
+
+
 def test_json_has_characters_if_there_are_any() -> None:
     plain = said(("AB", 0.5, 0.9))
     [word] = as_dict(plain)["words"]
