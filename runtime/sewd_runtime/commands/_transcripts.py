@@ -79,7 +79,10 @@ def check_folder(options: argparse.Namespace, ending: str) -> None:
     for name in options.files:
         path = beside(options.output, name, ending)
         if path in sources:
-            options.error(f"{sources[path]} and {name} would both be written to {path}; give one at a time")
+            options.error(
+                f"{sources[path]} and {name} would both be written to {path}; name their outputs by a list "
+                "for --files-from, on each line ID, tab, PATH"
+            )
         sources[path] = name
     refuse_inputs(options, sources)
     folder = OutputFolder(options.output)

@@ -124,13 +124,18 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(
 
 
 def test_two_files_of_one_name_are_refused_before_any_is_run(
-    noises: list[str], tmp_path: Path, misuse: Misuse
+    tiny_bundle: Path, noises: list[str], tmp_path: Path, misuse: Misuse
 ) -> None:
     other = tmp_path / "noise 0.flac"
     out = tmp_path / "out"
     complaint = misuse("transcribe", "--output", out, noises[0], other)
     assert f"{noises[0]} and {other} would both be written to {out / 'noise 0.txt'}" in complaint
     assert not out.exists()
+    listed = tmp_path / "list.tsv"  # as the complaint says
+    listed.write_text(f"one\t{noises[0]}\nother\t{noises[1]}\n")
+    assert "for --files-from, on each line ID, tab, PATH" in complaint
+    assert sewd("transcribe", tiny_bundle, "--output", out, "--files-from", listed) == 0
+    assert written_to(out) == ["one.txt", "other.txt"]
 
 
 def test_what_is_in_the_way_is_named(
