@@ -12,7 +12,7 @@ from sewd_runtime._types import AudioSource, Samples
 from sewd_runtime.audio.folders import expand, find_recordings, is_folder, suffixes
 from sewd_runtime.audio.reading import stated_duration_s, stream_audio
 from sewd_runtime.commands._command import DONE, SOME_FAILED, complain, explain, parse_seconds, parse_time
-from sewd_runtime.commands._lists import add_list, id_of, read_list, write_failures
+from sewd_runtime.commands._lists import FAILURES, add_list, id_of, read_list, write_failures
 from sewd_runtime.errors import SewdError
 from sewd_runtime.inference.pipeline import Recording, run_recordings
 from sewd_runtime.long.segmentation import SEGMENTATION
@@ -176,17 +176,18 @@ def _report(options: argparse.Namespace, failures: Sequence[tuple[str, str]]) ->
     total, code = len(options.files), SOME_FAILED if failures else DONE
     if total < _MANY_FILES and getattr(options, "files_from", None) is None:
         return code
-    folder = getattr(options, "output", None)
+    folder, where = getattr(options, "output", None), ""
     if isinstance(folder, Path) and folder.is_dir():
         try:
             write_failures(failures, folder)
+            where = f"; {folder / FAILURES} is a list of them for --files-from"
         except OSError as error:
             complain(error)
             code = SOME_FAILED
     if failures:
         names = ", ".join(id_of(name) or name for name, _ in failures[:_MAX_NAMED])
-        more = f" and {len(failures) - _MAX_NAMED} others" if len(failures) > _MAX_NAMED else ""
-        complain(f"{len(failures)} of {total} recordings failed: {names}{more}")
+        more = f" and {len(failures) - _MAX_NAMED:,} more" if len(failures) > _MAX_NAMED else ""
+        complain(f"recordings failed, {len(failures):,} of {total:,}: {names}{more}{where}")
     return code
 
 

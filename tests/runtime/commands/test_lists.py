@@ -104,7 +104,8 @@ def test_failures_are_listed_and_the_list_can_be_run_again(
     assert transcribe("--files-from", folder / "list", "--output", out) == 1
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 4
-    assert errors[-1] == "sewd: 3 of 12 recordings failed: 3, 7, 11"
+    told = f"sewd: recordings failed, 3 of 12: 3, 7, 11; {failures} is a list of them for --files-from"
+    assert errors[-1] == told
     listed = [json.loads(line) for line in failures.read_text().splitlines()]
     assert [(row["id"], row["path"]) for row in listed] == [(one, str(bad)) for one in ("3", "7", "11")]
     assert all("cannot be read as audio" in row["error"] for row in listed)
