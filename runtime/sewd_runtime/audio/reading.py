@@ -135,7 +135,7 @@ def _name_of(source: AudioSource) -> str:
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return "the bytes given"
+        return "the content given"
     if hasattr(source, "read"):
         name = str(getattr(source, "name", "the file object"))
         return "standard input" if name == "<stdin>" else name
