@@ -27,7 +27,7 @@ test("a file that is no recording gets the server's message, and the next one it
   await ready(page);
   await drop(page, given.notAudio, "notes.wav");
   await page.locator("#error:not(:empty)").waitFor();
-  assert.match(await page.textContent("#error"), /audio/);
+  assert.match(await page.textContent("#error"), /^notes\.wav: .*audio/);
   assert.ok(await page.locator("#result").isHidden());
   const [clip] = given.clips;
   await drop(page, clip.path, "a.flac");

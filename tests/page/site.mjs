@@ -133,7 +133,7 @@ for (const colorScheme of ["light", "dark"])
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     assert.deepEqual(await faults(page), []);
     await drop(page, given.notAudio, "notes.wav");
-    await page.getByText("this browser cannot read the file as audio").waitFor();
+    await page.getByText("this browser cannot read notes.wav as audio").waitFor();
     assert.deepEqual(await faults(page), []);
   });
 

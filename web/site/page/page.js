@@ -96,7 +96,10 @@ async function open(file) {
   if (state.live || state.isSwitching || find("file").disabled) return;
   begin();
   const work = async (signal) => {
-    const transcript = await transcribe(file, signal);
+    const transcript = await transcribe(file, signal).catch((error) => {
+      if (error.name === "AbortError") throw error;
+      throw new Error(error.message.replace("the file", () => file.name), { cause: error });
+    });
     complete(file, transcript);
     if (transcript.samples) waveform.show(transcript.samples);
   };
