@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:  # set by the shell's completion function
         with suppress(ImportError):
             import_module("argcomplete").autocomplete(parser)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # argparse would show the usage of `sewd`
+        getattr(options, "error", parser.error)(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         with _shown_warnings():
             code: int = options.run(options)

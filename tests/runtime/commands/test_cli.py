@@ -138,6 +138,7 @@ def test_too_short_is_empty_text(tiny_bundle: Path, tmp_path: Path, capsys: Capt
         ["transcribe", "--alpha", "nan", "a"],
         ["inspect", "--provider", "auto"],
         ["sing"],
+        ["--loud"],
     ],
 )
 def test_wrong_usage(arguments: list[str], misuse: Misuse) -> None:
@@ -427,3 +428,13 @@ def test_inspect_runs_what_it_is_asked_for(tiny_bundle: Path, capsys: Capture) -
 def test_inspect_of_nothing(tmp_path: Path, capsys: Capture) -> None:
     assert main(["inspect", str(tmp_path)]) == 3
     assert capsys.readouterr().err.startswith("sewd: ")
+
+
+@pytest.mark.parametrize("command", ["classify", "serve", "corpus"])
+def test_an_option_of_another_command_shows_the_usage_of_this_one(command: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, *(["a.tsv", "-o", "out"] if command == "corpus" else []), "--skip-existing"])
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"usage: sewd {command} ")
+    assert told.endswith(f"sewd {command}: error: unrecognized arguments: --skip-existing\n")
