@@ -36,13 +36,15 @@ export async function open(t, { url = given.url, onSocket, ...options } = {}) {
   return page;
 }
 
-export async function drop(page, path, name) {
+/** Drop a file under a name, or at once under several. */
+export async function drop(page, path, ...names) {
   const bytes = (await readFile(path)).toString("base64");
-  const data = await page.evaluateHandle(([bytes, name]) => {
+  const data = await page.evaluateHandle(([bytes, names]) => {
     const data = new DataTransfer();
-    data.items.add(new File([Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0))], name));
+    const content = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+    for (const name of names) data.items.add(new File([content], name));
     return data;
-  }, [bytes, name]);
+  }, [bytes, names]);
   await page.dispatchEvent("#drop", "drop", { dataTransfer: data });
 }
 

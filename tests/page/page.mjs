@@ -30,6 +30,8 @@ test("a file that is no recording gets the server's message, and the next one it
   assert.match(await page.textContent("#error"), /^notes\.wav: .*audio/);
   assert.ok(await page.locator("#result").isHidden());
   const [clip] = given.clips;
+  await drop(page, clip.path, "a.flac", "b.flac");
+  await page.getByText("Drop one recording at a time.").waitFor();
   await drop(page, clip.path, "a.flac");
   await finished(page);
   assert.equal(await text(page), clip.txt.trim());
@@ -151,6 +153,8 @@ test("an hour of live words is laid out in paragraphs, and its end stays in view
   for (const delta of words) socket.send(JSON.stringify({ type: "conversation.item.input_audio_transcription.delta", delta }));
   socket.send(JSON.stringify({ type: "sewd.pending", text: " eight" }));
   await page.locator("#pending:not(:empty)").waitFor();
+  await drop(page, given.clips[0].path, "a.flac");
+  await page.getByText("Stop the recording first.").waitFor();
   assert.equal(await text(page), words.join(""));
   const paragraphs = await page.evaluate(() => [...document.getElementById("text").children].map((each) => each.textContent.length));
   assert.ok(paragraphs.length > 50 && Math.max(...paragraphs) < 600, paragraphs);

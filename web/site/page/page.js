@@ -208,6 +208,8 @@ addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || find("drop
 addEventListener("drop", (event) => {
   event.preventDefault();
   find("drop").classList.remove("is-over");
-  const [file] = event.dataTransfer.files;
-  if (file) open(file);
+  const { files } = event.dataTransfer;
+  if (state.live && files.length) find("error").textContent = "Stop the recording first.";
+  else if (files.length > 1) find("error").textContent = "Drop one recording at a time.";
+  else if (files.length) open(files[0]);
 });
