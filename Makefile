@@ -136,44 +136,5 @@ build/transformers-js/node_modules:
 	npm install --prefix web --no-audit --no-fund --ignore-scripts --no-package-lock
 	npm install --prefix build/transformers-js --no-audit --no-fund --ignore-scripts @huggingface/transformers@4.3.2
 
-# A teacher of English, beside all that .venv has.
-.venv-teacher/.installed: $(VENV)/.installed benchmarks/reference/requirements-teacher.txt
-	$(PYTHON) -m venv .venv-teacher
-	.venv-teacher/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-teacher/bin/python -m pip install --quiet --requirement benchmarks/reference/requirements-teacher.txt
-	$(call borrow,.venv-teacher)
-	touch $@
-
-# Kokoro's voices (Apache-2.0) come in an npm package.
-build/english/kokoro-js-1.2.1.tgz:
-	mkdir -p build/english
-	cd build/english && npm pack --silent kokoro-js@1.2.1
-
-# Two hours and a half of books read aloud; 12 minutes on two cores. Needs Debian's flite and espeak-ng.
-build/english/spoken/transcripts.tsv: .venv-teacher/.installed build/english/kokoro-js-1.2.1.tgz
-	tar --extract --file build/english/kokoro-js-1.2.1.tgz --directory build/english package/voices
-	.venv-teacher/bin/python -m benchmarks.reference.speak_english --speech ../shared/speech \
-		--kokoro-voices build/english/package/voices -o build/english/spoken
-
-# Fifty hours of other voices; half an hour on one core.
-build/english/hibari/transcripts.tsv: .venv-teacher/.installed
-	.venv-teacher/bin/python -m benchmarks.reference.speak_english --speech ../shared/speech \
-		--kokoro 0 --joe 0 --flite 0 --hibari 50 -o build/english/hibari
-
-# The 8,812 clips of Common Voice (CC0), 14 hours, that the repository's list of validated texts lacks.
-build/english/clips:
-	mkdir -p build/english
-	git clone --quiet --depth 1 https://github.com/korliu/whisper build/english/korliu
-	cd build/english/korliu/dataset/clips && cut -f 2 ../validated.tsv | xargs rm -f
-	mv build/english/korliu/dataset/clips $@
-	rm -rf build/english/korliu
-
-# About an hour on one core; a stopped run continues. With the clips, twice that:
-# `make build/english/clips build/english/lessons.npz UNTRANSCRIBED="../shared/speech/librispeech_untranscribed build/english/clips"`
-UNTRANSCRIBED ?= ../shared/speech/librispeech_untranscribed
-build/english/lessons.npz: .venv-teacher/.installed
-	.venv-teacher/bin/python -m benchmarks.reference.teach_english --speech ../shared/speech \
-		--untranscribed $(UNTRANSCRIBED) -o $@ --threads 2
-
 clean:
 	rm -rf .venv .venv-* web/node_modules web/types build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

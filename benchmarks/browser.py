@@ -24,7 +24,7 @@ from benchmarks import machine
 from benchmarks.errors import summarise
 from benchmarks.markdown import replace_section, table
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, read_mono
-from benchmarks.reference.english import read_transcripts
+from benchmarks.reference.utterances import read_transcripts
 from benchmarks.results import RESULTS, ROOT, SPEECH, write_rows
 from benchmarks.serving.throughput import as_digits
 from benchmarks.speech import Utterances, read_commands, read_fsdd, singles, strings

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import machine, results
-from benchmarks.accuracy import confidence, decoding, english, long_audio, plots, precisions, streaming, times
+from benchmarks.accuracy import confidence, decoding, long_audio, plots, precisions, streaming, times
 from benchmarks.accuracy.sections import Section
 
 SECTIONS: Mapping[str, Section] = {
     section.name: section
     for section in (
         precisions.SECTION,
-        english.SECTION,
         times.SECTION,
         confidence.SECTION,
         decoding.SECTION,
@@ -24,6 +23,8 @@ SECTIONS: Mapping[str, Section] = {
 }
 """In the order of the document."""
 
+ENGLISH = Path(__file__).with_name("english.md")
+"""What was learnt from the English model, which was removed."""
 HEAD = """\
 # Accuracy
 
@@ -42,6 +43,7 @@ def document(folder: Path) -> Iterator[str]:
             yield f"`make accuracy ACCURACY={section.name}`\n"
             yield from section.lines(content["figures"])
             yield ""
+    yield ENGLISH.read_text(encoding="utf-8")
 
 
 def main() -> None:

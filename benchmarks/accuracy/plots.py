@@ -15,9 +15,8 @@ _MARKERS = "osD^vP*"
 
 def draw(figures: Mapping[str, Any]) -> Any:
     """Draw the word error rate with its 95 % interval against speed: a panel for each set of `precisions`."""
-    sets = {f"{model}: {name}": found for model, parts in figures.items() for name, found in parts.items()}
-    figure, panels = open_panels(len(sets), width=3.2, height=3.6, legend=1.8)
-    for panel, (title, found) in zip(panels, sets.items(), strict=True):
+    figure, panels = open_panels(len(figures), width=3.2, height=3.6, legend=1.8)
+    for panel, (title, found) in zip(panels, figures.items(), strict=True):
         for number, (name, row) in enumerate(found["variants"].items()):
             low, high = row["interval"]
             panel.errorbar(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.accuracy.distortions import DISTORTIONS
-from benchmarks.accuracy.english import CHECKPOINT, read_sets
 from benchmarks.accuracy.precisions_report import lines
 from benchmarks.accuracy.sections import Section
 from benchmarks.errors import as_percent, count_words, interval, summarise, wer
@@ -37,15 +35,8 @@ BATCH = 16
 WORST = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A checkpoint, None for the embedded one, and the sets it is tested on: from the folder of speech."""
-
-    checkpoint: Path | None
-    sets: Callable[[Path], Mapping[str, Utterances]]
-
-
-def _digits(speech: Path) -> Mapping[str, Utterances]:
+def read_sets(speech: Path) -> dict[str, Utterances]:
+    """Read the strings of real and of synthetic voices."""
     found = read_test_sets(speech)
     return {
         "real strings": found["known_strings"],
@@ -53,21 +44,11 @@ def _digits(speech: Path) -> Mapping[str, Utterances]:
     }
 
 
-MODELS: Mapping[str, Model] = {
-    "digits": Model(checkpoint=None, sets=_digits),
-    "English": Model(checkpoint=CHECKPOINT, sets=read_sets),
-}
-
-
 def measure(speech: Path) -> Mapping[str, Any]:
-    """Export every model in every precision, and count its errors on every set in every condition."""
-    return {name: _measure_model(model, speech) for name, model in MODELS.items()}
-
-
-def _measure_model(model: Model, speech: Path) -> dict[str, Any]:
+    """Export the model in every precision, and count its errors on every set in every condition."""
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"
-        export(model.checkpoint, bundle, precisions=("fp32", "fp16", "int8", "int8-static"), strict=True)
+        export(None, bundle, precisions=("fp32", "fp16", "int8", "int8-static"), strict=True)
         recognizers = {name: _load(bundle, options) for name, options in VARIANTS.items()}
         return {
             name: {
@@ -82,7 +63,7 @@ def _measure_model(model: Model, speech: Path) -> dict[str, Any]:
                     for condition, distort in DISTORTIONS.items()
                 },
             }
-            for name, utterances in model.sets(speech).items()
+            for name, utterances in read_sets(speech).items()
         }
 
 

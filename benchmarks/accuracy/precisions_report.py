@@ -19,12 +19,11 @@ the median over the utterances.
 
 
 def lines(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the tables, model by model and set by set."""
+    """Yield the tables, set by set."""
     yield HEAD
-    for model, sets in figures.items():
-        for name, found in sets.items():
-            yield f"### {model}: {name}\n"
-            yield from _lines_of_set(found)
+    for name, found in figures.items():
+        yield f"### {name[0].upper()}{name[1:]}\n"
+        yield from _lines_of_set(found)
 
 
 def _lines_of_set(found: Mapping[str, Any]) -> Iterator[str]:

@@ -17,7 +17,8 @@ Commands = Mapping[str, Callable[[str, Path], list[str]]]
 """Name of a voice → the command that speaks a word into a file."""
 
 
-def _flite(voice: str) -> Callable[[str, Path], list[str]]:
+def flite(voice: str) -> Callable[[str, Path], list[str]]:
+    """Return the command of a voice of Flite."""
     return lambda word, path: ["flite", "-voice", voice, "-t", word, "-o", str(path)]
 
 
@@ -26,7 +27,7 @@ def _espeak(voice: str) -> Callable[[str, Path], list[str]]:
 
 
 TEST: Commands = {
-    **{f"flite {voice}": _flite(voice) for voice in ("awb", "rms", "kal16", "slt")},
+    **{f"flite {voice}": flite(voice) for voice in ("awb", "rms", "kal16", "slt")},
     **{f"espeak-ng {voice}": _espeak(voice) for voice in ("en-us", "en-gb-x-rp")},
 }
 DEV: Commands = {
@@ -43,7 +44,7 @@ def speak(voices: Commands, *, seed: int, count: int, phrases: Sequence[Sequence
     rng = np.random.default_rng(seed)
     utterances = []
     for command in voices.values():
-        spoken = [_say(command, word) for word in WORDS]
+        spoken = [say(command, word) for word in WORDS]
         for index in range(count):
             digits = rng.integers(len(WORDS), size=int(rng.integers(3, 7))).tolist()
             if phrases and index % 2:
@@ -53,7 +54,8 @@ def speak(voices: Commands, *, seed: int, count: int, phrases: Sequence[Sequence
     return utterances
 
 
-def _say(command: Callable[[str, Path], list[str]], word: str) -> Samples:
+def say(command: Callable[[str, Path], list[str]], word: str) -> Samples:
+    """Return the spoken word: ``(samples,)`` float32 at 16 kHz."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
         arguments = command(word.lower(), path)

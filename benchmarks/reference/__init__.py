@@ -1,1 +1,1 @@
-"""The recipes of the models trained here: digits and English."""
+"""The recipes of the models trained here: digits and keywords."""

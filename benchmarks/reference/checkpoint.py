@@ -53,28 +53,17 @@ DIGITS: Config = {
 }
 """3.4 million parameters."""
 
-ENGLISH: Mapping[str, Config] = {
-    "small": DIGITS
-    | {"hidden_size": 256, "num_hidden_layers": 8, "num_attention_heads": 4, "intermediate_size": 1024},
-    "tiny": DIGITS
-    | {
-        "hidden_size": 384,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 6,
-        "intermediate_size": 1536,
-        "conv_dim": (64, *(128,) * 4, *(256,) * 4, *(512,) * 4),
-    },
-}
-"""Seven million parameters for two CPU cores; SEW-D-tiny's dimensions, 24 million, for a GPU."""
-
-KEYWORDS: Config = ENGLISH["small"] | {
+KEYWORDS: Config = DIGITS | {
+    "hidden_size": 256,
     "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 1024,
     "position_buckets": 32,
     "hidden_dropout": 0.1,
     "classifier_proj_size": 32,
     "num_labels": 13,
 }
-"""Two layers of the small English model: 2.3 million parameters."""
+"""2.3 million parameters."""
 
 
 def build_model(config: Config) -> SEWDForCTC:

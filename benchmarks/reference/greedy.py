@@ -13,6 +13,5 @@ from benchmarks.reference.layout import LETTERS
 def transcribe(model: nn.Module, samples: Samples) -> str:
     """Return the greedy transcript of ``(samples,)`` float32 at 16 kHz."""
     with torch.inference_mode():
-        device = next(model.parameters()).device
-        logits = model(torch.from_numpy(normalise(samples[None])).to(device)).logits[0]
-    return parity.transcribe(logits.cpu().numpy(), LETTERS)
+        logits = model(torch.from_numpy(normalise(samples[None]))).logits[0]
+    return parity.transcribe(logits.numpy(), LETTERS)

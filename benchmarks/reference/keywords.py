@@ -21,9 +21,8 @@ from benchmarks.reference.augmentation import (
     resample,
     warp_formants,
 )
-from benchmarks.reference.corpora import keep
-from benchmarks.reference.english import Utterance, is_held_out, read_transcripts, read_utterances
 from benchmarks.reference.training import Batch
+from benchmarks.reference.utterances import Utterance, keep, read_transcripts, read_utterances
 from benchmarks.speech import COMMANDS_FOLDER, active_span, split_of
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -72,13 +71,12 @@ def read_clips(speech: Path, kept: Path) -> list[Clip]:
 
 
 def read_sentences(speech: Path) -> list[Utterance]:
-    """Read sentences without any of the commands, of speakers who are not held out."""
+    """Read sentences without any of the commands."""
     found = []
     for folder in SENTENCE_FOLDERS:
         texts = read_transcripts(speech / folder)
         free = [name for name, text in texts.items() if not {*COMMANDS} & {*text.lower().split()}]
-        chosen = [name for name in free if not is_held_out(name)][::SENTENCE_EVERY]
-        found += read_utterances(speech / folder, transcripts={name: texts[name] for name in chosen})
+        found += read_utterances(speech / folder, {name: texts[name] for name in free[::SENTENCE_EVERY]})
     return found
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
-BLANK_ID = 0
 RECEPTIVE_FIELD = 400
 STRIDE = 320
 PREPROCESSOR = {
@@ -28,9 +25,3 @@ def count_frames(num_samples: int) -> int:
 def spell(words: list[str]) -> list[int]:
     """Return the token ids of the words with ``|`` between them."""
     return [LETTERS.index(letter) for letter in "|".join(words)]
-
-
-def spellable(text: str) -> str:
-    """Return upper-case words of letters and apostrophes without punctuation; empty if there are figures."""
-    words = re.sub(r"[^\w' ]|_", " ", text.upper().replace("\u2019", "'")).split()
-    return " ".join(words) if all(re.fullmatch("[A-Z']*[A-Z][A-Z']*", word) for word in words) else ""

@@ -16,7 +16,6 @@ import numpy as np
 from benchmarks import machine, results
 from benchmarks.errors import interval
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples, read_mono
-from benchmarks.reference.english import read_transcripts, read_utterances
 from benchmarks.reference.keywords import (
     COMMANDS,
     LABELS,
@@ -27,6 +26,7 @@ from benchmarks.reference.keywords import (
     read_clips,
 )
 from benchmarks.reference.report_digits import describe_training
+from benchmarks.reference.utterances import read_transcripts, read_utterances
 from sewd_runtime import Classifier
 from sewd_runtime.system.packages import find_packages
 
@@ -98,7 +98,7 @@ def false_alarms(classifier: Classifier, speech: Path) -> dict[str, Any]:
     free = [name for name, text in texts.items() if not {*COMMANDS} & {*text.lower().split()}]
     chosen = {name: texts[name] for name in free[::SENTENCES_EVERY]}
     alarms, seconds = dict.fromkeys(ALARM_PROBABILITIES, 0), 0.0
-    for one in read_utterances(folder, transcripts=chosen):
+    for one in read_utterances(folder, chosen):
         seconds += len(one.samples) / SAMPLE_RATE_HZ
         for window in classifier.classify_windows(one.floats(), every_s=0.5):
             for probability in alarms:

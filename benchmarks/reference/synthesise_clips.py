@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks.accuracy.synthetic_voices import flite, say
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Samples
-from benchmarks.reference.voices import flite
 from benchmarks.speech import WORDS
 
 VOICES = ("awb", "rms", "kal16")
@@ -29,7 +29,7 @@ PAUSE_S = 0.15
 def speak(words: list[str], voice: str) -> Samples:
     """Synthesise the words with 150 ms of silence after each: ``(samples,)`` float32 at 16 kHz."""
     pause = np.zeros(int(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
-    return np.concatenate([part for word in words for part in (flite(word.lower(), voice), pause)])
+    return np.concatenate([part for word in words for part in (say(flite(voice), word), pause)])
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from benchmarks.reference.training import (
     Batch,
     Schedule,
     Training,
-    encode_as_original,
+    encode,
     frame_loss,
     join_targets,
     start_from,
@@ -81,9 +81,7 @@ def train(arguments: argparse.Namespace) -> None:
     training_set = [one for one in recordings if one.speaker != arguments.held_out_speaker]
     batches = DigitBatches(training_set, Surroundings.read(speech / "noise"), seed=arguments.seed)
     schedule = Schedule(steps=arguments.steps, peak=arguments.learning_rate)
-    training = Training(
-        DIGITS, {"digits": SILENCE + 1}, frame_losses, seed=arguments.seed, encode=encode_as_original
-    )
+    training = Training(DIGITS, {"digits": SILENCE + 1}, frame_losses, seed=arguments.seed, encode=encode)
     arguments.work.mkdir(parents=True, exist_ok=True)
     state_path = arguments.work / "training.pt"
     if arguments.resume and state_path.exists():

@@ -4,9 +4,9 @@
     python -m benchmarks.reference.train_keywords --speech ../shared/speech -o keywords --whole \\
         --start first --work build/keywords-whole --steps 700 --learning-rate 3e-4 --seed 2
 
-Writes a checkpoint folder in float16. Convolutions and layers start as those of the English model. At first
-the convolutions stay as they are, so what they make of the training windows is computed once and kept; then
-all but the first ones are trained as well, on new windows.
+Writes a checkpoint folder in float16. Training starts from the weights of the embedded model. At first the
+convolutions stay as they are, so what they make of the training windows is computed once and kept; then all
+but the first ones are trained as well, on new windows.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.reference.augmentation import SAMPLE_RATE_HZ, Surroundings
 from benchmarks.reference.checkpoint import KEYWORDS, build_classifier, save_classifier
-from benchmarks.reference.corpora import keep
 from benchmarks.reference.diary import Diary
 from benchmarks.reference.keywords import (
     LABELS,
@@ -36,10 +35,19 @@ from benchmarks.reference.keywords import (
     read_sentences,
 )
 from benchmarks.reference.layout import count_frames
-from benchmarks.reference.training import Batch, Schedule, Training, mask_features, stream, used_positions
+from benchmarks.reference.training import (
+    Batch,
+    Schedule,
+    Training,
+    mask_features,
+    start_from,
+    stream,
+    used_positions,
+)
+from benchmarks.reference.utterances import keep
 from benchmarks.results import ROOT
 
-ENGLISH_FOLDER = ROOT / "benchmarks/reference/models/english"
+EMBEDDED = ROOT / "export/sewd_export/models/keywords"
 FROZEN = 5  # of the convolutions, in the second run
 LABEL_SMOOTHING = 0.05
 MASKED_SHARE = 0.1
@@ -56,15 +64,7 @@ class KeywordTraining(Training):
 
     def __init__(self, start: Path, *, seed: int, whole: bool = False) -> None:
         super().__init__(KEYWORDS, {}, lambda *_: {}, seed=seed, encode=encode_inputs)
-        weights = load_file(start / "model.safetensors")
-        own = self.model.state_dict()
-        table = "sew_d.encoder.encoder.rel_embeddings.weight"
-        spare = (len(weights[table]) - len(own[table])) // 2  # distances that a table of fewer buckets lacks
-        weights[table] = weights[table][spare : len(weights[table]) - spare]
-        same = {name: weights[name].float() for name in own if name in weights}
-        self.model.load_state_dict(
-            own | {name: one for name, one in same.items() if one.shape == own[name].shape}
-        )
+        start_from(self, start)
         self.model.freeze_feature_encoder()
         self.convolutions: nn.Module = nn.Identity()
         if whole:
@@ -74,7 +74,6 @@ class KeywordTraining(Training):
             self.convolutions = self.model.sew_d.feature_extractor.eval()
             for model in (self.model, self.average):
                 model.sew_d.feature_extractor = nn.Identity()
-        self.average.load_state_dict(self.model.state_dict())
         self.parameters = [*self.model.parameters()]
         self.model.sew_d.layer_norm.register_forward_hook(
             lambda module, _, features: mask_features(features, MASKED_SHARE) if module.training else features
@@ -82,7 +81,7 @@ class KeywordTraining(Training):
 
     def compute(self, batch: Batch, frame_weight: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss, also as ``label``, and the share of rows that is ``right``."""
-        hidden, _ = self.encode(self.model, batch)
+        hidden = self.encode(self.model, batch)
         logits = self.model.classifier(F.dropout(self.model.projector(hidden).mean(dim=1), 0.1))
         loss = F.cross_entropy(logits, batch["classes"], label_smoothing=LABEL_SMOOTHING)
         right = (logits.argmax(-1) == batch["classes"]).float().mean()
@@ -106,11 +105,10 @@ class KeywordTraining(Training):
         return self.average.state_dict() | convolutions
 
 
-def encode_inputs(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return ``hidden`` (rows, frames, hidden) float32 of ``inputs``, twice."""
+def encode_inputs(model: nn.Module, batch: Batch) -> Any:
+    """Return ``hidden`` (rows, frames, hidden) float32 of ``inputs``."""
     with used_positions(model, count_frames(SAMPLE_RATE_HZ) // model.config.squeeze_factor):
-        hidden = model.sew_d(batch["inputs"].float()).last_hidden_state
-    return hidden, hidden
+        return model.sew_d(batch["inputs"].float()).last_hidden_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +197,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--speech", type=Path, required=True, help="folder with speech_commands, noise and sentences")
     add("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
     add("--work", type=Path, default=Path("build/keywords"), help="folder of windows, state and log")
-    add("--start", type=Path, default=ENGLISH_FOLDER, metavar="CHECKPOINT", help="whose weights come first")
+    add("--start", type=Path, default=EMBEDDED, metavar="CHECKPOINT", help="whose weights come first")
     add("--whole", action="store_true", help="train the convolutions as well, on new windows at every step")
     add("--batches", type=int, default=220, help=f"of {ROWS} windows to train on")
     add("--steps", type=int, default=1200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,12 @@ from transformers import SEWDForCTC
 
 from benchmarks.reference.checkpoint import Config, build_model
 from benchmarks.reference.layout import count_frames
-from sewd_export.families.sew_d import SewDForCtc
 
 Batch = Mapping[str, Tensor]
 Losses = Callable[[Tensor, nn.ModuleDict, Batch], Mapping[str, Tensor]]
 """``hidden`` (batch, frames, hidden) float32, heads, batch -> the losses other than CTC, by name."""
-Encode = Callable[[SEWDForCTC, Batch], tuple[Tensor, Tensor]]
-"""The model's weights and a batch -> ``hidden``, and the same from the middle layer."""
+Encode = Callable[[SEWDForCTC, Batch], Tensor]
+"""The model's weights and a batch -> ``hidden``."""
 
 IGNORED = -100
 WEIGHT_DECAY = 0.01
@@ -61,9 +60,7 @@ class Training:
     """The state of a run that can be resumed: weights, averaged weights, optimiser, step.
 
     ``heads`` are the sizes of the linear outputs that ``losses`` uses, by name; they are discarded after
-    training. ``middle_weight`` is that of CTC after half of the layers (Lee and Watanabe 2021,
-    "Intermediate loss regularization for CTC-based speech recognition"). ``build`` makes the model, of random
-    weights, from the configuration.
+    training. ``build`` makes the model, of random weights, from the configuration.
     """
 
     build = staticmethod(build_model)
@@ -76,21 +73,17 @@ class Training:
         *,
         seed: int,
         encode: Encode,
-        middle_weight: float = 0.0,
-        muon: bool = False,
-        device: str = "cpu",
     ) -> None:
         torch.manual_seed(seed)
-        self.model = self.build(config).to(device)
+        self.model = self.build(config)
         self.heads = nn.ModuleDict(
             {name: nn.Linear(config["hidden_size"], size) for name, size in heads.items()}
-        ).to(device)
+        )
         self.average = copy.deepcopy(self.model).eval()
         self.parameters = [*self.model.parameters(), *self.heads.parameters()]
-        self.optimizers = _make_optimizers(self.model, self.heads, muon=muon)
+        self.optimizer = _make_optimizer(self.parameters)
         self.losses = losses
         self.encode = encode
-        self.middle_weight = middle_weight
         self.seed = seed
         self.step = 0
         self.wall_s = 0.0
@@ -99,34 +92,26 @@ class Training:
         """Take one step; return what ``compute`` names."""
         torch.manual_seed(self.seed * 1_000_003 + self.step)
         self.model.train()
-        device = self.model.device
-        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
         total, named = self.compute(batch, frame_weight)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self._apply(learning_rate)
         return {name: float(value.detach()) for name, value in named.items()}
 
     def compute(self, batch: Batch, frame_weight: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss to lower, and each of its parts by name, CTC as ``ctc``."""
-        hidden, middle = (F.dropout(one, FINAL_DROPOUT) for one in self.encode(self.model, batch))
+        hidden = F.dropout(self.encode(self.model, batch), FINAL_DROPOUT)
         ctc = ctc_loss(self.model.lm_head(hidden), batch)
         others = self.losses(hidden, self.heads, batch)
         total = ctc + frame_weight * sum(others.values())
-        named = {"ctc": ctc, **others}
-        if self.middle_weight:
-            named["middle_ctc"] = ctc_loss(self.model.lm_head(middle), batch)
-            total = total + self.middle_weight * named["middle_ctc"]
-        return total, named
+        return total, {"ctc": ctc, **others}
 
     def _apply(self, learning_rate: float) -> None:
         """Update the weights and their moving average."""
         nn.utils.clip_grad_norm_(self.parameters, GRADIENT_CLIP)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-            optimizer.step()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             averaged: list[Tensor] = [*self.average.parameters()]
@@ -136,19 +121,17 @@ class Training:
     def save(self, path: Path) -> None:
         """Write the whole state to a temporary file, then rename it."""
         state = {name: getattr(self, name).state_dict() for name in ("model", "average", "heads")}
-        optimizers = [one.state_dict() for one in self.optimizers]
-        rest = {"optimizers": optimizers, "step": self.step, "wall_s": self.wall_s}
+        rest = {"optimizer": self.optimizer.state_dict(), "step": self.step, "wall_s": self.wall_s}
         temporary = path.with_suffix(".part")
         torch.save(state | rest, temporary)
         temporary.replace(path)
 
     def resume(self, path: Path) -> None:
         """Continue where ``save`` stopped."""
-        state = torch.load(path, weights_only=True, map_location=self.model.device)
+        state = torch.load(path, weights_only=True)
         for name in ("model", "average", "heads"):
             getattr(self, name).load_state_dict(state[name])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+        self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.wall_s = state["step"], state["wall_s"]
 
 
@@ -166,56 +149,21 @@ def start_from(training: Training, folder: Path) -> int:
     return len(same)
 
 
-def _make_optimizers(model: SEWDForCTC, heads: nn.ModuleDict, *, muon: bool) -> list[torch.optim.Optimizer]:
-    """AdamW, and with muon Muon (K. Jordan et al. 2024) for the matrices of the layers, at AdamW's rate.
-
-    Muon's steps are as large as AdamW's (J. Liu et al. 2025, "Muon is scalable for LLM training").
-    """
-    layers = [*model.sew_d.encoder.encoder.layer.parameters()] if muon else []
-    matrices = [one for one in layers if one.ndim == 2]
-    chosen = {id(one) for one in matrices}
-    rest = [one for one in (*model.parameters(), *heads.parameters()) if id(one) not in chosen]
+def _make_optimizer(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
     groups = [
-        {"params": [one for one in rest if one.ndim > 1], "weight_decay": WEIGHT_DECAY},
-        {"params": [one for one in rest if one.ndim <= 1], "weight_decay": 0.0},
+        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
     ]
-    adamw = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8)
-    if not muon:
-        return [adamw]
-    return [
-        adamw,
-        torch.optim.Muon(matrices, lr=0.0, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"),
-    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8)
 
 
-def encode_as_original(model: SEWDForCTC, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Run transformers' own module in bfloat16, over all of the rows, with its dropout."""
+def encode(model: SEWDForCTC, batch: Batch) -> Tensor:
+    """Run the model in bfloat16 on ``samples``, rows of one length."""
     samples = batch["samples"]
     tokens = count_frames(samples.shape[1]) // model.config.squeeze_factor
-    with torch.autocast(samples.device.type, dtype=torch.bfloat16), used_positions(model, tokens):
-        found = model.sew_d(samples, output_hidden_states=True)
-        hidden, states = found.last_hidden_state, found.hidden_states
-        middle = F.pad(model.sew_d.encoder.upsample(states[len(states) // 2]), (0, 0, 0, 1))
-    return hidden.float(), middle[:, : hidden.shape[1]].float()
-
-
-def encode_as_exported(
-    model: SEWDForCTC, batch: Batch, *, bfloat16: bool = False, masked_share: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Run the module that is exported: each row by itself, without dropout; 1.3 times as fast in float32.
-
-    bfloat16: compute matmuls in it. masked_share: of the projected features, see ``mask_features``.
-    """
-    weights = dict(model.named_parameters()) | dict(model.named_buffers())
-    module = SewDForCtc(model.config, weights, do_normalize=False)
-    if masked_share:
-        module.sew_d.feature_projection.register_forward_hook(
-            lambda _, inputs, features: mask_features(features, masked_share)
-        )
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        hidden, _, states, _ = module.sew_d(batch["samples"], batch["sample_lengths"])
-        middle = module.sew_d.upsample(states[len(states) // 2])[:, : hidden.shape[1]]
-    return hidden.float(), middle.float()
+    with torch.autocast("cpu", dtype=torch.bfloat16), used_positions(model, tokens):
+        hidden: Tensor = model.sew_d(samples).last_hidden_state
+    return hidden.float()
 
 
 def mask_features(features: Tensor, share: float) -> Tensor:
@@ -254,19 +202,14 @@ def used_positions(model: SEWDForCTC, num_tokens: int) -> Iterator[None]:
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
     """Return the CTC loss per frame in float32: logits (batch, frames, vocab), ``targets`` concatenated.
 
-    ``frame_lengths`` of the batch, where it has them, are the frames of each row; rows that ``transcribed``
-    calls false have no part.
+    Every row has all frames.
     """
     log_probs = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)
-    lengths = batch.get("frame_lengths")
-    if lengths is None:
-        lengths = torch.full((logits.shape[0],), logits.shape[1], dtype=torch.long)
-    losses = F.ctc_loss(
-        log_probs, batch["targets"], lengths, batch["target_lengths"], reduction="none", zero_infinity=True
+    lengths = torch.full((logits.shape[0],), logits.shape[1], dtype=torch.long)
+    loss = F.ctc_loss(
+        log_probs, batch["targets"], lengths, batch["target_lengths"], reduction="sum", zero_infinity=True
     )
-    if "transcribed" in batch:
-        losses, lengths = losses * batch["transcribed"], lengths * batch["transcribed"]
-    return losses.sum() / lengths.sum().clamp(min=1)
+    return loss / lengths.sum()
 
 
 def frame_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def test_noises_of_the_report_are_never_taught() -> None:
 
 
 def test_sentences_with_a_command_are_left_out(tmp_path: Path) -> None:
-    rows = {"1-a": "GO ON THEN", "1-b": "A GOAT", "32-c": "A HELD OUT SPEAKER"}
+    rows = {"1-a": "GO ON THEN", "1-b": "A GOAT"}
     for folder in keywords.SENTENCE_FOLDERS:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "transcripts.tsv").write_text(
@@ -97,7 +97,7 @@ def test_sentences_with_a_command_are_left_out(tmp_path: Path) -> None:
 
 
 def test_steps_lower_the_loss_and_a_resumed_run_is_the_same(tmp_path: Path) -> None:
-    training = train_keywords.KeywordTraining(train_keywords.ENGLISH_FOLDER, seed=0)
+    training = train_keywords.KeywordTraining(train_keywords.EMBEDDED, seed=0)
     windows = train_keywords.make_windows(training, batches(rows=4), 2, tmp_path / "windows")
     again = train_keywords.make_windows(training, batches(rows=4), 2, tmp_path / "windows")
     assert torch.equal(windows.inputs, again.inputs)
