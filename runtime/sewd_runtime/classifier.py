@@ -20,7 +20,7 @@ _BATCH = 32
 """Windows that run together at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Classifier(Model):
     """A model that gives one label to a whole recording."""
 

@@ -9,7 +9,7 @@ from sewd_runtime.inference.network import Network
 from sewd_runtime.model import Model, as_batch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Encoder(Model):
     """A model without a head: speech to hidden states."""
 

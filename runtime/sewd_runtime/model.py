@@ -72,6 +72,12 @@ class Model(ABC):
     def from_network(cls: type[Kind], network: Network) -> Kind:
         """Add what the task needs from the bundle. Raises VocabularyError."""
 
+    def __repr__(self) -> str:
+        network = self.network
+        return (
+            f"<{type(self).__name__} {self.manifest.name}: {network.precision} on {network.session.provider}>"
+        )
+
     @property
     def manifest(self) -> Manifest:
         """The bundle's manifest."""

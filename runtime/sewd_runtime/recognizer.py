@@ -28,7 +28,7 @@ from sewd_runtime.text.vocabulary import Vocabulary
 _STREAMING = Streaming()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Recognizer(Model):
     """A CTC model: speech to text.
 

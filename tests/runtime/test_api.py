@@ -160,3 +160,8 @@ def test_the_drawn_tree_of_errors_is_the_real_one() -> None:
 
 def test_a_message_reads_as_written() -> None:
     assert str(errors.ManifestKeyError("bundle.json: x is missing")) == "bundle.json: x is missing"
+
+
+def test_a_model_is_shown_in_one_line() -> None:
+    assert repr(sewd_runtime.load(precision="int8")) == "<Recognizer digits: int8 on cpu>"
+    assert repr(sewd_runtime.Classifier.load()) == "<Classifier keywords: fp32 on cpu>"
