@@ -38,7 +38,7 @@ startPage({
     const microphone = await Microphone.open();
     const stream = recognizer.stream({ sample_rate_hz: microphone.rate });
     let [text, last] = ["", ""];
-    const after = (words) => sewd.joinTexts([...(last ? [last] : []), ...words.map((word) => word.text)]).slice(last.length);
+    const after = (words) => sewd.joinTexts([last, ...words.map((word) => word.text)]).slice(last.length);
     const take = ({ committed, pending }) => {
       if (committed.length) {
         const delta = after(committed);

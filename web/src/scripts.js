@@ -28,15 +28,15 @@ export function isUnspaced(text) {
   return text.search(unspaced) >= 0;
 }
 
-/** Return texts in a row, with a space between two unless both are written without. @param {readonly string[]} texts */
+/** Return what stands between two texts in a row: a space unless both are written without. @param {string} before @param {string} text */
+function gapBetween(before, text) {
+  const isJoined = isUnspaced(before) && isUnspaced(text) && !(before + text).includes(" ");
+  return isJoined || !before ? "" : " ";
+}
+
+/** Return texts in a row, with what stands between them. @param {readonly string[]} texts */
 export function joinTexts(texts) {
-  let [joined, before] = ["", ""];
-  for (const text of texts) {
-    const isJoined = isUnspaced(before) && isUnspaced(text) && !(before + text).includes(" ");
-    joined += isJoined || !joined ? text : ` ${text}`;
-    before = text;
-  }
-  return joined;
+  return texts.map((text, place) => gapBetween(texts[place - 1] ?? "", text) + text).join("");
 }
 
 /** Return the width of a text in letters; a wide character is two. @param {string} text */

@@ -129,6 +129,7 @@ async function record() {
  * paragraphs, as all of one is laid out anew for each word. */
 function showLive(words, pending) {
   const [box, paragraphs] = [find("transcript"), find("text")];
+  if (!words && pending === find("pending").textContent) return; // as at most packets
   const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 50;
   if (words && !(paragraphs.lastChild?.textContent.length < PARAGRAPH_CHARACTERS)) paragraphs.append(document.createElement("span"));
   if (words) paragraphs.lastChild.append(words);
